@@ -1,0 +1,97 @@
+#include <pybind11/stl.h>
+
+#include <optional>
+
+#include "arrays.hpp"
+#include "consilience/moments.hpp"
+
+namespace consilience::bindings {
+
+using namespace pybind11::literals;
+
+namespace {
+
+template <class Sum>
+py::dict to_dict(Moments<Sum>&& moments) {
+  const auto d = static_cast<py::ssize_t>(moments.node_source.size());
+  py::dict result;
+  result["node_source"] = to_array(std::move(moments.node_source));
+  result["node_state"] = to_array(std::move(moments.node_state));
+  result["pairs"] = to_array(std::move(moments.pairs), {d, d});
+  result["votes"] = to_array(std::move(moments.votes));
+  result["overlaps"] = to_array(std::move(moments.overlaps));
+  result["conflicts"] = to_array(std::move(moments.conflicts));
+  result["n_covered"] = moments.n_covered;
+  return result;
+}
+
+MomentsKernel kernel_named(const std::string& name) {
+  if (name == "automatic") return MomentsKernel::automatic;
+  if (name == "bit_planes") return MomentsKernel::bit_planes;
+  if (name == "row_lists") return MomentsKernel::row_lists;
+  throw py::value_error("kernel must be automatic, bit_planes or row_lists, got " + name);
+}
+
+Conflicts as_conflicts(const std::optional<Array<std::uint8_t>>& disjoint, Index n_states) {
+  if (!disjoint) return {true, {}};
+  require_shape(
+      disjoint->ndim() == 2 && disjoint->shape(0) == n_states && disjoint->shape(1) == n_states,
+      "disjoint must have shape (n_states, n_states)");
+  return {false, as_std_vector(*disjoint)};
+}
+
+template <class Weight>
+py::dict count_weighted(const BoundVotes& votes, const StateCoding& coding,
+                        const Array<Weight>& weights,
+                        const std::optional<Array<std::uint8_t>>& disjoint, int n_threads) {
+  require_shape(weights.ndim() == 1 && weights.size() == votes.view().n_items,
+                "weights must have shape (n_items,)");
+  const Conflicts conflicts = as_conflicts(disjoint, coding.n_states());
+  const Execution execution = interruptible(n_threads);
+  Moments<Weight> moments;
+  {
+    const py::gil_scoped_release unlocked;
+    const StateReader reader(votes.view(), coding);
+    moments = count_moments(reader, conflicts, weights.data(), execution);
+  }
+  return to_dict(std::move(moments));
+}
+
+}  // namespace
+
+void bind_moments(py::module_& m) {
+  m.def(
+      "count_moments",
+      [](const BoundVotes& votes, const StateCoding& coding,
+         const std::optional<Array<std::uint8_t>>& disjoint, const std::string& kernel,
+         int n_threads) {
+        const Conflicts conflicts = as_conflicts(disjoint, coding.n_states());
+        const MomentsKernel chosen = kernel_named(kernel);
+        const Execution execution = interruptible(n_threads);
+        Moments<std::int64_t> moments;
+        {
+          const py::gil_scoped_release unlocked;
+          const StateReader reader(votes.view(), coding);
+          moments = count_moments(reader, conflicts, chosen, execution);
+        }
+        return to_dict(std::move(moments));
+      },
+      "votes"_a, "coding"_a, "disjoint"_a.noconvert(), py::kw_only(), "kernel"_a = "automatic",
+      "n_threads"_a);
+
+  m.def("count_weighted_moments", &count_weighted<std::int64_t>, "votes"_a, "coding"_a,
+        "weights"_a.noconvert(), "disjoint"_a.noconvert(), py::kw_only(), "n_threads"_a);
+  m.def("count_weighted_moments", &count_weighted<double>, "votes"_a, "coding"_a,
+        "weights"_a.noconvert(), "disjoint"_a.noconvert(), py::kw_only(), "n_threads"_a);
+
+  m.def(
+      "choose_kernel",
+      [](const BoundVotes& votes, const StateCoding& coding) -> std::string {
+        const py::gil_scoped_release unlocked;
+        const StateReader reader(votes.view(), coding);
+        return choose_kernel(reader) == MomentsKernel::bit_planes ? "bit_planes" : "row_lists";
+      },
+      "votes"_a, "coding"_a);
+}
+
+}  // namespace consilience::bindings

@@ -1,0 +1,86 @@
+#include <pybind11/stl.h>
+
+#include "arrays.hpp"
+#include "consilience/posterior.hpp"
+
+namespace consilience::bindings {
+
+using namespace pybind11::literals;
+
+namespace {
+
+using Scores = py::array_t<double, py::array::c_style>;
+
+ScoreTable as_table(const Scores& of_state, const Scores& base, const std::string& link,
+                    const BoundVotes& votes, const StateCoding& coding) {
+  require_shape(base.ndim() == 1 && base.size() > 0, "base must have shape (n_vectors,)");
+  require_shape(of_state.ndim() == 3 && of_state.shape(0) == votes.view().n_sources &&
+                    of_state.shape(1) == coding.n_states() && of_state.shape(2) == base.size(),
+                "of_state must have shape (n_sources, n_states, n_vectors)");
+  require_shape(link == "softmax" || link == "share", "link must be softmax or share");
+  return {base.size(), as_std_vector(base), as_std_vector(of_state),
+          link == "softmax" ? Link::softmax : Link::share};
+}
+
+}  // namespace
+
+void bind_posterior(py::module_& m) {
+  m.def(
+      "posterior",
+      [](const BoundVotes& votes, const StateCoding& coding, const Scores& of_state,
+         const Scores& base, const std::string& link,
+         const std::vector<Array<std::int32_t>>& class_of_vector, int n_threads) {
+        const ScoreTable table = as_table(of_state, base, link, votes, coding);
+        const Execution execution = interruptible(n_threads);
+        std::vector<Marginal> marginals;
+        py::list results;
+        for (const Array<std::int32_t>& classes : class_of_vector) {
+          std::vector<std::int32_t> of_vector = as_std_vector(classes);
+          require_shape(static_cast<Index>(of_vector.size()) == table.n_vectors,
+                        "class_of_vector must have shape (n_vectors,)");
+          std::int32_t n_classes = 0;
+          for (const std::int32_t c : of_vector) {
+            require_shape(c >= 0, "class_of_vector must not be negative");
+            n_classes = std::max(n_classes, c + 1);
+          }
+          py::array_t<double> out({votes.view().n_items, Index{n_classes}});
+          marginals.push_back({std::move(of_vector), n_classes, out.mutable_data()});
+          results.append(out);
+        }
+        {
+          const py::gil_scoped_release unlocked;
+          const StateReader reader(votes.view(), coding);
+          posterior(reader, table, marginals, execution);
+        }
+        return results;
+      },
+      "votes"_a, "coding"_a, "of_state"_a.noconvert(), "base"_a.noconvert(), py::kw_only(),
+      "link"_a, "class_of_vector"_a, "n_threads"_a);
+
+  m.def(
+      "most_probable",
+      [](const BoundVotes& votes, const StateCoding& coding, const Scores& of_state,
+         const Scores& base, const std::string& link, const Array<std::int32_t>& preference,
+         int n_threads) {
+        const ScoreTable table = as_table(of_state, base, link, votes, coding);
+        const std::vector<std::int32_t> order = as_std_vector(preference);
+        require_shape(static_cast<Index>(order.size()) == table.n_vectors,
+                      "preference must have shape (n_vectors,)");
+        for (const std::int32_t y : order) {
+          require_shape(y >= 0 && y < table.n_vectors, "preference must be a permutation");
+        }
+        const Execution execution = interruptible(n_threads);
+        py::array_t<std::int64_t> out(votes.view().n_items);
+        std::int64_t* written = out.mutable_data();
+        {
+          const py::gil_scoped_release unlocked;
+          const StateReader reader(votes.view(), coding);
+          most_probable(reader, table, order, written, execution);
+        }
+        return out;
+      },
+      "votes"_a, "coding"_a, "of_state"_a.noconvert(), "base"_a.noconvert(), py::kw_only(),
+      "link"_a, "preference"_a.noconvert(), "n_threads"_a);
+}
+
+}  // namespace consilience::bindings

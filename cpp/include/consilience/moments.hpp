@@ -1,0 +1,62 @@
+// Counts of the indicators psi(O) of the votes, the data inputs of every method.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "consilience/states.hpp"
+#include "consilience/types.hpp"
+
+namespace consilience {
+
+/// Two ways to the same counts.
+enum class MomentsKernel : std::uint8_t {
+  automatic,   // the cheaper one by a cost model, from a sample of the rows
+  bit_planes,  // AND + population count over all pairs of indicators: dense votes, few indicators
+  row_lists,   // an increment for every pair of votes of a row: sparse votes, many indicators
+};
+
+/// Which pairs of states contradict each other.
+struct Conflicts {
+  /// One task: two states conflict when they differ. Otherwise `disjoint` says so.
+  bool by_difference;
+  std::vector<std::uint8_t>
+      disjoint;  // (n_states, n_states), 1 where the events have no common vector
+};
+
+/// Sums over the items; `Sum` is int64 for items that count once or a whole number of times,
+/// double for any other weights.
+template <class Sum>
+struct Moments {
+  std::vector<std::int32_t> node_source;  // (d,) indicators that occur, by source, then state
+  std::vector<std::int32_t> node_state;   // (d,)
+  std::vector<Sum> pairs;                 // (d, d) symmetric: items on which both indicators are 1
+  std::vector<Sum> votes;                 // (m,) items on which the source votes
+  std::vector<Sum> overlaps;              // (m,) of those, on which another source votes too
+  std::vector<Sum> conflicts;             // (m,) of those, on which another contradicts it
+  Sum n_covered = 0;                      // items with at least one vote
+};
+
+/// Largest number of indicators for which `count_moments` makes a (d, d) table.
+inline constexpr Index kMaxNodes = 11585;  // 1 GiB of 8-byte cells
+
+/// One pass over the votes (two when there are many sources or states).
+///
+/// Exact, hence the same for any number of threads, kernel and input layout.
+/// @throws std::invalid_argument if more than `kMaxNodes` indicators occur.
+Moments<std::int64_t> count_moments(const StateReader& reader, const Conflicts& conflicts,
+                                    MomentsKernel kernel, const Execution& execution);
+
+/// The same with a weight for every item, (n_items,), each at least 0.
+///
+/// Whole-numbered weights (int64, their sum below 2^53) give exact counts. Floating weights are
+/// added in the order of the items, whatever the number of threads.
+Moments<std::int64_t> count_moments(const StateReader& reader, const Conflicts& conflicts,
+                                    const std::int64_t* weights, const Execution& execution);
+Moments<double> count_moments(const StateReader& reader, const Conflicts& conflicts,
+                              const double* weights, const Execution& execution);
+
+/// The kernel that `automatic` takes.
+MomentsKernel choose_kernel(const StateReader& reader);
+
+}  // namespace consilience

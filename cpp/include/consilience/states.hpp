@@ -1,0 +1,112 @@
+// From votes to states: one code path for one task and for several.
+//
+// A source's state on an item is 0 when it abstains (or says nothing that narrows the feasible
+// set), else 1 + the index of the event it votes for: the set of feasible label vectors that agree
+// with its vote. With one task the events are the classes, and state = label + 1.
+#pragma once
+
+#include <cstdint>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "consilience/types.hpp"
+
+namespace consilience {
+
+/// Checks shape and order of a CSR table's structure once, before any view of it is read.
+/// @throws std::invalid_argument naming the row and the rule that is broken.
+void check_sparse_structure(const SparseTable& table, Index n_items, Index n_sources,
+                            Index n_stored);
+
+/// Checks every label, and returns the smallest and the largest that occurs for each task;
+/// (-1, -1) where there are no votes.
+/// @throws LabelOutOfRange for the first bad label.
+std::vector<std::pair<std::int64_t, std::int64_t>> label_ranges(const VoteView& votes,
+                                                                const Execution& execution);
+
+/// A vote vector as one number, mixed radix: sum over tasks of (label + 1) * stride of the task.
+using VoteKey = std::uint64_t;
+
+/// Strides of the tasks in a `VoteKey`.
+/// @throws std::invalid_argument if the product of (cardinality + 1) exceeds 2^62.
+std::vector<VoteKey> key_strides(const std::vector<std::int32_t>& cardinalities);
+
+/// Which vote vectors occur, and how often each source casts them.
+struct VoteVectors {
+  std::vector<VoteKey> keys;         // (n_keys,) increasing; never 0, the vector of no votes
+  std::vector<std::int64_t> counts;  // (n_keys, n_sources) row by row
+};
+
+VoteVectors vote_vectors(const VoteView& votes, const Execution& execution);
+
+/// The state of every vote vector that may occur.
+class StateCoding {
+ public:
+  /// One task: state = label + 1.
+  static StateCoding of_one_task(std::int32_t cardinality);
+
+  /// Several tasks: `states[q]`, below `n_states`, is the state of `keys[q]`, below `n_keys`; a key
+  /// that is not listed abstains.
+  StateCoding(std::vector<VoteKey> keys, std::vector<std::int32_t> states, VoteKey n_keys,
+              std::int32_t n_states);
+
+  bool is_identity() const { return is_identity_; }
+  /// States are 0 .. n_states() - 1.
+  std::int32_t n_states() const { return n_states_; }
+  std::int32_t operator()(VoteKey key) const;
+
+ private:
+  StateCoding() = default;
+
+  bool is_identity_ = false;
+  std::int32_t n_states_ = 1;
+  std::vector<std::int32_t> direct_;                     // by key, when keys are few
+  std::unordered_map<VoteKey, std::int32_t> scattered_;  // otherwise
+};
+
+/// States of a block of rows, source by source: state of (row, source) at
+/// `states[source * stride + row]`; rows up to the stride are zero.
+struct StateTile {
+  Index n_rows = 0;
+  Index stride = 0;  // a multiple of 64
+  std::vector<std::uint8_t> states;
+  const std::uint8_t* source(Index j) const { return states.data() + j * stride; }
+};
+
+/// The votes of a block of rows, row by row: those of row r at [start[r], start[r + 1]), by
+/// increasing source. Abstentions are absent.
+struct StateRows {
+  std::vector<std::int32_t> start;
+  std::vector<std::int32_t> source;
+  std::vector<std::int32_t> state;
+};
+
+/// Reads blocks of rows as states. Every label is checked on the way; const, so many threads may
+/// read at once, each into its own block.
+class StateReader {
+ public:
+  StateReader(const VoteView& votes, const StateCoding& coding);
+
+  /// A tile holds a state in a byte.
+  bool fits_tiles() const { return coding_.n_states() <= 256; }
+  /// Whether the votes are stored without their abstentions.
+  bool is_sparse() const;
+
+  /// @throws LabelOutOfRange for the first bad label of the block.
+  void read(Index begin, Index n_rows, StateTile& tile) const;
+  void read(Index begin, Index n_rows, StateRows& rows) const;
+
+  const VoteView& votes() const { return votes_; }
+  const StateCoding& coding() const { return coding_; }
+
+ private:
+  template <class T>
+  bool list_dense(const DenseTable& table, Index begin, Index n_rows, StateRows& rows) const;
+
+  const VoteView& votes_;
+  const StateCoding& coding_;
+  std::vector<VoteKey> strides_;
+};
+
+}  // namespace consilience

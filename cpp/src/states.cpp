@@ -1,0 +1,434 @@
+#include "consilience/states.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <stdexcept>
+#include <string>
+
+#include "blocks.hpp"
+#include "consilience/errors.hpp"
+#include "consilience/parallel.hpp"
+#include "integers.hpp"
+#include "simd/loops.hpp"
+
+namespace consilience {
+namespace {
+
+constexpr VoteKey kMaxDirectKeys = VoteKey{1} << 20;
+
+bool is_out_of_range(std::int64_t label, std::int64_t cardinality) {
+  return label < -1 || label >= cardinality;
+}
+
+/// Calls `body(row, source, label)` for every stored vote of rows [begin, begin + n_rows), rows in
+/// order and sources increasing within a row; a stored 0, an abstention, is passed as -1.
+template <class Body>
+void for_each_stored(const SparseTable& table, Index begin, Index n_rows, Body&& body) {
+  with_int_type(table.indptr.type, [&](auto p) {
+    with_int_type(table.indices.type, [&](auto i) {
+      with_int_type(table.data.type, [&](auto v) {
+        for (Index row = begin; row < begin + n_rows; ++row) {
+          const Index stop = load<decltype(p)>(table.indptr, row + 1);
+          for (Index at = load<decltype(p)>(table.indptr, row); at < stop; ++at) {
+            body(row, load<decltype(i)>(table.indices, at), load<decltype(v)>(table.data, at) - 1);
+          }
+        }
+      });
+    });
+  });
+}
+
+/// Calls `body(row, source, label)` for every entry of rows [begin, begin + n_rows), row by row.
+template <class Body>
+void for_each_entry(const DenseTable& table, Index n_sources, Index begin, Index n_rows,
+                    Body&& body) {
+  with_int_type(table.type, [&](auto zero) {
+    for (Index row = begin; row < begin + n_rows; ++row) {
+      const std::byte* of_row = table.data + row * table.row_stride;
+      for (Index j = 0; j < n_sources; ++j) {
+        body(row, j, load<decltype(zero)>(of_row + j * table.column_stride));
+      }
+    }
+  });
+}
+
+/// Either of the two above.
+template <class Body>
+void for_each_label(const VoteView& votes, std::size_t task, Index begin, Index n_rows,
+                    Body&& body) {
+  if (const auto* dense = std::get_if<DenseTable>(&votes.tables[task])) {
+    for_each_entry(*dense, votes.n_sources, begin, n_rows, body);
+  } else {
+    for_each_stored(std::get<SparseTable>(votes.tables[task]), begin, n_rows, body);
+  }
+}
+
+/// Throws for the first bad label of a block that holds one.
+[[noreturn]] void throw_label_out_of_range(const VoteView& votes, Index begin, Index n_rows) {
+  for (std::size_t task = 0; task < votes.tables.size(); ++task) {
+    for_each_label(votes, task, begin, n_rows, [&](Index row, Index source, std::int64_t label) {
+      if (is_out_of_range(label, votes.cardinalities[task])) {
+        throw LabelOutOfRange(static_cast<Index>(task), row, source, label,
+                              votes.cardinalities[task]);
+      }
+    });
+  }
+  throw std::runtime_error("the votes changed while they were read");
+}
+
+/// The keys of a block of rows, (n_rows, n_sources) by source, and whether all labels are fine.
+class KeyBlock {
+ public:
+  KeyBlock(const VoteView& votes, const std::vector<VoteKey>& strides, Index begin, Index n_rows)
+      : n_rows_(n_rows), keys_(static_cast<std::size_t>(n_rows * votes.n_sources), 0) {
+    bool bad = false;
+    for (std::size_t task = 0; task < votes.tables.size(); ++task) {
+      const std::int64_t cardinality = votes.cardinalities[task];
+      const VoteKey stride = strides[task];
+      const auto add = [&](Index row, Index source, std::int64_t label) {
+        bad |= is_out_of_range(label, cardinality);
+        keys_[static_cast<std::size_t>(source * n_rows_ + row - begin)] +=
+            static_cast<VoteKey>(label + 1) * stride;
+      };
+      const auto* dense = std::get_if<DenseTable>(&votes.tables[task]);
+      if (dense == nullptr) {
+        for_each_stored(std::get<SparseTable>(votes.tables[task]), begin, n_rows, add);
+        continue;
+      }
+      with_int_type(dense->type, [&](auto zero) {
+        for (Index j = 0; j < votes.n_sources; ++j) {
+          const std::byte* column =
+              dense->data + begin * dense->row_stride + j * dense->column_stride;
+          for (Index r = 0; r < n_rows; ++r) {
+            add(begin + r, j, load<decltype(zero)>(column + r * dense->row_stride));
+          }
+        }
+      });
+    }
+    if (bad) throw_label_out_of_range(votes, begin, n_rows);
+  }
+
+  const VoteKey* source(Index j) const { return keys_.data() + j * n_rows_; }
+
+ private:
+  Index n_rows_;
+  std::vector<VoteKey> keys_;
+};
+
+/// States of one dense column; returns whether a label is out of range.
+template <class T>
+bool column_states(const DenseTable& table, Index source, Index begin, Index n_rows,
+                   std::int64_t cardinality, std::uint8_t* states) {
+  const std::byte* column = table.data + begin * table.row_stride + source * table.column_stride;
+  bool bad = false;
+  for (Index r = 0; r < n_rows; ++r) {
+    const std::int64_t label = load<T>(column + r * table.row_stride);
+    bad |= is_out_of_range(label, cardinality);
+    states[r] = static_cast<std::uint8_t>(label + 1);
+  }
+  return bad;
+}
+
+bool dense_states(const VoteView& votes, const DenseTable& table, Index begin, Index n_rows,
+                  StateTile& tile) {
+  const std::int64_t cardinality = votes.cardinalities[0];
+  const Index m = votes.n_sources;
+  if (table.type == IntType::i8 && table.column_stride == 1 && table.row_stride >= m) {
+    const auto* first = reinterpret_cast<const std::int8_t*>(table.data) + begin * table.row_stride;
+    const Index readable = (votes.n_items - 1 - begin) * table.row_stride + m;
+    return simd::loops().transpose_labels(
+               first, static_cast<std::ptrdiff_t>(table.row_stride),
+               static_cast<std::size_t>(n_rows), static_cast<std::size_t>(m),
+               static_cast<std::size_t>(readable), tile.states.data(),
+               static_cast<std::size_t>(tile.stride), static_cast<std::uint8_t>(cardinality)) != 0;
+  }
+  bool bad = false;
+  for (Index j = 0; j < m; ++j) {
+    std::uint8_t* states = tile.states.data() + j * tile.stride;
+    if (table.type == IntType::i8 && table.row_stride == 1) {
+      const auto* column =
+          reinterpret_cast<const std::int8_t*>(table.data) + begin + j * table.column_stride;
+      bad |= simd::loops().shift_labels(column, static_cast<std::size_t>(n_rows), states,
+                                        static_cast<std::uint8_t>(cardinality)) != 0;
+    } else {
+      bad |= with_int_type(table.type, [&](auto zero) {
+        return column_states<decltype(zero)>(table, j, begin, n_rows, cardinality, states);
+      });
+    }
+  }
+  return bad;
+}
+
+}  // namespace
+
+void check_sparse_structure(const SparseTable& table, Index n_items, Index n_sources,
+                            Index n_stored) {
+  const auto reject = [](Index row, const std::string& rule) {
+    throw std::invalid_argument("row " + std::to_string(row) + " of the CSR table: " + rule);
+  };
+  with_int_type(table.indptr.type, [&](auto p) {
+    with_int_type(table.indices.type, [&](auto i) {
+      if (load<decltype(p)>(table.indptr, 0) != 0) reject(0, "indptr must start at 0");
+      for (Index row = 0; row < n_items; ++row) {
+        const Index start = load<decltype(p)>(table.indptr, row);
+        const Index stop = load<decltype(p)>(table.indptr, row + 1);
+        if (stop < start || stop > n_stored) {
+          reject(row, "indptr must not decrease nor pass the number of stored votes, got " +
+                          std::to_string(start) + ", " + std::to_string(stop));
+        }
+        Index previous = -1;
+        for (Index at = start; at < stop; ++at) {
+          const Index source = load<decltype(i)>(table.indices, at);
+          if (source <= previous || source >= n_sources) {
+            reject(row, "indices must be sorted, unique and in [0, " + std::to_string(n_sources) +
+                            "), got " + std::to_string(source));
+          }
+          previous = source;
+        }
+      }
+    });
+  });
+}
+
+std::vector<std::pair<std::int64_t, std::int64_t>> label_ranges(const VoteView& votes,
+                                                                const Execution& execution) {
+  using Range = std::pair<std::int64_t, std::int64_t>;
+  const std::size_t n_tasks = votes.tables.size();
+  const Blocks blocks(votes);
+  const int workers = n_workers(blocks.n, execution);
+  // Smallest and largest entry; an absent one counts as -1, so the smallest is at most -1 or a
+  // vote.
+  std::vector<Range> found(static_cast<std::size_t>(workers) * n_tasks, {INT64_MAX, -1});
+  for_each_chunk(blocks.n, execution, [&](Index block, int worker) {
+    for (std::size_t task = 0; task < n_tasks; ++task) {
+      Range& range = found[static_cast<std::size_t>(worker) * n_tasks + task];
+      std::int64_t low = range.first, high = range.second;
+      const auto* dense = std::get_if<DenseTable>(&votes.tables[task]);
+      if (dense != nullptr && dense->type == IntType::i8 && dense->column_stride == 1 &&
+          dense->row_stride == votes.n_sources) {
+        // One stretch of bytes: a loop that the compiler runs over vectors.
+        const auto* labels = reinterpret_cast<const std::int8_t*>(dense->data) +
+                             blocks.begin(block) * dense->row_stride;
+        std::int8_t low8 = INT8_MAX, high8 = -1;
+        for (Index i = 0; i < blocks.size(block) * votes.n_sources; ++i) {
+          low8 = std::min(low8, labels[i]);
+          high8 = std::max(high8, labels[i]);
+        }
+        low = std::min<std::int64_t>(low, low8);
+        high = std::max<std::int64_t>(high, high8);
+      } else {
+        for_each_label(votes, task, blocks.begin(block), blocks.size(block),
+                       [&](Index, Index, std::int64_t label) {
+                         low = std::min(low, label);
+                         high = std::max(high, label);
+                       });
+      }
+      if (low < -1 || high >= votes.cardinalities[task]) {
+        throw_label_out_of_range(votes, blocks.begin(block), blocks.size(block));
+      }
+      range = {low, high};
+    }
+  });
+  std::vector<Range> ranges(n_tasks, {-1, -1});
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    Range& range = ranges[i % n_tasks];
+    range.first = std::min(range.first, found[i].first);
+    range.second = std::max(range.second, found[i].second);
+  }
+  return ranges;
+}
+
+std::vector<VoteKey> key_strides(const std::vector<std::int32_t>& cardinalities) {
+  std::vector<VoteKey> strides;
+  VoteKey product = 1;
+  for (const std::int32_t cardinality : cardinalities) {
+    strides.push_back(product);
+    const VoteKey factor = static_cast<VoteKey>(cardinality) + 1;
+    if (product > (VoteKey{1} << 62) / factor) {
+      throw std::invalid_argument("the tasks have more than 2^62 vote vectors");
+    }
+    product *= factor;
+  }
+  return strides;
+}
+
+VoteVectors vote_vectors(const VoteView& votes, const Execution& execution) {
+  const std::vector<VoteKey> strides = key_strides(votes.cardinalities);
+  const auto m = static_cast<std::size_t>(votes.n_sources);
+  const Blocks blocks(votes);
+  using Counts = std::unordered_map<VoteKey, std::vector<std::int64_t>>;
+  std::vector<Counts> counts(static_cast<std::size_t>(n_workers(blocks.n, execution)));
+  for_each_chunk(blocks.n, execution, [&](Index block, int worker) {
+    Counts& mine = counts[static_cast<std::size_t>(worker)];
+    const KeyBlock keys(votes, strides, blocks.begin(block), blocks.size(block));
+    VoteKey last_key = 0;
+    std::vector<std::int64_t>* last = nullptr;
+    for (std::size_t j = 0; j < m; ++j) {
+      const VoteKey* of_source = keys.source(static_cast<Index>(j));
+      for (Index r = 0; r < blocks.size(block); ++r) {
+        if (of_source[r] == 0) continue;
+        if (last == nullptr || of_source[r] != last_key) {
+          last_key = of_source[r];
+          last = &mine.try_emplace(last_key, m, 0).first->second;
+        }
+        ++(*last)[j];
+      }
+    }
+  });
+  Counts& all = counts[0];
+  for (std::size_t worker = 1; worker < counts.size(); ++worker) {
+    for (const auto& [key, of_sources] : counts[worker]) {
+      std::vector<std::int64_t>& total = all.try_emplace(key, m, 0).first->second;
+      for (std::size_t j = 0; j < m; ++j) total[j] += of_sources[j];
+    }
+  }
+  VoteVectors result;
+  for (const auto& entry : all) result.keys.push_back(entry.first);
+  std::sort(result.keys.begin(), result.keys.end());
+  for (const VoteKey key : result.keys) {
+    const std::vector<std::int64_t>& of_sources = all.at(key);
+    result.counts.insert(result.counts.end(), of_sources.begin(), of_sources.end());
+  }
+  return result;
+}
+
+StateCoding StateCoding::of_one_task(std::int32_t cardinality) {
+  StateCoding coding;
+  coding.is_identity_ = true;
+  coding.n_states_ = cardinality + 1;
+  return coding;
+}
+
+StateCoding::StateCoding(std::vector<VoteKey> keys, std::vector<std::int32_t> states,
+                         VoteKey n_keys, std::int32_t n_states)
+    : n_states_(n_states) {
+  if (n_keys <= kMaxDirectKeys) direct_.assign(n_keys, 0);
+  for (std::size_t q = 0; q < keys.size(); ++q) {
+    if (direct_.empty()) {
+      scattered_.emplace(keys[q], states[q]);
+    } else {
+      direct_.at(keys[q]) = states[q];
+    }
+  }
+}
+
+std::int32_t StateCoding::operator()(VoteKey key) const {
+  if (is_identity_) return static_cast<std::int32_t>(key);
+  if (!direct_.empty()) return direct_[key];
+  const auto found = scattered_.find(key);
+  return found == scattered_.end() ? 0 : found->second;
+}
+
+StateReader::StateReader(const VoteView& votes, const StateCoding& coding)
+    : votes_(votes), coding_(coding), strides_(key_strides(votes.cardinalities)) {}
+
+bool StateReader::is_sparse() const {
+  return std::any_of(votes_.tables.begin(), votes_.tables.end(), [](const VoteTable& table) {
+    return std::holds_alternative<SparseTable>(table);
+  });
+}
+
+void StateReader::read(Index begin, Index n_rows, StateTile& tile) const {
+  const Index m = votes_.n_sources;
+  tile.n_rows = n_rows;
+  tile.stride = (n_rows + 63) / 64 * 64;
+  tile.states.resize(static_cast<std::size_t>(tile.stride * m));
+  bool bad = false;
+  const auto clear_padding = [&] {
+    for (Index j = 0; j < m; ++j) {
+      std::fill(tile.states.begin() + j * tile.stride + n_rows,
+                tile.states.begin() + (j + 1) * tile.stride, std::uint8_t{0});
+    }
+  };
+  if (!coding_.is_identity()) {
+    const KeyBlock keys(votes_, strides_, begin, n_rows);
+    for (Index j = 0; j < m; ++j) {
+      const VoteKey* of_source = keys.source(j);
+      std::uint8_t* states = tile.states.data() + j * tile.stride;
+      for (Index r = 0; r < n_rows; ++r) {
+        states[r] = static_cast<std::uint8_t>(coding_(of_source[r]));
+      }
+    }
+    clear_padding();
+  } else if (const auto* dense = std::get_if<DenseTable>(&votes_.tables[0])) {
+    bad = dense_states(votes_, *dense, begin, n_rows, tile);
+    clear_padding();
+  } else {
+    std::fill(tile.states.begin(), tile.states.end(), std::uint8_t{0});
+    for_each_stored(std::get<SparseTable>(votes_.tables[0]), begin, n_rows,
+                    [&](Index row, Index source, std::int64_t label) {
+                      bad |= is_out_of_range(label, votes_.cardinalities[0]);
+                      tile.states[static_cast<std::size_t>(source * tile.stride + row - begin)] =
+                          static_cast<std::uint8_t>(label + 1);
+                    });
+  }
+  if (bad) throw_label_out_of_range(votes_, begin, n_rows);
+}
+
+void StateReader::read(Index begin, Index n_rows, StateRows& rows) const {
+  rows.start.assign(1, 0);
+  rows.source.clear();
+  rows.state.clear();
+  const auto add = [&](Index source, std::int32_t state) {
+    if (state == 0) return;
+    rows.source.push_back(static_cast<std::int32_t>(source));
+    rows.state.push_back(state);
+  };
+  const auto end_row = [&] { rows.start.push_back(static_cast<std::int32_t>(rows.source.size())); };
+
+  if (!coding_.is_identity()) {
+    const KeyBlock keys(votes_, strides_, begin, n_rows);
+    for (Index r = 0; r < n_rows; ++r) {
+      for (Index j = 0; j < votes_.n_sources; ++j) {
+        const VoteKey key = keys.source(j)[r];
+        if (key != 0) add(j, coding_(key));
+      }
+      end_row();
+    }
+    return;
+  }
+  bool bad = false;
+  if (const auto* dense = std::get_if<DenseTable>(&votes_.tables[0])) {
+    bad = with_int_type(dense->type, [&](auto zero) {
+      return list_dense<decltype(zero)>(*dense, begin, n_rows, rows);
+    });
+  } else {
+    Index current = begin;
+    for_each_stored(std::get<SparseTable>(votes_.tables[0]), begin, n_rows,
+                    [&](Index row, Index source, std::int64_t label) {
+                      for (; current < row; ++current) end_row();
+                      bad |= is_out_of_range(label, votes_.cardinalities[0]);
+                      add(source, static_cast<std::int32_t>(label + 1));
+                    });
+    for (; current < begin + n_rows; ++current) end_row();
+  }
+  if (bad) throw_label_out_of_range(votes_, begin, n_rows);
+}
+
+template <class T>
+bool StateReader::list_dense(const DenseTable& table, Index begin, Index n_rows,
+                             StateRows& rows) const {
+  const Index m = votes_.n_sources;
+  const std::int64_t cardinality = votes_.cardinalities[0];
+  rows.source.resize(static_cast<std::size_t>(n_rows * m));
+  rows.state.resize(static_cast<std::size_t>(n_rows * m));
+  bool bad = false;
+  std::size_t n_votes = 0;
+  for (Index row = begin; row < begin + n_rows; ++row) {
+    const std::byte* of_row = table.data + row * table.row_stride;
+    for (Index j = 0; j < m; ++j) {
+      const std::int64_t label = load<T>(of_row + j * table.column_stride);
+      bad |= is_out_of_range(label, cardinality);
+      // Written always, kept only if it is a vote: no branch to mispredict.
+      rows.source[n_votes] = static_cast<std::int32_t>(j);
+      rows.state[n_votes] = static_cast<std::int32_t>(label + 1);
+      n_votes += label != -1 ? 1 : 0;
+    }
+    rows.start.push_back(static_cast<std::int32_t>(n_votes));
+  }
+  rows.source.resize(n_votes);
+  rows.state.resize(n_votes);
+  return bad;
+}
+
+}  // namespace consilience

@@ -1,0 +1,53 @@
+"""Weak supervision without gold: how accurate each source of votes is, and what the votes say together."""
+
+from consilience._core import __version__
+from consilience.check import check_identifiability
+from consilience.exceptions import (
+    ConsilienceError,
+    ConsilienceWarning,
+    ConvergenceWarning,
+    DuplicateSourcesWarning,
+    FileFormatError,
+    InfeasibleVotesWarning,
+    InvalidArgumentError,
+    InvalidVotesError,
+    MissingDependencyError,
+    NotFittedError,
+    NotIdentifiableError,
+    NotIdentifiableWarning,
+    SingularCovarianceError,
+    WrongTypeError,
+)
+from consilience.identifiability import IdentifiabilityReport
+from consilience.label_model import LabelModel, load
+from consilience.statistics import VoteStatistics
+from consilience.table import Table
+from consilience.task_graph import ABSTAIN, TaskGraph
+from consilience.votes import Votes
+
+__all__ = [
+    "ABSTAIN",
+    "ConsilienceError",
+    "ConsilienceWarning",
+    "ConvergenceWarning",
+    "DuplicateSourcesWarning",
+    "FileFormatError",
+    "IdentifiabilityReport",
+    "InfeasibleVotesWarning",
+    "InvalidArgumentError",
+    "InvalidVotesError",
+    "LabelModel",
+    "MissingDependencyError",
+    "NotFittedError",
+    "NotIdentifiableError",
+    "NotIdentifiableWarning",
+    "SingularCovarianceError",
+    "Table",
+    "TaskGraph",
+    "VoteStatistics",
+    "Votes",
+    "WrongTypeError",
+    "__version__",
+    "check_identifiability",
+    "load",
+]

@@ -1,0 +1,123 @@
+from collections.abc import Sequence
+from typing import Any, TypedDict, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+__version__: str
+
+class LabelOutOfRange(ValueError): ...
+class SingularCovariance(ValueError): ...
+
+class VoteView:
+    def __init__(
+        self,
+        tables: Sequence[NDArray[Any] | tuple[NDArray[Any], NDArray[Any], NDArray[Any]]],
+        n_items: int,
+        n_sources: int,
+        cardinalities: Sequence[int],
+    ) -> None: ...
+
+class StateCoding:
+    def __init__(
+        self, keys: NDArray[np.uint64], states: NDArray[np.int32], n_keys: int, n_states: int
+    ) -> None: ...
+    @staticmethod
+    def of_one_task(cardinality: int) -> StateCoding: ...
+    @property
+    def n_states(self) -> int: ...
+
+class Moments(TypedDict):
+    node_source: NDArray[np.int32]
+    node_state: NDArray[np.int32]
+    pairs: NDArray[Any]
+    votes: NDArray[Any]
+    overlaps: NDArray[Any]
+    conflicts: NDArray[Any]
+    n_covered: int | float
+
+class RankOneFit:
+    @property
+    def z(self) -> NDArray[np.float64]: ...
+    @property
+    def loss(self) -> float: ...
+    @property
+    def gradient_norm(self) -> float: ...
+    @property
+    def n_iterations(self) -> int: ...
+    @property
+    def converged(self) -> bool: ...
+
+def key_strides(cardinalities: Sequence[int]) -> list[int]: ...
+def label_ranges(votes: VoteView, *, n_threads: int) -> list[tuple[int, int]]: ...
+def vote_vectors(votes: VoteView, *, n_threads: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]: ...
+def count_moments(
+    votes: VoteView,
+    coding: StateCoding,
+    disjoint: NDArray[np.uint8] | None,
+    *,
+    kernel: str = "automatic",
+    n_threads: int,
+) -> Moments: ...
+@overload
+def count_weighted_moments(
+    votes: VoteView,
+    coding: StateCoding,
+    weights: NDArray[np.int64],
+    disjoint: NDArray[np.uint8] | None,
+    *,
+    n_threads: int,
+) -> Moments: ...
+@overload
+def count_weighted_moments(
+    votes: VoteView,
+    coding: StateCoding,
+    weights: NDArray[np.float64],
+    disjoint: NDArray[np.uint8] | None,
+    *,
+    n_threads: int,
+) -> Moments: ...
+def choose_kernel(votes: VoteView, coding: StateCoding) -> str: ...
+def posterior(
+    votes: VoteView,
+    coding: StateCoding,
+    of_state: NDArray[np.float64],
+    base: NDArray[np.float64],
+    *,
+    link: str,
+    class_of_vector: Sequence[NDArray[np.int32]],
+    n_threads: int,
+) -> list[NDArray[np.float64]]: ...
+def most_probable(
+    votes: VoteView,
+    coding: StateCoding,
+    of_state: NDArray[np.float64],
+    base: NDArray[np.float64],
+    *,
+    link: str,
+    preference: NDArray[np.int32],
+    n_threads: int,
+) -> NDArray[np.int64]: ...
+def complete_rank_one(
+    target: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    start: NDArray[np.float64],
+    *,
+    max_iterations: int = 500,
+    tolerance: float = 1e-10,
+) -> RankOneFit: ...
+def rank_one_loss(
+    target: NDArray[np.float64], weight: NDArray[np.float64], z: NDArray[np.float64]
+) -> float: ...
+def rank_one_gradient(
+    target: NDArray[np.float64], weight: NDArray[np.float64], z: NDArray[np.float64]
+) -> NDArray[np.float64]: ...
+def rank_one_hessian(
+    target: NDArray[np.float64], weight: NDArray[np.float64], z: NDArray[np.float64]
+) -> NDArray[np.float64]: ...
+def invert_covariance(
+    covariance: NDArray[np.float64], *, ridge: float = 0.0, min_reciprocal: float = 1e-12
+) -> NDArray[np.float64]: ...
+def simd_levels() -> list[str]: ...
+def simd_level() -> str: ...
+def select_simd_level(name: str) -> None: ...

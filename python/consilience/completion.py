@@ -1,0 +1,114 @@
+"""Algorithm 1 of the paper: completion of the inverse covariance, one event at a time.
+
+With one binary hidden variable ``1{Y in E}``, ``Sigma_S`` is a number and ``K_O = Sigma_O^-1 + z z^T`` is
+zero for sources that are independent given ``Y``, eq. (3) to (5). With more than two classes one hidden
+indicator does not suffice for all labels at once, so the algorithm runs for each event ``E`` on the nodes
+that vote for exactly ``E``; under the tied model that is exact.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience import _core
+from consilience.exceptions import SingularCovarianceError
+from consilience.identifiability import IdentifiabilityReport
+from consilience.moments import signed_start, warn_unless_converged
+from consilience.nodes import NodeSystem, describe_event
+
+__all__ = ["completion_report", "fit_completion"]
+
+
+def completion_report(system: NodeSystem) -> IdentifiabilityReport:
+    """Identifiability of ``z`` from ``(Sigma_O^-1 + z z^T)_Omega = 0``.
+
+    Its ``log_z2`` solves ``M_Omega l = q_Omega``.
+
+    Raises
+    ------
+    SingularCovarianceError
+        If the votes for an event are linearly dependent; names the source.
+    """
+    return system.report(system.same_event, _inverse(system))
+
+
+def fit_completion(system: NodeSystem, report: IdentifiabilityReport) -> NDArray[np.float64]:
+    """Strength ``d = alpha - beta`` of each node by Algorithm 1, (d,).
+
+    For each event: ``z`` by eq. (5), from the log-linear start and with the inverse scaled to unit diagonal
+    (entries of rare sources are then as certain as others; the minimum is the same where the fit is exact),
+    ``c = (1 + z^T Sigma_O z) / Sigma_S``, ``Sigma_OS = Sigma_O z / sqrt(c)``, and
+    ``d = Sigma_OS / Sigma_S`` with ``Sigma_S = P(E)(1 - P(E))``.
+
+    Parameters
+    ----------
+    system : NodeSystem
+        The nodes and their moments.
+    report : IdentifiabilityReport
+        Of :func:`completion_report`; its log-linear solution is the start.
+
+    Returns
+    -------
+    (d,) float64 array
+        0 for nodes that the report gives no pair.
+
+    Raises
+    ------
+    SingularCovarianceError
+        If the votes for an event are linearly dependent; names the source.
+
+    References
+    ----------
+    Ratner et al. (2019), arXiv:1810.02840, Algorithm 1.
+    """
+    strength = np.zeros(len(system.means))
+    assert report.log_z2 is not None
+    inverse = _inverse(system)
+    for members in _nodes_by_event(system):
+        pairs = report.omega_mask[np.ix_(members, members)]
+        if not pairs.any():
+            continue
+        sigma_o = system.covariance[np.ix_(members, members)]
+        a = inverse[np.ix_(members, members)]
+        scale = 1 / np.sqrt(np.diag(a))
+        target = np.where(pairs, -a * np.outer(scale, scale), 0.0)
+        start = signed_start(report.log_z2[members] + 2 * np.log(scale), target)
+        fit = _core.complete_rank_one(target, pairs.astype(np.float64), start)
+        warn_unless_converged(fit)
+        z = fit.z / scale
+        sigma_s = float(system.events.g[members[0], members[0]])
+        c = (1 + z @ sigma_o @ z) / sigma_s
+        sigma_os = sigma_o @ z / np.sqrt(c)
+        # One sign an event: sources with a detectable signal are better than chance on average.
+        telling = report.sign_components[members] >= 0
+        sign = -1.0 if sigma_os[telling].sum() < 0 else 1.0
+        strength[members] = sign * sigma_os / sigma_s
+    return strength
+
+
+def _nodes_by_event(system: NodeSystem) -> list[NDArray[np.intp]]:
+    """Live nodes of each event, in the order of the events."""
+    _, event = np.unique(system.statistics.node_event, axis=0, return_inverse=True)
+    event = event.reshape(-1)
+    groups = [np.flatnonzero((event == e) & system.live) for e in range(int(event.max(initial=-1)) + 1)]
+    return [members for members in groups if len(members)]
+
+
+def _inverse(system: NodeSystem) -> NDArray[np.float64]:
+    """``Sigma_O^-1`` of each event's nodes, in place; 0 between different events."""
+    inverse = np.zeros_like(system.covariance)
+    for members in _nodes_by_event(system):
+        place = np.ix_(members, members)
+        try:
+            inverse[place] = _core.invert_covariance(np.ascontiguousarray(system.covariance[place]))
+        except _core.SingularCovariance as error:
+            statistics = system.statistics
+            node = members[error.args[0]]
+            event = describe_event(statistics.task_graph, statistics.node_event[node].tolist())
+            source = system.source_graph.source_names[statistics.node_source[node]]
+            raise SingularCovarianceError(
+                f"the votes of {source!r} for {event} are determined by those of the sources before it; "
+                'remove the copy, or use method="moments", which inverts nothing'
+            ) from None
+    return inverse

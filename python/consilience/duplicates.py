@@ -1,0 +1,46 @@
+"""Sources that vote alike on (almost) every item."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience.source_graph import SourceGraph
+from consilience.statistics import VoteStatistics
+
+__all__ = ["find_duplicates"]
+
+MIN_AGREEMENT = 1 - 1e-3
+"""Two sources are duplicates if they agree on this share of the items on which either votes."""
+
+MIN_ITEMS = 20
+"""On fewer items than this, agreement may well be chance."""
+
+
+def find_duplicates(statistics: VoteStatistics) -> NDArray[np.int64]:
+    """First source of each group of duplicates, (m,): a source that has none stands for itself.
+
+    Parameters
+    ----------
+    statistics : VoteStatistics
+        Pair counts of the votes.
+    """
+    m = statistics.n_sources
+    node_source = statistics.node_source
+    _, event = np.unique(statistics.node_event, axis=0, return_inverse=True)
+    same = np.where(event.reshape(-1, 1) == event.reshape(-1), statistics.pairs, 0)
+    agreements = np.zeros((m, m), dtype=statistics.pairs.dtype)
+    both = np.zeros_like(agreements)
+    if len(node_source):
+        first = np.flatnonzero(np.diff(node_source, prepend=-1))
+        present = node_source[first]
+        place = np.ix_(present, present)
+        agreements[place] = np.add.reduceat(np.add.reduceat(same, first, axis=0), first, axis=1)
+        both[place] = np.add.reduceat(np.add.reduceat(statistics.pairs, first, axis=0), first, axis=1)
+    either = statistics.n_votes[:, None] + statistics.n_votes - both
+    alike = (either >= MIN_ITEMS) & (agreements >= MIN_AGREEMENT * either)
+    np.fill_diagonal(alike, False)
+    pairs = np.argwhere(np.triu(alike)).tolist()
+    component = SourceGraph(m, pairs).component
+    _, first_member = np.unique(component, return_index=True)
+    return first_member[component].astype(np.int64)

@@ -1,0 +1,161 @@
+"""From votes to events: which feasible label vectors each vote speaks for.
+
+The core works with *states*: 0 where a source abstains, else 1 + the index of an event. With one task whose
+classes are all feasible the events are the classes and nothing needs to be looked up; otherwise the vote
+vectors that occur are listed first and each is given the state of its event.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience import _core
+from consilience.exceptions import InfeasibleVotesWarning, InvalidArgumentError, listed
+from consilience.task_graph import ABSTAIN, TaskGraph
+from consilience.votes import Votes
+
+__all__ = ["CodedVotes", "EventProbabilities", "code_votes", "has_plain_events"]
+
+
+@dataclass(frozen=True, eq=False)
+class CodedVotes:
+    """Votes ready for the core under a task graph.
+
+    Attributes
+    ----------
+    votes : Votes
+        What was coded.
+    view, coding
+        What the core takes.
+    events : (q, t) int64 array
+        Canonical vote vector (``TaskGraph.implied``) of each event; state ``s`` stands for row ``s - 1``.
+    n_infeasible : (m,) int64 array
+        Votes of each source that no feasible label vector agrees with; taken as abstentions.
+    """
+
+    votes: Votes
+    view: _core.VoteView
+    coding: _core.StateCoding
+    events: NDArray[np.int64]
+    n_infeasible: NDArray[np.int64]
+
+    def disjoint(self, task_graph: TaskGraph) -> NDArray[np.uint8] | None:
+        """States whose events have no vector in common, (q + 1, q + 1); None where that is "unequal"."""
+        if has_plain_events(task_graph):
+            return None
+        masks = task_graph.event_masks(self.events)
+        table = np.zeros((len(masks) + 1, len(masks) + 1), dtype=np.uint8)
+        table[1:, 1:] = (masks.astype(np.int64) @ masks.T.astype(np.int64)) == 0
+        return table
+
+    def warn_of_infeasible(self) -> None:
+        """Warn, naming the sources, if there are infeasible votes."""
+        total = int(self.n_infeasible.sum())
+        if total:
+            names = [self.votes.source_label(int(j)) for j in np.flatnonzero(self.n_infeasible)]
+            others = " and others" if len(names) > 8 else ""
+            warnings.warn(
+                f"{total} votes of {', '.join(names[:8])}{others} agree with no feasible label vector and "
+                "were taken as abstentions; check how these sources combine tasks",
+                InfeasibleVotesWarning,
+                stacklevel=4,
+            )
+
+
+def has_plain_events(task_graph: TaskGraph) -> bool:
+    """Whether every class of a single task is an event of its own."""
+    return task_graph.n_tasks == 1 and task_graph.n_vectors == task_graph.cardinalities[0]
+
+
+def code_votes(
+    votes: Votes,
+    task_graph: TaskGraph,
+    *,
+    known: NDArray[np.int64] | None = None,
+    n_threads: int = 1,
+) -> CodedVotes:
+    """Votes as the core takes them.
+
+    A vote that every feasible vector agrees with says nothing and counts as an abstention.
+
+    Parameters
+    ----------
+    votes : Votes
+        The votes.
+    task_graph : TaskGraph
+        Tasks that the votes are about; tasks without a table abstain.
+    known : (q, t) int array, optional
+        Events of a fitted model, whose states are kept; votes for other events become abstentions. By
+        default the events that occur, in lexicographic order (all classes, for a single task).
+    n_threads : int
+        Threads for the pass that lists the vote vectors of several tasks.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If tasks or classes do not match the graph, or there are more than 2^62 possible vote vectors.
+    InvalidVotesError
+        If a label is out of range.
+    """
+    view, order = votes.view(task_graph)
+    none = np.zeros(votes.n_sources, dtype=np.int64)
+    if has_plain_events(task_graph):
+        k = task_graph.n_vectors
+        events = np.arange(k, dtype=np.int64)[:, None]
+        return CodedVotes(votes, view, _core.StateCoding.of_one_task(k), events, none)
+
+    sizes = [task_graph.cardinalities[r] for r in order]
+    try:
+        strides = np.array(_core.key_strides(sizes), dtype=np.uint64)
+    except ValueError as error:
+        raise InvalidArgumentError(f"task_graph: {error}; model {listed(votes.tasks)} apart") from None
+    try:
+        keys, counts = _core.vote_vectors(view, n_threads=n_threads)
+    except _core.LabelOutOfRange as error:
+        raise votes.label_error(error) from None
+    vectors = np.full((len(keys), task_graph.n_tasks), ABSTAIN, dtype=np.int64)
+    for r, stride, size in zip(order, strides, sizes, strict=True):
+        vectors[:, r] = (keys // stride % np.uint64(size + 1)).astype(np.int64) - 1
+    masks = task_graph.event_masks(vectors)
+    agreeing = masks.sum(axis=1)
+    speaks = (agreeing > 0) & (agreeing < task_graph.n_vectors)
+    implied = task_graph.implied(masks[speaks])
+    events = np.unique(implied, axis=0) if known is None else known
+    index = {tuple(event): s for s, event in enumerate(events.tolist(), start=1)}
+    states = np.zeros(len(keys), dtype=np.int32)
+    states[speaks] = [index.get(tuple(event), 0) for event in implied.tolist()]
+    # States up to the number of events must exist, also where the last ones do not occur.
+    n_keys = int(strides[-1]) * (sizes[-1] + 1)
+    coding = _core.StateCoding(keys, states, n_keys, len(events) + 1)
+    infeasible = counts[agreeing == 0].sum(axis=0, dtype=np.int64) if len(keys) else none
+    return CodedVotes(votes, view, coding, events, infeasible)
+
+
+@dataclass(frozen=True, eq=False)
+class EventProbabilities:
+    """Probabilities of some events under a class balance.
+
+    Attributes
+    ----------
+    masks : (d, K) bool array
+        Feasible vectors of each event.
+    p : (d,) float64 array
+        ``P(A)``.
+    g : (d, d) float64 array
+        ``G_ab = P(A_a and A_b) - P(A_a) P(A_b)`` of [T6].
+    """
+
+    masks: NDArray[np.bool_]
+    p: NDArray[np.float64]
+    g: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, masks: NDArray[np.bool_], class_balance: NDArray[np.float64]) -> EventProbabilities:
+        """From the events and ``P(Y)`` over the feasible set, (K,)."""
+        member = masks.astype(np.float64)
+        p = member @ class_balance
+        return cls(masks, p, (member * class_balance) @ member.T - np.outer(p, p))

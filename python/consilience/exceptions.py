@@ -1,0 +1,111 @@
+"""Errors and warnings of the package, and how a message lists values.
+
+Every error derives from :class:`ConsilienceError` and from the built-in exception a caller would expect. A
+message names the argument, the source, task or row, the value found and the values allowed, and says one
+thing to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = [
+    "ConsilienceError",
+    "ConsilienceWarning",
+    "ConvergenceWarning",
+    "DuplicateSourcesWarning",
+    "FileFormatError",
+    "InfeasibleVotesWarning",
+    "InvalidArgumentError",
+    "InvalidVotesError",
+    "MissingDependencyError",
+    "NotFittedError",
+    "NotIdentifiableError",
+    "NotIdentifiableWarning",
+    "SingularCovarianceError",
+    "WrongTypeError",
+    "listed",
+]
+
+
+class ConsilienceError(Exception):
+    """Base of every error the package raises on purpose."""
+
+
+class InvalidArgumentError(ConsilienceError, ValueError):
+    """An argument of the right type has a value that is not allowed."""
+
+
+class InvalidVotesError(InvalidArgumentError):
+    """The votes have a wrong shape, a vote outside its range, or no vote at all."""
+
+
+class WrongTypeError(ConsilienceError, TypeError):
+    """An argument is of a type that is never allowed there."""
+
+
+class NotIdentifiableError(ConsilienceError, ValueError):
+    """The sources and their dependencies leave the accuracies without a unique answer."""
+
+
+class SingularCovarianceError(ConsilienceError, ValueError):
+    """The covariance of the indicators cannot be inverted."""
+
+
+class NotFittedError(ConsilienceError, ValueError, AttributeError):
+    """A fitted attribute or a prediction was asked of a model before ``fit``."""
+
+
+class FileFormatError(ConsilienceError, ValueError):
+    """A file is truncated, damaged, of another kind, or of a newer format."""
+
+
+class MissingDependencyError(ConsilienceError, ImportError):
+    """An optional package is needed and not installed; the message names the extra."""
+
+
+class ConsilienceWarning(UserWarning):
+    """Base of every warning the package gives."""
+
+
+class NotIdentifiableWarning(ConsilienceWarning):
+    """What cannot be learned about the named sources keeps its prior."""
+
+
+class InfeasibleVotesWarning(ConsilienceWarning):
+    """Some vote vectors agree with no feasible label vector and were taken as abstentions."""
+
+
+class DuplicateSourcesWarning(ConsilienceWarning):
+    """Some sources vote alike on (almost) every item and were counted once."""
+
+
+class ConvergenceWarning(ConsilienceWarning):
+    """An iteration stopped at its limit before it converged."""
+
+
+def listed(values: Iterable[object], limit: int = 8) -> str:
+    """Values for a message: ``'a', 'b', 'c'``, cut after `limit` of them.
+
+    Parameters
+    ----------
+    values : iterable
+        What to list, in order; each is shown by ``repr``.
+    limit : int
+        How many are shown before "and … more".
+
+    Returns
+    -------
+    str
+        ``"nothing"`` for no values.
+
+    Examples
+    --------
+    >>> listed(["a", "b", 3], limit=2)
+    "'a', 'b' and 1 more"
+    """
+    shown = [repr(value) for value in values]
+    if not shown:
+        return "nothing"
+    rest = len(shown) - limit
+    return ", ".join(shown[:limit]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,166 @@
+"""From the statistics of votes to the tables of the sources, by each method."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience.check import Dependencies, Structure, find_structure
+from consilience.completion import fit_completion
+from consilience.exceptions import (
+    DuplicateSourcesWarning,
+    NotIdentifiableError,
+    NotIdentifiableWarning,
+    listed,
+)
+from consilience.identifiability import IdentifiabilityReport
+from consilience.moments import fit_moments
+from consilience.nodes import NodeSystem
+from consilience.statistics import VoteStatistics
+from consilience.tied import SourceTable, expand_tied, feasible_strength, prior_strength
+
+__all__ = ["METHODS", "SourceFit", "fit_sources", "structure_for"]
+
+METHODS = ("auto", "completion", "moments", "majority")
+
+_LEVEL = 5  # warnings point at the caller of LabelModel.fit
+
+
+@dataclass(frozen=True, eq=False)
+class SourceFit:
+    """What was learned about the sources.
+
+    Attributes
+    ----------
+    tables : list of SourceTable
+        One a source.
+    learned : (m,) bool array
+        Whether all of a source's table was learned; otherwise some of it is a prior.
+    first : (m,) int64 array
+        The source that each one repeats: itself, but for duplicates.
+    report : IdentifiabilityReport
+        What the votes determine.
+    notes : list of list of str
+        What to tell about each source.
+    """
+
+    tables: list[SourceTable]
+    learned: NDArray[np.bool_]
+    first: NDArray[np.int64]
+    report: IdentifiabilityReport
+    notes: list[list[str]]
+
+
+def structure_for(
+    statistics: VoteStatistics,
+    class_balance: NDArray[np.float64],
+    dependencies: Dependencies,
+    method: str,
+) -> Structure:
+    """Structure that a method works on; to majority vote every source counts for itself."""
+    if method == "majority":
+        dependencies = ()
+    return find_structure(statistics, dependencies=dependencies, class_balance=class_balance, method=method)
+
+
+def fit_sources(
+    statistics: VoteStatistics,
+    class_balance: NDArray[np.float64],
+    dependencies: Dependencies,
+    method: str,
+) -> SourceFit:
+    """Tables of the sources.
+
+    Parameters
+    ----------
+    statistics : VoteStatistics
+        Of votes with at least one vote.
+    class_balance : (K,) float64 array
+        ``P(Y)`` over the feasible set.
+    dependencies : iterable of pairs, optional
+        Sources that depend on each other given the labels; None finds duplicates.
+    method : str
+        One of ``METHODS``.
+
+    Raises
+    ------
+    NotIdentifiableError
+        If the method is ``"completion"`` or ``"moments"`` and the pairs do not determine every source.
+    SingularCovarianceError
+        If the method is ``"completion"`` and votes are linearly dependent.
+    """
+    structure = structure_for(statistics, class_balance, dependencies, method)
+    system, report, first = structure.system, structure.report, structure.first
+    if method in ("moments", "completion") and not report.identifiable:
+        raise NotIdentifiableError(_not_identifiable(method, report))
+    _warn_of_duplicates(report.source_names, first)
+
+    m = statistics.n_sources
+    learned = np.zeros(m, dtype=np.bool_)
+    strength = prior_strength(system)
+    if method != "majority":
+        estimate = fit_completion if method == "completion" else fit_moments
+        known = _known_nodes(system, report)
+        strength = np.where(known, feasible_strength(system, estimate(system, report)), strength)
+        learned[system.statistics.node_source] = True
+        learned[system.statistics.node_source[~known]] = False
+        learned = learned[first]
+    tables = expand_tied(system, strength)
+    votes = statistics.n_votes > 0
+    if method == "auto" and not learned[votes].all():
+        _warn_of_priors([report.source_names[j] for j in np.flatnonzero(votes & ~learned)], report)
+    notes: list[list[str]] = [[] for _ in range(m)]
+    for j in range(m):
+        if first[j] != j:
+            notes[j].append(f"votes like {report.source_names[first[j]]}")
+        if not votes[j]:
+            notes[j].append("never votes")
+        elif not learned[j]:
+            notes[j].append("not estimated" if method == "majority" else "not identified: prior kept")
+    return SourceFit([tables[j] for j in first], learned, first, report, notes)
+
+
+def _known_nodes(system: NodeSystem, report: IdentifiabilityReport) -> NDArray[np.bool_]:
+    """Nodes whose strength the pairs tell: identified ones, and weak ones that were seen beside them."""
+    identified = np.array([status == "identified" for status in report.node_status], dtype=np.bool_)
+    weak = (report.sign_components < 0) & (system.related & identified).any(axis=1)
+    # A node that is always 1, or votes for what is certain, carries nothing to be learned.
+    empty = ~system.live | (np.abs(np.diag(system.events.g)) <= 0)
+    return identified | weak | (empty & bool(identified.any()))
+
+
+def _warn_of_duplicates(names: Sequence[str], first: NDArray[np.int64]) -> None:
+    copies = np.flatnonzero(first != np.arange(len(first)))
+    if len(copies):
+        pairs = [f"{names[j]!r} like {names[first[j]]!r}" for j in copies[:8]]
+        more = f" and {len(copies) - 8} more" if len(copies) > 8 else ""
+        warnings.warn(
+            f"sources vote alike and are counted once: {', '.join(pairs)}{more}; give dependencies=[] to "
+            "count each for itself",
+            DuplicateSourcesWarning,
+            stacklevel=_LEVEL,
+        )
+
+
+def _warn_of_priors(names: Sequence[str], report: IdentifiabilityReport) -> None:
+    warnings.warn(
+        f"the accuracy of {listed(names)} cannot be learned from these votes and keeps its prior; "
+        + (" ".join(report.advice) or "see identifiability_"),
+        NotIdentifiableWarning,
+        stacklevel=_LEVEL,
+    )
+
+
+def _not_identifiable(method: str, report: IdentifiabilityReport) -> str:
+    unclear = [
+        f"{name!r} ({status})"
+        for name, status in zip(report.source_names, report.sources, strict=True)
+        if status in ("scale ambiguous", "no signal")
+    ]
+    more = f" and {len(unclear) - 8} more" if len(unclear) > 8 else ""
+    advice = " ".join((*report.advice, 'Or use method="auto", which puts a prior in their place.'))
+    return f"method={method!r} cannot determine the accuracy of {', '.join(unclear[:8])}{more}. {advice}"

@@ -1,0 +1,507 @@
+"""LabelModel: from votes to source accuracies and probabilistic labels, without gold labels."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from consilience import _core
+from consilience.class_balance import ClassBalance, read_class_balance
+from consilience.container import read_file, write_atomically
+from consilience.events import CodedVotes, code_votes, has_plain_events
+from consilience.exceptions import (
+    InvalidArgumentError,
+    InvalidVotesError,
+    NotFittedError,
+    WrongTypeError,
+    listed,
+)
+from consilience.fitting import METHODS, SourceFit, fit_sources
+from consilience.model_file import FittedModel
+from consilience.scores import ScoreTable, majority_scores, majority_shares, model_scores
+from consilience.statistics import VoteStatistics, count, graph_of, threads_of
+from consilience.table import Table
+from consilience.task_graph import ABSTAIN, TaskGraph
+from consilience.tied import SourceTable, chance_accuracy
+from consilience.votes import Votes, as_votes
+
+__all__ = ["LabelModel", "load"]
+
+ABSTENTIONS = ("auto", "informative", "missing")
+
+
+class LabelModel:
+    """Accuracies of sources, and probabilistic labels, from their votes alone.
+
+    Parameters
+    ----------
+    n_classes, classes, task_graph : int, sequence of names, TaskGraph, optional
+        What is voted on, at most one of the three; by default read from the votes. With a ``TaskGraph`` of
+        several tasks, votes are ``{task: table}``.
+    class_balance : None, "uniform" or (K,) array, optional
+        ``P(Y)`` over the classes (over ``task_graph.feasible_set`` with several tasks): positive, sums to 1.
+        None is uniform.
+    dependencies : iterable of pairs, optional
+        Sources, by index or name, that depend on each other given the true label. None: independent, but
+        sources that vote alike on (almost) all items are found, counted once and reported.
+    method : {"auto", "completion", "moments", "majority"}
+        ``"completion"`` is the paper's Algorithm 1, one event at a time; ``"moments"`` its covariance form,
+        all events at once. Both raise ``NotIdentifiableError`` where the votes cannot tell. ``"auto"`` is
+        ``"moments"`` and always answers: what cannot be learned keeps its prior. ``"majority"`` counts votes.
+    abstentions : {"auto", "informative", "missing"}
+        Whether an abstention is a state of the source, with a probability given the label, or says nothing.
+        ``"auto"`` is informative.
+    random_state : int, optional
+        Kept for methods that draw; the present ones are deterministic.
+    n_threads : int, optional
+        By default one a core. No result depends on it.
+
+    Attributes
+    ----------
+    classes_ : list, or {task: list}
+        Class names, or ``0..k-1``: the order of every class axis.
+    class_balance_ : (K,) float64 array
+        ``P(Y)`` over the classes, or the feasible set.
+    emission_ : (m, k + 1, k) float64 array, or list of (states, K) arrays
+        ``[j, l, y] = P(source j votes l | Y = y)``, ``l = k`` abstains; the tables over ``y`` sum to 1.
+    states_ : list of (states, t) int64 arrays
+        What each row of the tables stands for, as a vote vector; the last row, only -1, abstains.
+    accuracy_ : (m,) float64 array
+        ``P(vote right | source votes)``; that of guessing for a source that never votes.
+    identifiability_ : IdentifiabilityReport
+        What the votes determine, for this fit.
+    source_names_ : tuple of str
+        Names of the sources, ``"source 0"``, ... where they have none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> y = rng.integers(0, 2, 5000)
+    >>> votes = np.where(rng.random((5000, 3)) < [0.9, 0.8, 0.7], y[:, None], 1 - y[:, None])
+    >>> model = LabelModel(n_classes=2).fit(votes)
+    >>> model.accuracy_.round(1).tolist()
+    [0.9, 0.8, 0.7]
+    """
+
+    def __init__(
+        self,
+        n_classes: int | None = None,
+        classes: Sequence[Hashable] | None = None,
+        task_graph: TaskGraph | None = None,
+        class_balance: ClassBalance = None,
+        dependencies: Iterable[Sequence[int | str]] | None = None,
+        method: str = "auto",
+        abstentions: str = "auto",
+        random_state: int | None = None,
+        n_threads: int | None = None,
+    ) -> None:
+        self.n_classes = n_classes
+        self.classes = classes
+        self.task_graph = task_graph
+        self.class_balance = class_balance
+        self.dependencies = dependencies
+        self.method = method
+        self.abstentions = abstentions
+        self.random_state = random_state
+        self.n_threads = n_threads
+
+    # --- fitting -------------------------------------------------------------------------------------------
+
+    def fit(self, votes: Any, weights: ArrayLike | None = None, y: None = None) -> LabelModel:
+        """Learn from votes, or from their statistics.
+
+        Parameters
+        ----------
+        votes : (n_items, n_sources) table, sparse matrix, {task: table}, Votes, path, or VoteStatistics
+            ``-1`` abstains.
+        weights : (n_items,) array, optional
+            How many items each row stands for.
+        y : None
+            Kept for scikit-learn's convention; these methods learn from votes alone.
+
+        Returns
+        -------
+        LabelModel
+            Itself.
+
+        Raises
+        ------
+        InvalidVotesError, InvalidArgumentError, WrongTypeError
+            If an argument is not of an allowed form; names the row and source. The model is left as it was.
+        NotIdentifiableError
+            If the method is ``"completion"`` or ``"moments"`` and the votes cannot determine the accuracies.
+        """
+        if y is not None:
+            raise InvalidArgumentError(
+                f"y is not used by method={self.method!r}, which learns from votes alone; leave it out"
+            )
+        self._fit(self._statistics_of(votes, weights))
+        return self
+
+    def partial_fit(self, votes: Any, weights: ArrayLike | None = None) -> LabelModel:
+        """Learn from further items, on top of those seen so far; exactly as from all of them at once.
+
+        Give `n_classes`, `classes` or `task_graph` to the model, so that every chunk has the same classes.
+
+        Raises
+        ------
+        ConsilienceError
+            As :meth:`fit`; also if classes or sources differ from those seen so far.
+        """
+        new = self._statistics_of(votes, weights)
+        seen: VoteStatistics | None = getattr(self, "_statistics", None)
+        self._fit(new if seen is None else seen.merge(new))
+        return self
+
+    def _statistics_of(self, votes: Any, weights: ArrayLike | None) -> VoteStatistics:
+        self._check_parameters()
+        threads = threads_of(self.n_threads)
+        if isinstance(votes, VoteStatistics):
+            if weights is not None:
+                raise InvalidArgumentError("weights belong to items; the statistics hold theirs already")
+            self._check_graph(votes.task_graph)
+            return votes
+        read = as_votes(votes, n_classes=self.n_classes, classes=self.classes, task_graph=self.task_graph)
+        return count(read, self._graph_for(read), weights, threads)
+
+    def _graph_for(self, votes: Votes) -> TaskGraph:
+        if self.task_graph is not None:
+            return self.task_graph
+        own = graph_of(votes)
+        if self.n_classes is None and self.classes is None:
+            return own
+        wanted: Any = self.n_classes if self.classes is None else list(self.classes)
+        if own.n_tasks > 1:
+            raise InvalidArgumentError(
+                f"votes are about {own.n_tasks} tasks, {listed(own.tasks)}; give task_graph in place of "
+                "n_classes and classes"
+            )
+        own_names = votes.classes[votes.tasks[0]]
+        if own_names is not None and self.classes is None:
+            wanted = own_names
+        return TaskGraph({votes.tasks[0]: wanted})
+
+    def _check_graph(self, graph: TaskGraph) -> None:
+        expected = self.task_graph
+        if expected is None and (self.n_classes is not None or self.classes is not None):
+            own: Any = self.n_classes if self.classes is None else list(self.classes)
+            expected = TaskGraph({graph.tasks[0]: own})
+        if expected is not None and expected != graph:
+            raise InvalidArgumentError(f"the statistics are about {graph!r}, the model about {expected!r}")
+
+    def _check_parameters(self) -> None:
+        given = [name for name in ("n_classes", "classes", "task_graph") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise InvalidArgumentError(
+                f"give at most one of n_classes, classes and task_graph, not {listed(given)}"
+            )
+        if self.task_graph is not None and not isinstance(self.task_graph, TaskGraph):
+            raise WrongTypeError(f"task_graph must be a TaskGraph, got {type(self.task_graph).__name__}")
+        if isinstance(self.classes, str):
+            raise WrongTypeError(f"classes must be a sequence of names, got the string {self.classes!r}")
+        if self.method not in METHODS:
+            raise InvalidArgumentError(f"method must be one of {listed(METHODS)}, got {self.method!r}")
+        if self.abstentions not in ABSTENTIONS:
+            raise InvalidArgumentError(
+                f"abstentions must be one of {listed(ABSTENTIONS)}, got {self.abstentions!r}"
+            )
+
+    def _fit(self, statistics: VoteStatistics) -> None:
+        """Fit and only then change the model."""
+        if not statistics.n_votes.any():
+            raise InvalidVotesError(
+                f"none of the {statistics.n_sources} sources votes on any item; give at least one vote"
+            )
+        balance = read_class_balance(self.class_balance, statistics.task_graph)
+        fit = fit_sources(statistics, balance, self.dependencies, self.method)
+        self._set_fit(statistics, fit, balance)
+
+    def _set_fit(self, statistics: VoteStatistics, fit: SourceFit, balance: NDArray[np.float64]) -> None:
+        graph = statistics.task_graph
+        self._statistics = statistics
+        self._fit_of_sources = fit
+        self.identifiability_ = fit.report
+        self.class_balance_ = balance
+        self.classes_ = graph.classes if graph.n_tasks > 1 else graph.classes[graph.tasks[0]]
+        self.source_names_ = fit.report.source_names
+        self.n_features_in_ = statistics.n_sources
+        tables = [_as_missing(t) for t in fit.tables] if self.abstentions == "missing" else fit.tables
+        self.states_ = [
+            np.vstack([t.events, np.full((1, graph.n_tasks), ABSTAIN)]).astype(np.int64) for t in tables
+        ]
+        self.emission_ = (
+            _dense_emission(tables, graph) if has_plain_events(graph) else [t.table for t in tables]
+        )
+        self.accuracy_ = np.array([_accuracy(t, graph, balance) for t in fit.tables])
+        self._scores = self._score_table()
+
+    def _score_table(self) -> ScoreTable:
+        graph, fit = self._statistics.task_graph, self._fit_of_sources
+        if self.method == "majority":
+            return majority_shares(len(fit.tables), graph, self._model_events(), self.class_balance_)
+        # An abstention says nothing where the user says so, and where nothing was learned of the source.
+        missing = np.full(len(fit.tables), self.abstentions == "missing")
+        copies = np.bincount(fit.first, minlength=len(fit.first))[fit.first]
+        return model_scores(
+            fit.tables, self._model_events(), self.class_balance_, missing | ~fit.learned, missing, 1 / copies
+        )
+
+    def _model_events(self) -> NDArray[np.int64]:
+        """Events of the states, (q, t)."""
+        graph = self._statistics.task_graph
+        if has_plain_events(graph):
+            return np.arange(graph.n_vectors, dtype=np.int64)[:, None]
+        return np.unique(self._statistics.node_event, axis=0)
+
+    # --- prediction ----------------------------------------------------------------------------------------
+
+    def predict_proba(self, votes: Any) -> Any:
+        """Probabilistic labels: ``P(Y_task = class | votes)``.
+
+        Parameters
+        ----------
+        votes
+            In any form that :meth:`fit` takes, with the same sources.
+
+        Returns
+        -------
+        (n_items, k) float64 array, or {task: (n_items, k_task) array}
+            Rows sum to 1; an item without votes has what the abstentions say, or the class balance.
+
+        Raises
+        ------
+        NotFittedError
+            Before :meth:`fit`.
+        ConsilienceError
+            If the votes are not of an allowed form, or of other sources.
+        """
+        graph = self._fitted().task_graph
+        columns = [graph.feasible_set[:, r].astype(np.int32) for r in range(graph.n_tasks)]
+        results = self._posterior(votes, columns)
+        if graph.n_tasks == 1:
+            return _widen(results[0], graph.cardinalities[0])
+        return {
+            task: _widen(result, k)
+            for task, result, k in zip(graph.tasks, results, graph.cardinalities, strict=True)
+        }
+
+    def predict_joint(self, votes: Any) -> NDArray[np.float64]:
+        """``P(Y = y | votes)`` over the feasible set, (n_items, K); see :meth:`predict_proba`."""
+        k = self._fitted().task_graph.n_vectors
+        return self._posterior(votes, [np.arange(k, dtype=np.int32)])[0]
+
+    def predict(self, votes: Any) -> Any:
+        """Class index of each item, jointly feasible over the tasks.
+
+        The most probable feasible label vector; among equally probable ones the one with the larger class
+        balance, then the first.
+
+        Parameters
+        ----------
+        votes
+            In any form that :meth:`fit` takes, with the same sources.
+
+        Returns
+        -------
+        (n_items,) int64 array, or {task: (n_items,) array}
+
+        Raises
+        ------
+        NotFittedError
+            Before :meth:`fit`.
+        ConsilienceError
+            If the votes are not of an allowed form, or of other sources.
+        """
+        graph = self._fitted().task_graph
+        scores = self._scores
+        if self.method == "majority":
+            scores = majority_scores(len(self._fit_of_sources.tables), graph, self._model_events())
+        coded = self._code(votes)
+        preference = np.lexsort((np.arange(graph.n_vectors), -self.class_balance_)).astype(np.int32)
+        try:
+            best = _core.most_probable(
+                coded.view,
+                coded.coding,
+                scores.of_state,
+                scores.base,
+                link=scores.link,
+                preference=preference,
+                n_threads=threads_of(self.n_threads),
+            )
+        except _core.LabelOutOfRange as error:
+            raise coded.votes.label_error(error) from None
+        labels = {task: graph.feasible_set[best, r] for r, task in enumerate(graph.tasks)}
+        return labels if graph.n_tasks > 1 else labels[graph.tasks[0]]
+
+    def _posterior(self, votes: Any, class_of_vector: list[NDArray[np.int32]]) -> list[NDArray[np.float64]]:
+        coded = self._code(votes)
+        try:
+            return _core.posterior(
+                coded.view,
+                coded.coding,
+                self._scores.of_state,
+                self._scores.base,
+                link=self._scores.link,
+                class_of_vector=class_of_vector,
+                n_threads=threads_of(self.n_threads),
+            )
+        except _core.LabelOutOfRange as error:
+            raise coded.votes.label_error(error) from None
+
+    def _code(self, votes: Any) -> CodedVotes:
+        statistics = self._fitted()
+        graph = statistics.task_graph
+        read = as_votes(votes, task_graph=graph)
+        if read.n_sources != statistics.n_sources:
+            raise InvalidVotesError(
+                f"votes have {read.n_sources} sources (columns), the model was fitted with "
+                f"{statistics.n_sources}; give the same columns"
+            )
+        if None not in (read.source_names, statistics.source_names) and (
+            read.source_names != statistics.source_names
+        ):
+            raise InvalidVotesError(
+                f"votes are of the sources {listed(read.source_names or ())}, the model was fitted with "
+                f"{listed(statistics.source_names or ())}; give the same columns in the same order"
+            )
+        known = None if has_plain_events(graph) else self._model_events()
+        coded = code_votes(read, graph, known=known, n_threads=threads_of(self.n_threads))
+        coded.warn_of_infeasible()
+        return coded
+
+    def _fitted(self) -> VoteStatistics:
+        if not hasattr(self, "_scores"):
+            raise NotFittedError("this LabelModel is not fitted yet; call fit(votes) first")
+        return self._statistics
+
+    # --- looking at the result -----------------------------------------------------------------------------
+
+    def summary(self) -> Table:
+        """One row a source: how often it votes and meets others, and how accurate it is.
+
+        Returns
+        -------
+        Table
+            Columns source, coverage, overlaps, conflicts (shares of all items), accuracy, notes.
+        """
+        statistics = self._fitted()
+        n = statistics.n
+        notes = [f"method: {self.method}"]
+        if self.class_balance is None:
+            notes.append("class balance: assumed uniform; give class_balance if you know it")
+        if not self.identifiability_.identifiable:
+            notes += ["not identifiable: " + " ".join(self.identifiability_.advice)]
+        infeasible = int(statistics.n_infeasible.sum())
+        if infeasible:
+            notes.append(f"{infeasible} infeasible votes were taken as abstentions")
+        return Table(
+            {
+                "source": self.source_names_,
+                "coverage": statistics.n_votes / n,
+                "overlaps": statistics.n_overlaps / n,
+                "conflicts": statistics.n_conflicts / n,
+                "accuracy": self.accuracy_,
+                "notes": ["; ".join(of_source) for of_source in self._fit_of_sources.notes],
+            },
+            title=f"{statistics.n_sources} sources, {n:g} items, {statistics.n_covered / n:.1%} with a vote",
+            notes=notes,
+        )
+
+    # --- scikit-learn's conventions ------------------------------------------------------------------------
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters of the constructor and their values."""
+        return {name: getattr(self, name) for name in inspect.signature(LabelModel).parameters}
+
+    def set_params(self, **params: Any) -> LabelModel:
+        """Change parameters of the constructor.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If a name is not one of them.
+        """
+        known = self.get_params()
+        for name, value in params.items():
+            if name not in known:
+                raise InvalidArgumentError(
+                    f"LabelModel has no parameter {name!r}; it has {listed(known, 20)}"
+                )
+            setattr(self, name, value)
+        return self
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to a file, wholly or not at all; ``consilience.load`` reads it.
+
+        Raises
+        ------
+        NotFittedError
+            Before :meth:`fit`.
+        OSError
+            If the file cannot be written.
+        """
+        statistics = self._fitted()
+        fitted = FittedModel(self.get_params(), statistics, self._fit_of_sources, self.class_balance_)
+        write_atomically(path, fitted.to_bytes())
+
+    def __repr__(self) -> str:
+        defaults = inspect.signature(LabelModel).parameters
+        changed = [
+            f"{name}={value!r}"
+            for name, value in self.get_params().items()
+            if value is not defaults[name].default
+        ]
+        return f"LabelModel({', '.join(changed)})"
+
+
+def _as_missing(table: SourceTable) -> SourceTable:
+    """The table of a source whose abstention does not depend on the label."""
+    votes = table.table[:-1]
+    coverage = 1 - table.table[-1].mean()
+    total = votes.sum(axis=0)
+    shares = np.divide(votes, total, out=np.zeros_like(votes), where=total > 0)
+    return SourceTable(table.events, np.vstack([shares * coverage, np.full(votes.shape[1], 1 - coverage)]))
+
+
+def _dense_emission(tables: list[SourceTable], graph: TaskGraph) -> NDArray[np.float64]:
+    k = graph.n_vectors
+    emission = np.zeros((len(tables), k + 1, k))
+    for j, table in enumerate(tables):
+        emission[j, table.events[:, 0]] = table.table[:-1]
+        emission[j, k] = table.table[-1]
+    return emission
+
+
+def _accuracy(table: SourceTable, graph: TaskGraph, balance: NDArray[np.float64]) -> float:
+    joint = table.table[:-1] * balance
+    if not len(joint):
+        return chance_accuracy(balance)
+    return float(joint[graph.event_masks(table.events)].sum() / joint.sum())
+
+
+def _widen(probabilities: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+    """Columns of zeros for classes that no feasible vector has."""
+    missing = k - probabilities.shape[1]
+    return probabilities if missing == 0 else np.pad(probabilities, ((0, 0), (0, missing)))
+
+
+def load(path: str | os.PathLike[str]) -> LabelModel:
+    """Model that ``LabelModel.save`` wrote, of this release or an earlier one.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is damaged, of another kind, or of a newer format.
+    OSError
+        If it cannot be read.
+    """
+    fitted = FittedModel.from_bytes(read_file(path), name=os.fspath(path))
+    model = LabelModel(**fitted.params)
+    model._set_fit(fitted.statistics, fitted.fit, fitted.class_balance)
+    return model

@@ -1,0 +1,141 @@
+"""A fitted label model as bytes: versioned, checksummed, without pickles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience import _core
+from consilience.class_balance import read_class_balance
+from consilience.container import pack, unpack
+from consilience.exceptions import FileFormatError
+from consilience.fitting import METHODS, SourceFit, structure_for
+from consilience.statistics import VoteStatistics
+from consilience.task_graph import TaskGraph
+from consilience.tied import SourceTable
+
+__all__ = ["FittedModel"]
+
+_KIND = "label model"
+
+
+@dataclass(frozen=True, eq=False)
+class FittedModel:
+    """All that a fitted ``LabelModel`` is made of.
+
+    Attributes
+    ----------
+    params : dict
+        Parameters of the constructor.
+    statistics : VoteStatistics
+        Of the votes it was fitted on.
+    fit : SourceFit
+        What was learned.
+    class_balance : (K,) float64 array
+        ``P(Y)`` over the feasible set.
+    """
+
+    params: dict[str, Any]
+    statistics: VoteStatistics
+    fit: SourceFit
+    class_balance: NDArray[np.float64]
+
+    def to_bytes(self) -> bytes:
+        """The model as bytes; the same ones for the same model."""
+        tables = self.fit.tables
+        header = {
+            "version": _core.__version__,
+            "params": _plain_params(self.params),
+            "notes": self.fit.notes,
+        }
+        arrays: dict[str, NDArray[Any]] = {
+            "statistics": np.frombuffer(self.statistics.to_bytes(), dtype=np.uint8),
+            "class_balance": self.class_balance,
+            "learned": self.fit.learned,
+            "first": self.fit.first,
+            "n_events": np.array([len(t.events) for t in tables], dtype=np.int64),
+            "events": np.vstack([t.events for t in tables]),
+            "tables": np.vstack([t.table for t in tables]),
+        }
+        return pack(_KIND, header, arrays)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, name: str) -> FittedModel:
+        """Model that :meth:`to_bytes` wrote, checked; `name` is what messages call the data.
+
+        What the votes determine is worked out from their statistics again, not stored.
+
+        Raises
+        ------
+        FileFormatError
+            If the data are damaged, of another kind, or do not fit together.
+        """
+        header, arrays = unpack(data, _KIND, name=name)
+        try:
+            params = _read_params(header["params"])
+            statistics = VoteStatistics.from_bytes(arrays["statistics"].tobytes())
+            balance = read_class_balance(arrays["class_balance"], statistics.task_graph)
+            structure = structure_for(statistics, balance, params["dependencies"], params["method"])
+            first, m = arrays["first"], statistics.n_sources
+            if first.shape != (m,) or not ((first >= 0) & (first < m)).all():
+                raise FileFormatError("first does not fit the number of sources")
+            learned = arrays["learned"].astype(np.bool_)
+            notes = [[str(note) for note in of_source] for of_source in header["notes"]]
+            if learned.shape != (m,) or len(notes) != m:
+                raise FileFormatError("learned or notes do not fit the number of sources")
+            tables = _read_tables(arrays, statistics)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            raise FileFormatError(f"{name} does not hold a label model: {error}; save it again") from error
+        return cls(params, statistics, SourceFit(tables, learned, first, structure.report, notes), balance)
+
+
+def _plain_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters as JSON has them."""
+    plain = dict(params)
+    if plain["task_graph"] is not None:
+        plain["task_graph"] = plain["task_graph"].to_json()
+    if plain["dependencies"] is not None:
+        plain["dependencies"] = [[_plain(end) for end in pair] for pair in plain["dependencies"]]
+    if plain["classes"] is not None:
+        plain["classes"] = [_plain(name) for name in plain["classes"]]
+    if plain["class_balance"] is not None and not isinstance(plain["class_balance"], str):
+        plain["class_balance"] = np.asarray(plain["class_balance"], dtype=np.float64).tolist()
+    for name in ("n_classes", "random_state", "n_threads"):
+        # A random generator has a state that does not outlive the process.
+        plain[name] = int(plain[name]) if isinstance(plain[name], (int, np.integer)) else None
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _read_params(plain: Mapping[str, Any]) -> dict[str, Any]:
+    params = dict(plain)
+    if params["task_graph"] is not None:
+        params["task_graph"] = TaskGraph.from_json(params["task_graph"])
+    if params["dependencies"] is not None:
+        params["dependencies"] = [tuple(pair) for pair in params["dependencies"]]
+    if params["method"] not in METHODS:
+        raise FileFormatError(f"the method {params['method']!r} is unknown to this release")
+    return params
+
+
+def _read_tables(arrays: Mapping[str, NDArray[Any]], statistics: VoteStatistics) -> list[SourceTable]:
+    counts = arrays["n_events"]
+    k, t, m = statistics.task_graph.n_vectors, statistics.task_graph.n_tasks, statistics.n_sources
+    total = int(counts.sum())
+    if counts.shape != (m,) or (counts < 0).any():
+        raise FileFormatError("n_events does not fit the number of sources")
+    if arrays["events"].shape != (total, t) or arrays["tables"].shape != (total + m, k):
+        raise FileFormatError("the tables do not fit the tasks")
+    if not (np.isfinite(arrays["tables"]).all() and (arrays["tables"] >= 0).all()):
+        raise FileFormatError("the tables hold numbers that are no probabilities")
+    ends = np.cumsum(counts)
+    events = np.split(arrays["events"], ends[:-1])
+    tables = np.split(arrays["tables"], (ends + np.arange(1, m + 1))[:-1])
+    return [SourceTable(*pair) for pair in zip(events, tables, strict=True)]

@@ -1,0 +1,121 @@
+"""The forward form: covariances between sources as a weighted rank-one problem, [T6].
+
+For sources that are independent given the labels, and a tied model (a source votes for an event with one
+probability where the event holds and another where it does not), ``Cov(psi_a, psi_b) = G_ab d_a d_b`` with a
+known ``G``. All events, coarse and fine, enter one problem, and no matrix is inverted. The paper's own route,
+through the inverse, is in :mod:`consilience.completion`; both agree in the population, and this one is the
+better conditioned.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience import _core
+from consilience.exceptions import ConvergenceWarning
+from consilience.identifiability import IdentifiabilityReport
+from consilience.nodes import NodeSystem
+
+__all__ = ["fit_moments", "moments_report", "signed_start"]
+
+
+def moments_report(system: NodeSystem) -> IdentifiabilityReport:
+    """Identifiability of ``d`` from ``C_ab = G_ab d_a d_b``; ``log_z2`` is ``log d^2``."""
+    return system.report(system.related, _target(system))
+
+
+def fit_moments(system: NodeSystem, report: IdentifiabilityReport) -> NDArray[np.float64]:
+    """Strength ``d = alpha - beta`` of each node, (d,).
+
+    Parameters
+    ----------
+    system : NodeSystem
+        The nodes and their moments.
+    report : IdentifiabilityReport
+        Of :func:`moments_report`; its log-linear solution is the start.
+
+    Returns
+    -------
+    (d,) float64 array
+        Where the report says "identified"; elsewhere a value that the pairs allow, or 0. In each sign
+        component the sum over its nodes is positive: sources are better than chance on average.
+
+    References
+    ----------
+    Ratner et al. (2019), arXiv:1810.02840, eq. (1) and (5), in the covariance form [T6].
+    """
+    pairs, target = report.omega_mask, _target(system)
+    precision = system.events.g**2 / system.variance
+    assert report.log_z2 is not None
+    fit = _core.complete_rank_one(
+        np.where(pairs, target, 0.0),
+        np.where(pairs, precision, 0.0),
+        signed_start(report.log_z2, np.where(pairs, precision * target, 0.0)),
+    )
+    warn_unless_converged(fit)
+    strength = _orient(fit.z, report.sign_components)
+    # Nodes without a detectable signal took no part; what their pairs with the others say is (near) zero.
+    weak = (report.sign_components < 0) & system.related.any(axis=1)
+    if weak.any():
+        weight = np.where(system.related[weak], precision[weak], 0.0)
+        below = weight @ strength**2
+        strength[weak] = np.divide(
+            (weight * target[weak]) @ strength, below, out=np.zeros_like(below), where=below > 0
+        )
+    return strength
+
+
+def _target(system: NodeSystem) -> NDArray[np.float64]:
+    """``C / G`` where the events are related, 0 elsewhere."""
+    target = np.zeros_like(system.covariance)
+    np.divide(system.covariance, system.events.g, out=target, where=system.related)
+    return target
+
+
+def signed_start(log_z2: NDArray[np.float64], weighted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Start for the completion: the log-linear sizes, with signs that follow the strongest entries.
+
+    Parameters
+    ----------
+    log_z2 : (d,) float64 array
+        Solution of ``M_omega l = q_omega``.
+    weighted : (d, d) float64 array
+        Target times weight, 0 off the pairs.
+    """
+    size = np.exp(np.clip(log_z2 / 2, -50, 50))
+    evidence = weighted * size
+    sign: NDArray[np.float64] = np.zeros(len(size))
+    for a in np.argsort(-np.abs(evidence).sum(axis=1), kind="stable"):
+        known = evidence[a] @ sign  # signs given so far, strongest nodes first
+        sign[a] = 1.0 if known >= 0 else -1.0
+    for _ in range(100):
+        better = np.where(evidence @ sign >= 0, 1.0, -1.0)
+        if np.array_equal(better, sign):
+            break
+        sign = better
+    start: NDArray[np.float64] = np.multiply(size, sign)
+    return start
+
+
+def _orient(z: NDArray[np.float64], sign_components: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The same vector with a positive sum over each sign component."""
+    oriented = z.copy()
+    for c in range(int(sign_components.max(initial=-1)) + 1):
+        members = sign_components == c
+        if oriented[members].sum() < 0:
+            oriented[members] *= -1
+    return oriented
+
+
+def warn_unless_converged(fit: _core.RankOneFit) -> None:
+    """Warn when a completion stopped before its gradient was small."""
+    if not fit.converged:
+        warnings.warn(
+            f"the rank-one completion stopped after {fit.n_iterations} steps with a relative gradient of "
+            f"{fit.gradient_norm:.1e}; its estimates are near a minimum but not at it",
+            ConvergenceWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,137 @@
+"""The indicators of the votes with everything that the moment methods ask about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience.events import EventProbabilities
+from consilience.identifiability import IdentifiabilityReport, structure_report
+from consilience.source_graph import SourceGraph
+from consilience.statistics import VoteStatistics
+from consilience.task_graph import ABSTAIN, TaskGraph
+
+__all__ = ["NodeSystem", "describe_event"]
+
+MIN_G = 1e-9
+"""Pairs of events with ``|G_ab|`` below this are unrelated: their covariance says nothing about either."""
+
+MIN_VARIANCE = 1e-6
+"""Floor for ``n Var(C_ab)``, which a pair of very rare nodes would otherwise put near zero."""
+
+SIGNAL = 3.0
+"""A node whose covariances are all within this many standard errors of zero has no detectable signal."""
+
+
+@dataclass(frozen=True, eq=False)
+class NodeSystem:
+    """Moments of the ``d`` nodes under a class balance and a graph of dependent sources.
+
+    Attributes
+    ----------
+    statistics : VoteStatistics
+        Counts of the nodes.
+    source_graph : SourceGraph
+        Which sources depend on each other given the true labels.
+    class_balance : (K,) float64 array
+        ``P(Y)`` over the feasible set.
+    """
+
+    statistics: VoteStatistics
+    source_graph: SourceGraph
+    class_balance: NDArray[np.float64]
+
+    @cached_property
+    def events(self) -> EventProbabilities:
+        """Event of each node, its probability and ``G``."""
+        masks = self.statistics.task_graph.event_masks(self.statistics.node_event)
+        return EventProbabilities.of(masks, self.class_balance)
+
+    @cached_property
+    def means(self) -> NDArray[np.float64]:
+        """Labelling rate of each node, (d,)."""
+        return self.statistics.means
+
+    @cached_property
+    def covariance(self) -> NDArray[np.float64]:
+        """``Sigma_O``, (d, d)."""
+        return self.statistics.covariance
+
+    @cached_property
+    def variance(self) -> NDArray[np.float64]:
+        """``n`` times the sampling variance of each covariance, (d, d), from the pair counts alone."""
+        r = self.statistics.pairs / self.statistics.n
+        a, b = self.means[:, None], self.means
+        fourth = (
+            r * (1 - a) ** 2 * (1 - b) ** 2
+            + (a - r) * (1 - a) ** 2 * b**2
+            + (b - r) * a**2 * (1 - b) ** 2
+            + (1 - a - b + r) * a**2 * b**2
+        )
+        variance: NDArray[np.float64] = np.maximum(fourth - self.covariance**2, MIN_VARIANCE)
+        return variance
+
+    @cached_property
+    def live(self) -> NDArray[np.bool_]:
+        """Nodes that are neither always nor never 1, (d,)."""
+        live: NDArray[np.bool_] = self.means * (1 - self.means) > 0
+        return live
+
+    @cached_property
+    def _independent(self) -> NDArray[np.bool_]:
+        """Pairs of live nodes whose sources are independent given the labels, (d, d)."""
+        component = self.source_graph.component[self.statistics.node_source]
+        pairs: NDArray[np.bool_] = (component[:, None] != component) & self.live[:, None] & self.live
+        return pairs
+
+    @cached_property
+    def related(self) -> NDArray[np.bool_]:
+        """Pairs that [T6] explains: independent, and events that have to do with each other."""
+        related: NDArray[np.bool_] = self._independent & (np.abs(self.events.g) > MIN_G)
+        return related
+
+    @cached_property
+    def same_event(self) -> NDArray[np.bool_]:
+        """Pairs that Algorithm 1 explains, one event at a time: independent, and about the same event."""
+        _, event = np.unique(self.statistics.node_event, axis=0, return_inverse=True)
+        event = event.reshape(-1)
+        certain = np.abs(np.diag(self.events.g)) <= MIN_G
+        same: NDArray[np.bool_] = self._independent & (event[:, None] == event) & ~certain
+        return same
+
+    def report(self, pairs: NDArray[np.bool_], target: NDArray[np.float64]) -> IdentifiabilityReport:
+        """Identifiability from some pairs, with the log-linear solution for a target on them."""
+        z = np.abs(self.covariance) / np.sqrt(self.variance / self.statistics.n)
+        return structure_report(
+            source_graph=self.source_graph,
+            node_source=self.statistics.node_source,
+            node_names=self.names,
+            omega_mask=pairs,
+            target=target,
+            has_signal=np.where(pairs, z, 0.0).max(axis=1, initial=0.0) >= SIGNAL,
+        )
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Name of each node: its source, and what it votes for."""
+        graph = self.statistics.task_graph
+        return [
+            f"{self.source_graph.source_names[j]}: {describe_event(graph, event)}"
+            for j, event in zip(self.statistics.node_source, self.statistics.node_event.tolist(), strict=True)
+        ]
+
+
+def describe_event(task_graph: TaskGraph, event: list[int]) -> str:
+    """What a canonical vote vector says, in class names."""
+    classes = task_graph.classes
+    said = [
+        (task, classes[task][label])
+        for task, label in zip(task_graph.tasks, event, strict=True)
+        if label != ABSTAIN
+    ]
+    if len(said) == 1 and task_graph.n_tasks == 1:
+        return str(said[0][1])
+    return ", ".join(f"{task}={name}" for task, name in said) or "nothing"

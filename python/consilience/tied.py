@@ -1,0 +1,103 @@
+"""The tied class-conditional model: two numbers a node, and the tables they expand to.
+
+Source j votes for event A with probability ``alpha`` where the true label vector lies in A and ``beta`` where
+it does not; what remains is its probability to abstain, which may depend on the label vector.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience.nodes import NodeSystem
+
+__all__ = ["SourceTable", "chance_accuracy", "expand_tied", "feasible_strength", "prior_strength"]
+
+MIN_RATIO = 1e-4
+"""Least probability of a vote given a label vector, relative to the vote's overall rate.
+
+No estimate from finitely many items is evidence that a vote is impossible, and a zero would overrule every
+other source.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class SourceTable:
+    """What one source does, given the true label vector.
+
+    Attributes
+    ----------
+    events : (s, t) int64 array
+        Canonical vote vector of each of its states, without the abstention.
+    table : (s + 1, K) float64 array
+        ``P(state | Y = y)``; the last row abstains; columns sum to 1.
+    """
+
+    events: NDArray[np.int64]
+    table: NDArray[np.float64]
+
+
+def feasible_strength(system: NodeSystem, strength: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Nearest ``d`` for which alpha and beta are probabilities, given each node's rate; (d,)."""
+    p, rate = system.events.p, system.means
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low = np.fmax(-rate / (1 - p), (rate - 1) / p)
+        high = np.fmin(rate / p, (1 - rate) / (1 - p))
+    certain = (p <= 0) | (p >= 1)  # such an event tells nothing
+    return np.where(certain, 0.0, np.clip(strength, low, high))
+
+
+def prior_strength(system: NodeSystem) -> NDArray[np.float64]:
+    """Strength of sources about which nothing could be learned, (d,).
+
+    A vote is then right with a probability half-way between chance, ``P(A)``, and certainty: every source
+    counts alike, and their labels are those of the majority.
+    """
+    p, rate = system.events.p, system.means
+    right = (1 + p) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        strength = right * rate / p - (1 - right) * rate / (1 - p)
+    return feasible_strength(system, np.where((p <= 0) | (p >= 1), 0.0, strength))
+
+
+def expand_tied(system: NodeSystem, strength: NDArray[np.float64]) -> list[SourceTable]:
+    """Table of each source from the strength of its nodes (ExpandTied).
+
+    ``beta = rate - d P(A)`` and ``alpha = beta + d``. Where sampling noise makes a column of votes exceed 1,
+    or a vote impossible, the column is brought back by the least floor and division by its sum.
+
+    Parameters
+    ----------
+    system : NodeSystem
+        The nodes; their sources may have none.
+    strength : (d,) float64 array
+        ``alpha - beta`` of each node.
+
+    Returns
+    -------
+    list of SourceTable
+        One a source, ``m`` of them.
+    """
+    statistics = system.statistics
+    beta = system.means - strength * system.events.p
+    alpha = beta + strength
+    of_node = np.where(system.events.masks, alpha[:, None], beta[:, None])
+    of_node = np.maximum(of_node, MIN_RATIO * system.means[:, None])
+    tables = []
+    for j in range(statistics.n_sources):
+        nodes = np.flatnonzero(statistics.node_source == j)
+        votes = of_node[nodes]
+        silent = 1 - statistics.n_votes[j] / statistics.n
+        abstains = (
+            np.maximum(1 - votes.sum(axis=0), MIN_RATIO * silent) if silent > 0 else np.zeros(votes.shape[1])
+        )
+        table = np.vstack([votes, abstains])
+        tables.append(SourceTable(statistics.node_event[nodes], table / table.sum(axis=0)))
+    return tables
+
+
+def chance_accuracy(class_balance: NDArray[np.float64]) -> float:
+    """Probability that a label vector drawn from the class balance is right."""
+    return float(class_balance @ class_balance)

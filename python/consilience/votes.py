@@ -1,0 +1,548 @@
+"""Votes in any accepted form, checked once, as borrowed views for the compiled core."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from consilience import _core
+from consilience.exceptions import InvalidArgumentError, InvalidVotesError, WrongTypeError, listed
+from consilience.task_graph import ABSTAIN, TaskGraph
+from consilience.vote_files import read_votes
+
+__all__ = ["ABSTAIN", "Votes", "as_votes"]
+
+Table: TypeAlias = NDArray[Any] | tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
+"""A dense (n, m) table of labels, or the ``indptr, indices, data`` of a CSR table of ``label + 1``."""
+
+Names: TypeAlias = Sequence[Hashable]
+
+MAX_CLASSES = 10_000
+_SINGLE_TASK = "label"
+_UNKNOWN = (1 << 30) - 1  # cardinality while the classes are still to be read from the votes
+
+
+class Votes:
+    """What each source says about each item, for one task or several; ``-1`` (``ABSTAIN``) is no vote.
+
+    Built by the ``from_*`` methods, which check every label once. Tables are borrowed, not copied, wherever
+    their form allows; do not change them while a model reads them.
+
+    Attributes
+    ----------
+    n_items, n_sources : int
+        Shape of every table.
+    source_names : tuple of str or None
+        None where the sources have no names.
+    tasks : tuple of str
+        Tasks the tables are about; ``("label",)`` for a single task that was given no name.
+    classes : dict
+        Class names of each task, or None for a task whose classes are ``0..k-1``.
+    cardinalities : tuple of int
+        Number of classes of each task: as given, or the largest label + 1 and at least 2.
+
+    Examples
+    --------
+    >>> votes = Votes.from_dense([[0, 1], [1, -1], [0, 0]])
+    >>> votes.n_items, votes.n_sources, votes.cardinalities
+    (3, 2, (2,))
+    """
+
+    def __init__(
+        self,
+        tables: Mapping[str, Table],
+        n_items: int,
+        n_sources: int,
+        classes: Mapping[str, list[Hashable] | None],
+        n_classes: Mapping[str, int | None],
+        source_names: Sequence[str] | None,
+    ) -> None:
+        if n_items == 0:
+            raise InvalidVotesError("votes hold no items (0 rows); give at least one")
+        if n_sources == 0:
+            raise InvalidVotesError("votes hold no sources (0 columns); give at least one")
+        self.n_items = n_items
+        self.n_sources = n_sources
+        self.source_names = _read_source_names(source_names, n_sources)
+        self.tasks = tuple(tables)
+        self.classes = dict(classes)
+        self._tables = dict(tables)
+        given = [_n_classes_of(self.classes[task], n_classes[task]) for task in self.tasks]
+        largest = [high for _, high in self._check([k or _UNKNOWN for k in given])]
+        self.cardinalities = tuple(k or max(2, high + 1) for k, high in zip(given, largest, strict=True))
+        for task, k in zip(self.tasks, self.cardinalities, strict=True):
+            if k > MAX_CLASSES:
+                raise InvalidVotesError(
+                    f"{_of_task(task)} has labels up to {k - 1}; at most {MAX_CLASSES} classes are "
+                    "supported: number the classes 0, 1, 2, ..."
+                )
+
+    # --- ways in -----------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_dense(
+        cls,
+        table: ArrayLike,
+        *,
+        n_classes: int | None = None,
+        classes: Names | None = None,
+        source_names: Sequence[str] | None = None,
+    ) -> Votes:
+        """Votes about one task from a table of labels or of class names.
+
+        Parameters
+        ----------
+        table : (n_items, n_sources) array
+            Class indices ``0..k-1`` of any integer dtype and memory layout, not copied, ``-1`` where a source
+            abstains; or class names as strings, ``None`` or ``""`` where it abstains.
+        n_classes : int, optional
+            Number of classes; read from the votes by default.
+        classes : sequence of names, optional
+            Class names in the order of the indices; by default the names that occur, sorted.
+        source_names : sequence of str, optional
+            One distinct name a column.
+
+        Raises
+        ------
+        InvalidVotesError
+            If the shape is wrong, a label lies outside ``-1..k-1``, or a name is not among `classes`.
+        WrongTypeError
+            If the table holds neither integers nor names.
+        """
+        array, names = _as_table(table, classes, "votes")
+        n, m = array.shape
+        return cls(
+            {_SINGLE_TASK: array}, n, m, {_SINGLE_TASK: names}, {_SINGLE_TASK: n_classes}, source_names
+        )
+
+    @classmethod
+    def from_sparse(
+        cls,
+        matrix: Any,
+        *,
+        n_classes: int | None = None,
+        classes: Names | None = None,
+        source_names: Sequence[str] | None = None,
+    ) -> Votes:
+        """Votes about one task from a SciPy sparse matrix that stores ``label + 1``; what is absent abstains.
+
+        Parameters
+        ----------
+        matrix : (n_items, n_sources) CSR matrix or array
+            Stored values in ``1..k``; an explicit 0 abstains. CSC and COO are converted.
+        n_classes, classes, source_names
+            As for :meth:`from_dense`.
+
+        Raises
+        ------
+        InvalidVotesError
+            If a stored value lies outside ``0..k``, or an item holds two votes of one source.
+        WrongTypeError
+            If the matrix is not sparse or does not hold integers.
+        """
+        table, (n, m) = _as_csr(matrix, "votes")
+        names = None if classes is None else list(classes)
+        return cls(
+            {_SINGLE_TASK: table}, n, m, {_SINGLE_TASK: names}, {_SINGLE_TASK: n_classes}, source_names
+        )
+
+    @classmethod
+    def from_long(
+        cls,
+        item: ArrayLike,
+        source: ArrayLike,
+        label: ArrayLike,
+        *,
+        n_items: int | None = None,
+        n_classes: int | None = None,
+        classes: Names | None = None,
+        source_names: Sequence[str] | None = None,
+    ) -> Votes:
+        """Votes about one task from a list of votes, one triple each.
+
+        Parameters
+        ----------
+        item : (n_votes,) int array
+            Row of each vote, ``0..n_items-1``.
+        source : (n_votes,) array of ints or names
+            Column of each vote, or its source's name (columns in sorted order, or that of `source_names`).
+        label : (n_votes,) array of ints or names
+            Class index, or class name; ``-1``, None and ``""`` abstain.
+        n_items : int, optional
+            By default the largest item + 1.
+        n_classes, classes, source_names
+            As for :meth:`from_dense`.
+
+        Raises
+        ------
+        InvalidVotesError
+            If lengths differ, an index is out of range, or a source votes twice on an item.
+        WrongTypeError
+            If items are not integers.
+        """
+        rows = _as_indices(item, "item")
+        columns, names_of_sources = _as_columns(source, source_names)
+        labels, names = _as_table(np.asarray(label).reshape(-1, 1), classes, "label")
+        if not len(rows) == len(columns) == len(labels):
+            raise InvalidVotesError(
+                f"item, source and label must be equally long, got {len(rows)}, {len(columns)}, {len(labels)}"
+            )
+        n = int(rows.max(initial=-1)) + 1 if n_items is None else int(n_items)
+        m = int(columns.max(initial=-1)) + 1 if names_of_sources is None else len(names_of_sources)
+        for name, values, size in (("item", rows, n), ("source", columns, m)):
+            if len(values) and not 0 <= values.min() <= values.max() < size:
+                at = int(np.flatnonzero((values < 0) | (values >= size))[0])
+                raise InvalidVotesError(f"{name}[{at}] is {values[at]}; it must lie in 0..{size - 1}")
+        order = np.lexsort((columns, rows))
+        rows, columns = rows[order], columns[order]
+        twice = np.flatnonzero((rows[1:] == rows[:-1]) & (columns[1:] == columns[:-1]))
+        if len(twice):
+            raise InvalidVotesError(
+                f"source {columns[twice[0]]} votes twice on item {rows[twice[0]]}; keep one of the votes"
+            )
+        indptr = np.searchsorted(rows, np.arange(n + 1)).astype(np.int64)
+        data = labels[order, 0].astype(np.int64) + 1
+        table = (indptr, columns.astype(np.int32), data)
+        return cls(
+            {_SINGLE_TASK: table}, n, m, {_SINGLE_TASK: names}, {_SINGLE_TASK: n_classes}, names_of_sources
+        )
+
+    @classmethod
+    def from_tasks(
+        cls,
+        tables: Mapping[str, Any],
+        *,
+        task_graph: TaskGraph | None = None,
+        source_names: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+    ) -> Votes:
+        """Votes about several tasks, one table each: the same items and sources in all.
+
+        Parameters
+        ----------
+        tables : {task: (n_items, n_sources) table}
+            Dense tables of indices or class names, or sparse ones of ``label + 1``; ``-1`` where a source
+            says nothing about that task on that item.
+        task_graph : TaskGraph, optional
+            Gives the class names of each task.
+        source_names : sequence of str, or {task: sequence of str}, optional
+            With names for each task, columns are matched by name and a missing column abstains.
+
+        Raises
+        ------
+        InvalidVotesError
+            If the tables differ in shape, or as for :meth:`from_dense`.
+        InvalidArgumentError
+            If a task is not in `task_graph`.
+        """
+        if not tables:
+            raise InvalidVotesError("votes name no task; give {task: table}")
+        known = None if task_graph is None else task_graph.classes
+        if known is not None and not set(tables) <= set(known):
+            unknown = [task for task in tables if task not in known]
+            raise InvalidArgumentError(
+                f"votes are about {listed(unknown)}, but task_graph has the tasks {listed(known)}"
+            )
+        names: Sequence[str] | None
+        if isinstance(source_names, Mapping):
+            tables, names = _match_columns(tables, source_names)
+        else:
+            names = source_names
+        read: dict[str, Table] = {}
+        classes: dict[str, list[Hashable] | None] = {}
+        shapes: dict[str, tuple[int, int]] = {}
+        for task, table in tables.items():
+            where = f"votes[{task!r}]"
+            if _is_sparse(table):
+                read[task], shapes[task] = _as_csr(table, where)
+                classes[task] = None if known is None else list(known[task])
+            else:
+                array, classes[task] = _as_table(table, None if known is None else known[task], where)
+                read[task], shapes[task] = array, (array.shape[0], array.shape[1])
+        if len(set(shapes.values())) > 1:
+            raise InvalidVotesError(f"all tables must have the same shape (n_items, n_sources), got {shapes}")
+        return cls(read, *next(iter(shapes.values())), classes, dict.fromkeys(read), names)
+
+    @classmethod
+    def from_file(
+        cls, path: str | os.PathLike[str], *, classes: Names | Mapping[str, Names] | None = None
+    ) -> Votes:
+        """Votes in a ``.csv``, ``.npz`` or ``.parquet`` file; see :func:`consilience.vote_files.read_votes`.
+
+        Raises
+        ------
+        FileFormatError
+            If the file is damaged or a cell is no vote; names file, line and column.
+        """
+        found = read_votes(path, classes=classes)
+        tables, names = found["votes"], found["classes"]
+        if not isinstance(tables, dict):
+            tables, names = {_SINGLE_TASK: tables}, {_SINGLE_TASK: names}  # type: ignore[dict-item]
+        of_task = names if isinstance(names, dict) else dict.fromkeys(tables)
+        shape = next(iter(tables.values())).shape
+        return cls(tables, shape[0], shape[1], of_task, dict.fromkeys(tables), found["source_names"])
+
+    # --- what the rest of the package asks ----------------------------------------------------------------
+
+    def view(self, task_graph: TaskGraph) -> tuple[_core.VoteView, tuple[int, ...]]:
+        """View for the core under a task graph, and the index in it of each table's task.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If a task or its classes do not match the graph.
+        InvalidVotesError
+            If a label is not a class of the graph; names task, row and source.
+        """
+        if self.tasks == (_SINGLE_TASK,) and task_graph.n_tasks == 1:
+            order: tuple[int, ...] = (0,)
+        else:
+            unknown = [task for task in self.tasks if task not in task_graph.tasks]
+            if unknown:
+                raise InvalidArgumentError(
+                    f"votes are about {listed(unknown)}, but the tasks are {listed(task_graph.tasks)}"
+                )
+            order = tuple(task_graph.tasks.index(task) for task in self.tasks)
+        sizes = [task_graph.cardinalities[r] for r in order]
+        for task, r, own in zip(self.tasks, order, self.cardinalities, strict=True):
+            expected = task_graph.classes[task_graph.tasks[r]]
+            names = self.classes[task]
+            if names is not None and list(names) != expected[: len(names)]:
+                raise InvalidArgumentError(
+                    f"{_of_task(task)} has the classes {listed(names)}, but {listed(expected)} are expected: "
+                    "give both the same classes in the same order"
+                )
+            if own > len(expected):
+                self._check(sizes)  # raises where a label is really out of range
+        return self._view(sizes), order
+
+    def label_error(self, error: _core.LabelOutOfRange) -> InvalidVotesError:
+        """What to raise where the core met a label outside its range."""
+        task, row, source, label, cardinality = error.args
+        if cardinality == _UNKNOWN:
+            allowed = "it must be -1 (abstain) or at least 0"
+        else:
+            allowed = f"it must lie in -1..{cardinality - 1}, -1 to abstain"
+        where = f"{_of_task(self.tasks[task])}, row {row}, {self.source_label(source)}"
+        hint = "" if label < ABSTAIN else "; give n_classes or classes if there are more classes"
+        return InvalidVotesError(f"{where}: label {label} is not allowed, {allowed}{hint}")
+
+    def source_label(self, j: int) -> str:
+        """How messages call a source."""
+        return f"source {j}" if self.source_names is None else f"source {self.source_names[j]!r}"
+
+    def _view(self, cardinalities: Sequence[int]) -> _core.VoteView:
+        tables = [self._tables[task] for task in self.tasks]
+        try:
+            return _core.VoteView(tables, self.n_items, self.n_sources, cardinalities)
+        except ValueError as error:
+            raise InvalidVotesError(f"votes: {error}") from None
+
+    def _check(self, cardinalities: Sequence[int]) -> list[tuple[int, int]]:
+        try:
+            return _core.label_ranges(self._view(cardinalities), n_threads=1)
+        except _core.LabelOutOfRange as error:
+            raise self.label_error(error) from None
+
+    def __repr__(self) -> str:
+        return f"Votes(n_items={self.n_items}, n_sources={self.n_sources}, tasks={list(self.tasks)})"
+
+
+def as_votes(
+    votes: Any,
+    *,
+    n_classes: int | None = None,
+    classes: Names | None = None,
+    task_graph: TaskGraph | None = None,
+) -> Votes:
+    """Votes of any accepted form: a ``Votes``, a table, a sparse matrix, ``{task: table}``, or a file's path.
+
+    Raises
+    ------
+    ConsilienceError
+        As the constructors of :class:`Votes` do.
+    """
+    if isinstance(votes, Votes):
+        return votes
+    if isinstance(votes, (str, os.PathLike)):
+        return Votes.from_file(votes, classes=classes if task_graph is None else task_graph.classes)
+    if isinstance(votes, Mapping):
+        return Votes.from_tasks(votes, task_graph=task_graph)
+    if task_graph is not None:
+        if task_graph.n_tasks > 1:
+            raise WrongTypeError(
+                f"votes about {task_graph.n_tasks} tasks must be given as {{task: table}}, "
+                f"got {type(votes).__name__}"
+            )
+        classes = task_graph.classes[task_graph.tasks[0]]
+        n_classes = None
+    if _is_sparse(votes):
+        return Votes.from_sparse(votes, n_classes=n_classes, classes=classes)
+    return Votes.from_dense(votes, n_classes=n_classes, classes=classes, source_names=_column_names(votes))
+
+
+def _of_task(task: str) -> str:
+    return "votes" if task == _SINGLE_TASK else f"votes[{task!r}]"
+
+
+def _n_classes_of(names: list[Hashable] | None, n_classes: int | None) -> int | None:
+    if n_classes is not None:
+        if isinstance(n_classes, bool) or not isinstance(n_classes, (int, np.integer)):
+            raise WrongTypeError(f"n_classes must be an int, got {n_classes!r}")
+        if n_classes < 1:
+            raise InvalidArgumentError(f"n_classes must be at least 1, got {n_classes}")
+    if names is None:
+        return None if n_classes is None else int(n_classes)
+    if n_classes is not None and n_classes != len(names):
+        raise InvalidArgumentError(
+            f"n_classes is {n_classes}, but there are {len(names)} classes; give one of them"
+        )
+    return len(names)
+
+
+def _read_source_names(names: Sequence[str] | None, n_sources: int) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    read = tuple(str(name) for name in names)
+    if len(read) != n_sources:
+        raise InvalidArgumentError(f"source_names has {len(read)} names for {n_sources} sources")
+    repeated = [name for name in read if read.count(name) > 1] if len(set(read)) < len(read) else []
+    if repeated:
+        raise InvalidArgumentError(f"source_names has {repeated[0]!r} twice; rename one")
+    return read
+
+
+def _column_names(table: Any) -> list[str] | None:
+    columns = getattr(table, "columns", None)
+    return None if columns is None else [str(name) for name in columns]
+
+
+def _as_table(table: Any, classes: Names | None, where: str) -> tuple[NDArray[Any], list[Hashable] | None]:
+    """A dense integer table and its class names."""
+    names = None if classes is None else list(classes)
+    array = np.asarray(table)
+    if array.ndim != 2:
+        raise InvalidVotesError(
+            f"{where} must be a table of shape (n_items, n_sources), got shape {array.shape}"
+        )
+    if array.dtype.kind in "OUST":
+        return _encode_names(array, names, where)
+    if array.dtype.kind == "f":
+        bad = np.argwhere(~np.isfinite(array))
+        if len(bad):
+            row, source = bad[0].tolist()
+            raise InvalidVotesError(
+                f"{where} is {array[row, source]} at row {row}, source {source}; "
+                "votes are integers, with -1 where a source abstains"
+            )
+    if array.dtype.kind not in "iu":
+        raise WrongTypeError(
+            f"{where} must hold integers (-1 abstains) or class names, got dtype {array.dtype}; "
+            "convert it, for example with .astype(int)"
+        )
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return array, names
+
+
+def _encode_names(
+    array: NDArray[Any], names: list[Hashable] | None, where: str
+) -> tuple[NDArray[Any], list[Hashable] | None]:
+    """Class indices of a table of names; None, NaN and "" abstain."""
+    flat = array.ravel().tolist()
+    distinct = {value for value in flat if not _is_null(value)}
+    if names is None:
+        wrong = next((value for value in distinct if not isinstance(value, str)), None)
+        if wrong is not None:
+            raise WrongTypeError(
+                f"{where} mixes class names with {wrong!r}; give names (str) throughout, or an integer array"
+            )
+        names = sorted(distinct)
+    index: dict[Any, int] = {name: label for label, name in enumerate(names)}
+    unknown = [value for value in distinct if value not in index]
+    if unknown:
+        position = next(i for i, value in enumerate(flat) if value in unknown)
+        row, source = divmod(position, array.shape[1])
+        raise InvalidVotesError(
+            f"{where} is {flat[position]!r} at row {row}, source {source}; classes are {listed(names)}"
+        )
+    labels = [ABSTAIN if _is_null(value) else index[value] for value in flat]
+    return np.array(labels, dtype=np.int32).reshape(array.shape), names
+
+
+def _is_null(value: Any) -> bool:
+    return value is None or value == "" or value != value  # NaN
+
+
+def _is_sparse(table: Any) -> bool:
+    return hasattr(table, "tocsr") and hasattr(table, "nnz")
+
+
+def _as_csr(matrix: Any, where: str) -> tuple[Table, tuple[int, int]]:
+    """``indptr, indices, data`` of a SciPy matrix, sorted within rows, and its shape."""
+    if not _is_sparse(matrix):
+        raise WrongTypeError(f"{where} must be a SciPy sparse matrix, got {type(matrix).__name__}")
+    if len(matrix.shape) != 2:
+        raise InvalidVotesError(f"{where} must have shape (n_items, n_sources), got {matrix.shape}")
+    if matrix.dtype.kind not in "iu":
+        raise WrongTypeError(f"{where} must store integers (label + 1), got dtype {matrix.dtype}")
+    csr = matrix.tocsr()
+    if not csr.has_canonical_format:
+        stored = csr.nnz
+        csr = csr.copy()
+        csr.sum_duplicates()  # sorts, and adds up what stands twice
+        if csr.nnz != stored:
+            raise InvalidVotesError(f"{where} stores two votes of one source on one item; keep one of them")
+    return (csr.indptr, csr.indices, csr.data), (int(csr.shape[0]), int(csr.shape[1]))
+
+
+def _as_indices(values: ArrayLike, where: str) -> NDArray[np.int64]:
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise InvalidVotesError(f"{where} must be one-dimensional, got shape {array.shape}")
+    if array.dtype.kind not in "iu" and array.size:
+        raise WrongTypeError(f"{where} must hold integers, got dtype {array.dtype}")
+    return array.astype(np.int64)
+
+
+def _as_columns(
+    source: ArrayLike, source_names: Sequence[str] | None
+) -> tuple[NDArray[np.int64], list[str] | None]:
+    array = np.asarray(source)
+    names = None if source_names is None else [str(name) for name in source_names]
+    if array.dtype.kind not in "OUST":
+        return _as_indices(array, "source"), names
+    values = [str(value) for value in array.tolist()]
+    if names is None:
+        names = sorted(set(values))
+    index = {name: j for j, name in enumerate(names)}
+    unknown = next((value for value in values if value not in index), None)
+    if unknown is not None:
+        raise InvalidVotesError(f"source {unknown!r} is not among source_names: {listed(names)}")
+    return np.array([index[value] for value in values], dtype=np.int64), names
+
+
+def _match_columns(
+    tables: Mapping[str, Any], names: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, Any], list[str]]:
+    """Tables with the same columns in the same order; a missing column abstains."""
+    missing = [task for task in tables if task not in names]
+    if missing:
+        raise InvalidArgumentError(f"source_names has no names for the table of {missing[0]!r}")
+    all_names = list(dict.fromkeys(name for task in tables for name in names[task]))
+    matched = {}
+    for task, table in tables.items():
+        array = np.asarray(table)
+        own = list(names[task])
+        if array.ndim != 2 or array.shape[1] != len(own):
+            raise InvalidVotesError(
+                f"votes[{task!r}] has shape {array.shape}, but source_names[{task!r}] has {len(own)} names"
+            )
+        fill = None if array.dtype.kind in "OUST" else ABSTAIN
+        wide = np.full((len(array), len(all_names)), fill, dtype=object if fill is None else array.dtype)
+        wide[:, [all_names.index(name) for name in own]] = array
+        matched[task] = wide
+    return matched, all_names

@@ -1,0 +1,552 @@
+"""Votes read from CSV, npz and Parquet files, labels written to them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from consilience.exceptions import (
+    FileFormatError,
+    InvalidArgumentError,
+    MissingDependencyError,
+    WrongTypeError,
+)
+from consilience.vote_files import VoteFile, read_votes, write_labels
+
+VOTES = [[0, -1, 1], [-1, 2, 1]]
+
+
+def read_csv(tmp_path: Path, text: str | bytes, **options: Any) -> VoteFile:
+    path = tmp_path / "votes.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_votes(path, **options)
+
+
+def read_npz(tmp_path: Path, **arrays: Any) -> VoteFile:
+    np.savez(tmp_path / "votes.npz", **arrays)
+    return read_votes(tmp_path / "votes.npz")
+
+
+def read_parquet(tmp_path: Path, columns: dict[str, Any], **options: Any) -> VoteFile:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.table(columns), tmp_path / "votes.parquet")
+    return read_votes(tmp_path / "votes.parquet", **options)
+
+
+def table(found: VoteFile) -> list[list[int]]:
+    assert isinstance(found["votes"], np.ndarray)
+    rows: list[list[int]] = found["votes"].tolist()
+    return rows
+
+
+def tables(found: VoteFile) -> dict[str, list[list[int]]]:
+    assert isinstance(found["votes"], dict)
+    return {task: votes.tolist() for task, votes in found["votes"].items()}
+
+
+# CSV
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b,c\n0,-1,1\n-1,2,1\n",
+        "a,b,c\n0,,1\n,2,1",
+        "a,b,c\r\n0,,1\r\n,2,1\r\n",
+        "a,b,c\r0,,1\r,2,1\r",
+        "\ufeffa,b,c\n0,,1\n,2,1\n\n\n",
+        '"a","b","c"\n"0","","1"\n"","2","1"\n',
+        " a, b ,c\n 0, ,1\n-1, 2 ,1 \n",
+        "a,b,c\n0.0,,1\n,2.,1.0\n",
+    ],
+)
+def test_csv_indices_are_read_as_they_are(tmp_path: Path, text: str) -> None:
+    found = read_csv(tmp_path, text)
+
+    assert table(found) == VOTES
+    assert found["source_names"] == ["a", "b", "c"]
+    assert found["ids"] is None
+    assert found["classes"] is None
+
+
+def test_csv_class_names_share_one_sorted_list(tmp_path: Path) -> None:
+    found = read_csv(tmp_path, 'a,b\nSPAM,\n-1,"ham, eggs"\nnan,SPAM\n')
+
+    assert found["classes"] == ["SPAM", "ham, eggs", "nan"]
+    assert table(found) == [[0, -1], [-1, 1], [2, 0]]
+
+
+def test_csv_with_one_name_among_indices_holds_names(tmp_path: Path) -> None:
+    found = read_csv(tmp_path, "a,b\n0,1\n1,x\n")
+
+    assert found["classes"] == ["0", "1", "x"]
+
+
+@pytest.mark.parametrize("name", ["item", "id", "Item", "item_id", ""])
+def test_a_first_column_of_ids_is_kept_as_text(tmp_path: Path, name: str) -> None:
+    found = read_csv(tmp_path, f'{name},a\n007,1\n"x\ny",0\n')
+
+    assert found["ids"] == ["007", "x\ny"]
+    assert found["source_names"] == ["a"]
+    assert table(found) == [[1], [0]]
+
+
+def test_given_classes_set_the_order_and_may_be_more_than_the_file_has(tmp_path: Path) -> None:
+    found = read_csv(tmp_path, "a,b\nSPAM,HAM\n", classes=["SPAM", "EGGS", "HAM"])
+
+    assert found["classes"] == ["SPAM", "EGGS", "HAM"]
+    assert table(found) == [[0, 2]]
+
+
+def test_given_classes_that_look_like_numbers_are_names_first(tmp_path: Path) -> None:
+    assert table(read_csv(tmp_path, "a,b\n1,3\n", classes=[1, 2, 3])) == [[0, 2]]
+    assert table(read_csv(tmp_path, "a,b\n0,2\n", classes=[1, 2, 3])) == [[0, 2]]
+
+
+def test_columns_of_several_tasks_become_tables_over_the_same_sources(tmp_path: Path) -> None:
+    found = read_csv(tmp_path, "item,kind:a,kind:b,size:b,size:c\nx,org,,0,1\ny,,person,-1,2\n")
+
+    assert tables(found) == {"kind": [[0, -1, -1], [-1, 1, -1]], "size": [[-1, 0, 1], [-1, -1, 2]]}
+    assert found["source_names"] == ["a", "b", "c"]
+    assert found["classes"] == {"kind": ["org", "person"], "size": None}
+    assert found["ids"] == ["x", "y"]
+
+
+def test_given_classes_of_tasks_set_their_order(tmp_path: Path) -> None:
+    classes = {"kind": ["person", "org"], "size": ["s", "l"]}
+
+    found = read_csv(tmp_path, "kind:a,size:a\norg,1\n", classes=classes)
+
+    assert tables(found) == {"kind": [[1]], "size": [[1]]}
+    assert found["classes"] == classes
+
+
+@pytest.mark.parametrize(("top", "dtype"), [(127, np.int8), (128, np.int16), (40_000, np.int32)])
+def test_votes_take_the_smallest_integers_that_hold_them(tmp_path: Path, top: int, dtype: type) -> None:
+    found = read_csv(tmp_path, f"a\n{top}\n-1\n")
+
+    assert isinstance(found["votes"], np.ndarray)
+    assert found["votes"].dtype == dtype
+    assert table(found) == [[top], [-1]]
+
+
+# Python 3.10 reads no NUL characters in CSV.
+class_names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])).map("<{}>".format)
+
+
+@given(
+    hnp.arrays(np.int8, hnp.array_shapes(min_dims=2, max_dims=2), elements=st.integers(-1, 3)),
+    st.lists(class_names, min_size=4, max_size=4, unique=True),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+)
+def test_csv_gives_the_votes_that_were_written_whatever_the_names(
+    tmp_path_factory: pytest.TempPathFactory, votes: Any, names: list[str], ending: str
+) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator=ending, quoting=csv.QUOTE_ALL)
+    writer.writerow(range(votes.shape[1]))
+    writer.writerows([[names[vote] if vote >= 0 else "" for vote in row] for row in votes.tolist()])
+
+    found = read_csv(tmp_path_factory.getbasetemp(), text.getvalue(), classes=names)
+
+    assert table(found) == votes.tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no column of votes"),
+        ("\n", "no column of votes"),
+        ("item\n1\n", "no column of votes"),
+        ("a,b\n", "no items"),
+        ("a,b\n\n\n", "no items"),
+        ("a,a\n0,1\n", "column 'a' appears twice"),
+        ("a,\n0,1\n", "column '' has no name"),
+        ("a;b\n0;1\n", "line 1: semicolons"),
+        ("a\tb\n0\t1\n", "line 1: tabs"),
+        ("a,b\n0,1\n0\n", "line 3 has 1 cells where the header has 2"),
+        ('a,b\n"0\n",1\n0,1,1\n0,1\n', "line 4 has 3 cells where the header has 2"),
+        ("a,b\n0,1\n\n0,1\n", "line 3 is blank"),
+        ('a,b\n0,"1\n', "line 2: unexpected end of data"),
+        ('a,b\n0,"1"x\n', "line 2: "),
+        ("a,b\n0,1\n1,-2\n", "line 3, column 'b': found '-2'"),
+        ("a,b\n0,1\n0.5,1\n", "line 3, column 'a': found '0.5'"),
+        ("a,b\n0,1\n1,nan\n", "line 3, column 'b': found 'nan'"),
+        ("a,b\n0,1e99\n", "line 2, column 'b': found '1e99'"),
+        ("a,b\n0,3000000000\n", "line 2, column 'b'"),
+        ("t:a,b\n0,1\n", "column 'b' is not named task:source"),
+        ("t:a,t:\n0,1\n", "column 't:' is not named task:source"),
+        ("t:a,t:b\n0,-5\n", "line 2, column 't:b': found '-5'"),
+        (b"a,b\n\xff,1\n", "not UTF-8"),
+        ("a,b\n0,1\n".encode("utf-16"), "not UTF-8"),
+        ("a,b\n0," + "x" * 200_000, "line 2: field larger than field limit"),
+    ],
+)
+def test_csv_that_holds_no_votes_is_refused_by_place(tmp_path: Path, text: str | bytes, message: str) -> None:
+    with pytest.raises(FileFormatError) as caught:
+        read_csv(tmp_path, text)
+
+    assert message in str(caught.value)
+    assert str(tmp_path / "votes.csv") in str(caught.value)
+
+
+def test_a_cell_that_is_none_of_the_given_classes_is_refused_by_place(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match=r"line 3, column 'b': found 'EGGS'.*'HAM', 'SPAM'"):
+        read_csv(tmp_path, "a,b\nHAM,\nSPAM,EGGS\n", classes=["HAM", "SPAM"])
+    with pytest.raises(FileFormatError, match=r"line 2, column 'b': found '2'.*0\.\.1"):
+        read_csv(tmp_path, "a,b\n0,2\n", classes=["HAM", "SPAM"])
+
+
+def test_given_classes_must_match_the_tasks_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgumentError, match="'kind'"):
+        read_csv(tmp_path, "a\nx\n", classes={"kind": ["x"]})
+    with pytest.raises(InvalidArgumentError, match="'kind'"):
+        read_csv(tmp_path, "kind:a\nx\n", classes=["x"])
+    with pytest.raises(InvalidArgumentError, match="'kind'"):
+        read_csv(tmp_path, "kind:a\nx\n", classes={"size": ["x"]})
+
+
+# npz
+
+
+@pytest.mark.parametrize("name", ["L", "votes", "anything"])
+@pytest.mark.parametrize("dtype", [np.int8, np.int64, np.float32, ">i4"])
+def test_npz_holds_votes_by_name_or_as_its_only_table(tmp_path: Path, name: str, dtype: Any) -> None:
+    found = read_npz(tmp_path, **{name: np.array(VOTES, dtype), "y": np.zeros(2)})
+
+    assert table(found) == VOTES
+    assert found["source_names"] is None
+    assert found["classes"] is None
+
+
+def test_npz_names_sources_and_ids(tmp_path: Path) -> None:
+    found = read_npz(tmp_path, L=np.array(VOTES), source_names=np.array(["a:1", "b", "c"]), ids=[5, 6])
+
+    assert found["source_names"] == ["a:1", "b", "c"]
+    assert found["ids"] == [5, 6]
+    assert table(found) == VOTES
+
+
+def test_npz_holds_class_names_or_booleans(tmp_path: Path) -> None:
+    found = read_npz(tmp_path, L=np.array([["b", ""], ["a", "b"]]))
+
+    assert (table(found), found["classes"]) == ([[1, -1], [0, 1]], ["a", "b"])
+    assert table(read_npz(tmp_path, L=np.array([[True, False]]))) == [[1, 0]]
+
+
+def test_npz_holds_one_table_a_task(tmp_path: Path) -> None:
+    found = read_npz(
+        tmp_path, **{"votes/kind": np.array(VOTES), "votes/size": np.array([["s", "", "l"]] * 2)}
+    )
+
+    assert tables(found) == {"kind": VOTES, "size": [[1, -1, 0]] * 2}
+    assert found["classes"] == {"kind": None, "size": ["l", "s"]}
+
+
+def test_numbers_of_npz_are_indices_whatever_the_classes_are_called(tmp_path: Path) -> None:
+    np.savez(tmp_path / "votes.npz", L=np.array([[0, 1]]))
+
+    assert table(read_votes(tmp_path / "votes.npz", classes=["1", "0"])) == [[0, 1]]
+
+
+def test_npz_may_hold_pickles_beside_the_votes_and_they_stay_closed(tmp_path: Path) -> None:
+    assert table(read_npz(tmp_path, L=np.array(VOTES), texts=np.array([{}], dtype=object))) == VOTES
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"L": np.array([[0, None]], dtype=object)}, "allow_pickle"),
+        ({"L": np.zeros((2, 2), complex)}, "complex128"),
+        ({"L": np.zeros((0, 3), np.int8)}, "no items"),
+        ({"L": np.zeros((3, 0), np.int8)}, "no column of votes"),
+        ({"L": np.zeros(3, np.int8)}, "(n_items, n_sources)"),
+        ({"a": np.zeros((2, 2)), "b": np.zeros((2, 2))}, "'a', 'b'"),
+        ({"y": np.zeros(2)}, "'y'"),
+        ({"votes/a": np.zeros((2, 2)), "votes/b": np.zeros((2, 3))}, "(2, 3)"),
+        ({"L": np.array([[0, -3]])}, "row 0, column '1': found '-3'"),
+        ({"L": np.array([[0.0, np.nan]])}, "row 0, column '1': found 'nan'"),
+        ({"L": np.array([[0.0, np.inf]])}, "row 0, column '1': found 'inf'"),
+        ({"L": np.array(VOTES), "source_names": np.array(["a"])}, "source_names must have shape (3,)"),
+        ({"L": np.array(VOTES), "source_names": np.array(["a", "a", "b"])}, "'a' appears twice"),
+        ({"L": np.array(VOTES), "ids": np.zeros(3)}, "ids must have shape (2,)"),
+    ],
+)
+def test_npz_that_holds_no_votes_is_refused(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+    with pytest.raises(FileFormatError) as caught:
+        read_npz(tmp_path, **arrays)
+
+    assert message in str(caught.value)
+    assert str(tmp_path / "votes.npz") in str(caught.value)
+
+
+NPZ = io.BytesIO()
+np.savez(NPZ, L=np.array(VOTES, np.int8), source_names=np.array(["a", "b", "c"]))
+
+
+@given(st.integers(0, len(NPZ.getvalue()) - 1), st.integers(0, 255), st.booleans())
+def test_a_damaged_npz_is_refused_or_still_holds_its_votes(
+    tmp_path_factory: pytest.TempPathFactory, position: int, change: int, cut: bool
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "damaged.npz"
+    data = bytearray(NPZ.getvalue())
+    data[position] ^= change
+    path.write_bytes(data[:position] if cut else data)
+
+    try:
+        found = read_votes(path)
+    except FileFormatError:
+        return
+    assert table(found) == VOTES
+
+
+# Parquet
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint16", "int64", "float64", "string"])
+def test_parquet_indices_and_nulls(tmp_path: Path, kind: str) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    columns = {"a": [0, None], "b": [None, 2], "c": [1, 1]}
+
+    found = read_parquet(
+        tmp_path, {name: pyarrow.array(values).cast(kind) for name, values in columns.items()}
+    )
+
+    assert table(found) == VOTES
+    assert found["source_names"] == ["a", "b", "c"]
+    assert found["classes"] is None
+
+
+def test_parquet_names_dictionaries_booleans_and_columns_of_nulls(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    names = pyarrow.array(["b", None, "a"])
+
+    found = read_parquet(
+        tmp_path,
+        {
+            "item": [7, 8, 9],
+            "t:a": names,
+            "t:b": names.dictionary_encode(),
+            "t:c": names.cast("large_string"),
+            "u:a": [True, None, False],
+            "u:d": pyarrow.nulls(3),
+        },
+    )
+
+    assert found["ids"] == [7, 8, 9]
+    assert found["source_names"] == ["a", "b", "c", "d"]
+    assert found["classes"] == {"t": ["a", "b"], "u": None}
+    assert tables(found) == {
+        "t": [[1, 1, 1, -1], [-1, -1, -1, -1], [0, 0, 0, -1]],
+        "u": [[1, -1, -1, -1], [-1, -1, -1, -1], [0, -1, -1, -1]],
+    }
+
+
+def test_parquet_written_by_pandas_keeps_its_index_as_ids(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    frame = pandas.DataFrame({"a": [0, None], "b": ["x", None]}, index=["i", "j"])
+    frame.to_parquet(tmp_path / "votes.parquet")
+
+    found = read_votes(tmp_path / "votes.parquet", classes=["0.0", "x"])
+
+    assert found["ids"] == ["i", "j"]
+    assert table(found) == [[0, 1], [-1, -1]]
+
+
+def test_parquet_in_many_row_groups_is_one_table(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    votes = np.tile(VOTES, (50, 1))
+    columns = {f"s{j}": pyarrow.array(list(map(str, votes[:, j]))).dictionary_encode() for j in range(3)}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "votes.parquet", row_group_size=7)
+
+    assert table(read_votes(tmp_path / "votes.parquet")) == votes.tolist()
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"a": [[0]]}, "column 'a' holds list"),
+        ({"a": [0.5]}, "row 0, column 'a': found '0.5'"),
+        ({"a": [0, -2]}, "row 1, column 'a': found '-2'"),
+        ({"id": [1]}, "no column of votes"),
+        ({}, "no column of votes"),
+        ({"a": np.zeros(0, np.int8)}, "no items"),
+    ],
+)
+def test_parquet_that_holds_no_votes_is_refused(
+    tmp_path: Path, columns: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(FileFormatError) as caught:
+        read_parquet(tmp_path, columns)
+
+    assert message in str(caught.value)
+
+
+@given(st.data())
+def test_a_damaged_parquet_file_never_raises_another_error(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path_factory.getbasetemp() / "damaged.parquet"
+    parquet.write_table(pyarrow.table({"id": ["é", "b"], "a": ["é", None]}), path)
+    content = bytearray(path.read_bytes())
+    position = data.draw(st.integers(0, len(content) - 1))
+    content[position] ^= data.draw(st.integers(0, 255))
+    path.write_bytes(content[:position] if data.draw(st.booleans()) else content)
+
+    try:
+        read_votes(path)
+    except FileFormatError:
+        return
+
+
+def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+
+    with pytest.raises(MissingDependencyError, match=r'pip install "consilience\[frames\]"'):
+        read_votes(tmp_path / "votes.parquet")
+    with pytest.raises(MissingDependencyError, match=r'pip install "consilience\[frames\]"'):
+        write_labels(tmp_path / "labels.parquet", {"label": [1]})
+    assert list(tmp_path.iterdir()) == []
+
+
+# Any format
+
+ENDINGS = [".csv", ".npz", ".parquet"]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_missing_file_is_named(tmp_path: Path, ending: str) -> None:
+    pytest.importorskip("pyarrow")
+
+    with pytest.raises(FileNotFoundError, match="none"):
+        read_votes(tmp_path / f"none{ending}")
+
+
+@pytest.mark.parametrize("name", ["votes.txt", "votes", "votes.csv.gz"])
+def test_another_ending_is_refused_in_and_out(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"\.csv, \.npz or \.parquet"):
+        read_votes(tmp_path / name)
+    with pytest.raises(InvalidArgumentError, match=r"\.csv, \.npz or \.parquet"):
+        write_labels(tmp_path / name, {"label": [1]})
+
+
+LABELS = {
+    "item": np.array(["x", 'y, "z"\n']),
+    "label": ["HAM", "SPAM"],
+    "p_HAM": np.array([0.1 + 0.2, 1e-300]),
+    "sure": np.array([True, False]),
+    "file": [1, 2],
+}
+
+
+def test_labels_in_csv_keep_every_digit(tmp_path: Path) -> None:
+    write_labels(tmp_path / "labels.csv", LABELS)
+
+    with open(tmp_path / "labels.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows == [
+        ["item", "label", "p_HAM", "sure", "file"],
+        ["x", "HAM", "0.30000000000000004", "True", "1"],
+        ['y, "z"\n', "SPAM", "1e-300", "False", "2"],
+    ]
+
+
+@given(st.lists(class_names, min_size=1, max_size=3))
+def test_any_texts_in_csv_come_back(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
+    path = tmp_path_factory.getbasetemp() / "texts.csv"
+
+    name = texts[0].replace(":", "")
+
+    write_labels(path, {"item": texts, name: [0] * len(texts)})
+
+    found = read_votes(path)
+    assert (found["ids"], found["source_names"]) == (texts, [name])
+
+
+def test_labels_in_npz_come_back(tmp_path: Path) -> None:
+    write_labels(tmp_path / "labels.npz", LABELS)
+
+    with np.load(tmp_path / "labels.npz", allow_pickle=False) as found:
+        assert found.files == list(LABELS)
+        for name, values in LABELS.items():
+            np.testing.assert_array_equal(found[name], values)
+
+
+def test_labels_in_parquet_come_back(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+
+    write_labels(tmp_path / "labels.parquet", LABELS)
+
+    with open(tmp_path / "labels.parquet", "rb") as file:
+        found = parquet.ParquetFile(file).read().to_pydict()
+    assert found == {name: np.asarray(values).tolist() for name, values in LABELS.items()}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_labels_of_no_items_are_a_file_too(tmp_path: Path, ending: str) -> None:
+    pytest.importorskip("pyarrow")
+
+    write_labels(tmp_path / f"labels{ending}", {"label": np.array([], str), "p": np.array([])})
+
+    assert (tmp_path / f"labels{ending}").stat().st_size > 0
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_equal_labels_give_equal_bytes(tmp_path: Path, ending: str) -> None:
+    pytest.importorskip("pyarrow")
+    for name in ("a", "b"):
+        write_labels(tmp_path / f"{name}{ending}", LABELS)
+
+    assert (tmp_path / f"a{ending}").read_bytes() == (tmp_path / f"b{ending}").read_bytes()
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize(
+    ("columns", "error", "message"),
+    [
+        ({}, InvalidArgumentError, "equal lengths"),
+        ({"item": [1, 2], "label": ["a"]}, InvalidArgumentError, "'label': 1"),
+        ({"p": np.zeros((2, 2))}, InvalidArgumentError, "'p'.*one-dimensional"),
+        ({"p": [[1], [1, 2]]}, InvalidArgumentError, "'p'.*one-dimensional"),
+        ({"label": ["a", None]}, WrongTypeError, "'label'.*object"),
+        ({"label": [{}]}, WrongTypeError, "'label'"),
+    ],
+)
+def test_columns_that_cannot_be_written_leave_the_old_file_as_it_was(
+    tmp_path: Path, ending: str, columns: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    path = tmp_path / f"labels{ending}"
+    path.write_bytes(b"old")
+
+    with pytest.raises(error, match=message):
+        write_labels(path, columns)
+    assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()} == {path.name: b"old"}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_disk_that_fails_leaves_nothing(
+    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyarrow")
+
+    def fail(descriptor: int) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_labels(tmp_path / f"labels{ending}", LABELS)
+    assert list(tmp_path.iterdir()) == []
