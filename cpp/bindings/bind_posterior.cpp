@@ -14,9 +14,10 @@ using Scores = py::array_t<double, py::array::c_style>;
 ScoreTable as_table(const Scores& of_state, const Scores& base, const std::string& link,
                     const BoundVotes& votes, const StateCoding& coding) {
   require_shape(base.ndim() == 1 && base.size() > 0, "base must have shape (n_vectors,)");
-  require_shape(of_state.ndim() == 3 && of_state.shape(0) == votes.view().n_sources &&
+  const StateReader reader(votes.view(), coding);
+  require_shape(of_state.ndim() == 3 && of_state.shape(0) == reader.n_columns() &&
                     of_state.shape(1) == coding.n_states() && of_state.shape(2) == base.size(),
-                "of_state must have shape (n_sources, n_states, n_vectors)");
+                "of_state must have shape (n_columns, n_states, n_vectors)");
   require_shape(link == "softmax" || link == "share", "link must be softmax or share");
   return {base.size(), as_std_vector(base), as_std_vector(of_state),
           link == "softmax" ? Link::softmax : Link::share};

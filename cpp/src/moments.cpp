@@ -109,7 +109,7 @@ Moments<Sum> merge(std::vector<Moments<Sum>>& parts) {
 
 /// Which (source, state) occur, (m, n_states).
 std::vector<std::uint8_t> occurring(const StateReader& reader, const Execution& execution) {
-  const Index m = reader.votes().n_sources;
+  const Index m = reader.n_columns();
   const std::int32_t n_states = reader.coding().n_states();
   const Blocks blocks(reader.votes());
   const int workers = n_workers(blocks.n, execution);
@@ -144,7 +144,7 @@ std::vector<std::uint8_t> occurring(const StateReader& reader, const Execution& 
 
 /// Indicators to count: all of them when they are few, else those that occur, at one more pass.
 Nodes nodes_to_count(const StateReader& reader, const Execution& execution) {
-  const Index m = reader.votes().n_sources;
+  const Index m = reader.n_columns();
   const std::int32_t n_states = reader.coding().n_states();
   if (m * (n_states - 1) > kFewNodes) return Nodes(occurring(reader, execution), m, n_states);
   return Nodes(std::vector<std::uint8_t>(static_cast<std::size_t>(m * n_states), 1), m, n_states);
@@ -292,7 +292,7 @@ class BitPlanes {
 
 Moments<std::int64_t> count_by_bit_planes(const StateReader& reader, const Conflicts& conflicts,
                                           const Execution& execution) {
-  const Index m = reader.votes().n_sources;
+  const Index m = reader.n_columns();
   const std::int32_t n_states = reader.coding().n_states();
   const Nodes nodes = nodes_to_count(reader, execution);
 
@@ -380,7 +380,7 @@ class RowLists {
 
 Moments<std::int64_t> count_by_row_lists(const StateReader& reader, const Conflicts& conflicts,
                                          const std::int64_t* weights, const Execution& execution) {
-  const Index m = reader.votes().n_sources;
+  const Index m = reader.n_columns();
   const Nodes nodes = nodes_to_count(reader, execution);
   const Blocks blocks(reader.votes());
   const auto workers = static_cast<std::size_t>(n_workers(blocks.n, execution));
@@ -445,7 +445,7 @@ Moments<std::int64_t> count_moments(const StateReader& reader, const Conflicts& 
 
 Moments<double> count_moments(const StateReader& reader, const Conflicts& conflicts,
                               const double* weights, const Execution& execution) {
-  const Index m = reader.votes().n_sources;
+  const Index m = reader.n_columns();
   const Nodes nodes = nodes_to_count(reader, execution);
   const Blocks blocks(reader.votes());
   // A cell is added up by one worker, row after row: every worker reads all rows and adds the

@@ -26,7 +26,7 @@ class Scorer {
         n_states_(reader.coding().n_states()),
         by_tile_(reader.fits_tiles() && !reader.is_sparse() && n_states_ <= kMaxTileStates &&
                  table.n_vectors <= kMaxTileVectors) {
-    const Index m = reader.votes().n_sources;
+    const Index m = reader.n_columns();
     if (static_cast<Index>(table.of_state.size()) != m * n_states_ * table.n_vectors ||
         static_cast<Index>(table.base.size()) != table.n_vectors) {
       throw std::invalid_argument("the score table must be (n_sources, n_states, n_vectors)");
@@ -64,7 +64,7 @@ class Scorer {
   // (m, K, padded n_states): a source's entries for one vector side by side, that of state 0 zero.
   void arrange_by_vector() {
     padded_states_ = std::max<Index>(8, n_states_);
-    const Index m = reader_.votes().n_sources, k = table_.n_vectors;
+    const Index m = reader_.n_columns(), k = table_.n_vectors;
     by_vector_.assign(static_cast<std::size_t>(m * k * padded_states_), 0.0);
     for (Index j = 0; j < m; ++j) {
       for (Index s = 1; s < n_states_; ++s) {
@@ -78,7 +78,7 @@ class Scorer {
 
   void score_tile(Index begin, Index n_rows) {
     reader_.read(begin, n_rows, tile_);
-    for (Index j = 0; j < reader_.votes().n_sources; ++j) {
+    for (Index j = 0; j < reader_.n_columns(); ++j) {
       for (Index y = first_; y < table_.n_vectors; ++y) {
         simd::loops().add_looked_up(tile_.source(j), static_cast<std::size_t>(n_rows),
                                     by_vector_.data() + (j * table_.n_vectors + y) * padded_states_,

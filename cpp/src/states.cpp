@@ -295,13 +295,13 @@ VoteVectors vote_vectors(const VoteView& votes, const Execution& execution) {
 StateCoding StateCoding::of_one_task(std::int32_t cardinality) {
   StateCoding coding;
   coding.is_identity_ = true;
-  coding.n_states_ = cardinality + 1;
+  coding.n_source_states_ = cardinality + 1;
   return coding;
 }
 
 StateCoding::StateCoding(std::vector<VoteKey> keys, std::vector<std::int32_t> states,
                          VoteKey n_keys, std::int32_t n_states)
-    : n_states_(n_states) {
+    : n_source_states_(n_states) {
   if (n_keys <= kMaxDirectKeys) direct_.assign(n_keys, 0);
   for (std::size_t q = 0; q < keys.size(); ++q) {
     if (direct_.empty()) {
@@ -319,8 +319,45 @@ std::int32_t StateCoding::operator()(VoteKey key) const {
   return found == scattered_.end() ? 0 : found->second;
 }
 
+StateCoding StateCoding::with_components(Components components) const {
+  const auto m = components.component_of.size();
+  const auto n_states = static_cast<std::size_t>(n_source_states_);
+  const auto require = [](bool holds, const char* rule) {
+    if (!holds) throw std::invalid_argument(rule);
+  };
+  require(components.contribution.size() == m * n_states,
+          "contribution must be (n_sources, n_states of a source)");
+  std::vector<std::int64_t> largest(static_cast<std::size_t>(components.n_components), 0);
+  for (std::size_t j = 0; j < m; ++j) {
+    const std::int32_t component = components.component_of[j];
+    require(component >= 0 && component < components.n_components,
+            "component_of must lie in [0, n_components)");
+    const auto first = components.contribution.begin() + static_cast<std::ptrdiff_t>(j * n_states);
+    const auto [low, high] = std::minmax_element(first, first + n_source_states_);
+    require(*low >= 0 && *first == 0, "contributions must not be negative, and 0 for state 0");
+    largest[static_cast<std::size_t>(component)] += *high;
+  }
+  for (const std::int64_t state : largest) {
+    require(state < components.n_states, "the states of a component must lie in [0, n_states)");
+  }
+  StateCoding coding = *this;
+  coding.components_ = std::move(components);
+  return coding;
+}
+
 StateReader::StateReader(const VoteView& votes, const StateCoding& coding)
-    : votes_(votes), coding_(coding), strides_(key_strides(votes.cardinalities)) {}
+    : votes_(votes), coding_(coding), strides_(key_strides(votes.cardinalities)) {
+  const Components* components = coding.components();
+  if (components != nullptr &&
+      static_cast<Index>(components->component_of.size()) != votes.n_sources) {
+    throw std::invalid_argument("component_of must have one entry for each source");
+  }
+}
+
+Index StateReader::n_columns() const {
+  const Components* components = coding_.components();
+  return components == nullptr ? votes_.n_sources : components->n_components;
+}
 
 bool StateReader::is_sparse() const {
   return std::any_of(votes_.tables.begin(), votes_.tables.end(), [](const VoteTable& table) {
@@ -328,7 +365,7 @@ bool StateReader::is_sparse() const {
   });
 }
 
-void StateReader::read(Index begin, Index n_rows, StateTile& tile) const {
+void StateReader::read_sources(Index begin, Index n_rows, StateTile& tile) const {
   const Index m = votes_.n_sources;
   tile.n_rows = n_rows;
   tile.stride = (n_rows + 63) / 64 * 64;
@@ -365,7 +402,7 @@ void StateReader::read(Index begin, Index n_rows, StateTile& tile) const {
   if (bad) throw_label_out_of_range(votes_, begin, n_rows);
 }
 
-void StateReader::read(Index begin, Index n_rows, StateRows& rows) const {
+void StateReader::read_sources(Index begin, Index n_rows, StateRows& rows) const {
   rows.start.assign(1, 0);
   rows.source.clear();
   rows.state.clear();
@@ -403,6 +440,64 @@ void StateReader::read(Index begin, Index n_rows, StateRows& rows) const {
     for (; current < begin + n_rows; ++current) end_row();
   }
   if (bad) throw_label_out_of_range(votes_, begin, n_rows);
+}
+
+void StateReader::read(Index begin, Index n_rows, StateTile& tile) const {
+  const Components* components = coding_.components();
+  if (components == nullptr) return read_sources(begin, n_rows, tile);
+  StateRows rows;
+  read_sources(begin, n_rows, rows);
+  tile.n_rows = n_rows;
+  tile.stride = (n_rows + 63) / 64 * 64;
+  tile.states.assign(static_cast<std::size_t>(tile.stride * components->n_components), 0);
+  for (Index r = 0; r < n_rows; ++r) {
+    const auto i = static_cast<std::size_t>(r);
+    for (auto v = static_cast<std::size_t>(rows.start[i]);
+         v < static_cast<std::size_t>(rows.start[i + 1]); ++v) {
+      const std::int32_t source = rows.source[v];
+      const Index at = Index{components->component_of[static_cast<std::size_t>(source)]};
+      std::uint8_t& state = tile.states[static_cast<std::size_t>(at * tile.stride + r)];
+      state = static_cast<std::uint8_t>(state + contribution(source, rows.state[v]));
+    }
+  }
+}
+
+void StateReader::read(Index begin, Index n_rows, StateRows& rows) const {
+  const Components* components = coding_.components();
+  if (components == nullptr) return read_sources(begin, n_rows, rows);
+  StateRows of_sources;
+  read_sources(begin, n_rows, of_sources);
+  rows.start.assign(1, 0);
+  rows.source.clear();
+  rows.state.clear();
+  std::vector<std::int32_t> state(static_cast<std::size_t>(components->n_components), 0);
+  std::vector<std::int32_t> voting;
+  for (Index r = 0; r < n_rows; ++r) {
+    const auto i = static_cast<std::size_t>(r);
+    voting.clear();
+    for (auto v = static_cast<std::size_t>(of_sources.start[i]);
+         v < static_cast<std::size_t>(of_sources.start[i + 1]); ++v) {
+      const std::int32_t source = of_sources.source[v];
+      const std::int32_t component = components->component_of[static_cast<std::size_t>(source)];
+      const std::int32_t added = contribution(source, of_sources.state[v]);
+      std::int32_t& own = state[static_cast<std::size_t>(component)];
+      if (own == 0 && added != 0) voting.push_back(component);
+      own += added;
+    }
+    std::sort(voting.begin(), voting.end());
+    for (const std::int32_t component : voting) {
+      std::int32_t& own = state[static_cast<std::size_t>(component)];
+      rows.source.push_back(component);
+      rows.state.push_back(own);
+      own = 0;
+    }
+    rows.start.push_back(static_cast<std::int32_t>(rows.source.size()));
+  }
+}
+
+std::int32_t StateReader::contribution(std::int32_t source, std::int32_t state) const {
+  const Index at = Index{source} * coding_.n_source_states() + state;
+  return coding_.components()->contribution[static_cast<std::size_t>(at)];
 }
 
 template <class T>

@@ -24,6 +24,14 @@ class StateCoding:
     ) -> None: ...
     @staticmethod
     def of_one_task(cardinality: int) -> StateCoding: ...
+    def with_components(
+        self,
+        component_of: NDArray[np.int32],
+        contribution: NDArray[np.int32],
+        *,
+        n_components: int,
+        n_states: int,
+    ) -> StateCoding: ...
     @property
     def n_states(self) -> int: ...
 

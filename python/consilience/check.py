@@ -17,13 +17,11 @@ from consilience.exceptions import InvalidArgumentError
 from consilience.identifiability import IdentifiabilityReport, structure_report
 from consilience.moments import moments_report
 from consilience.nodes import NodeSystem
-from consilience.source_graph import SourceGraph
+from consilience.source_graph import Dependencies, SourceGraph
 from consilience.statistics import VoteStatistics
 from consilience.task_graph import TaskGraph
 
 __all__ = ["Structure", "check_identifiability", "find_structure"]
-
-Dependencies = Iterable[Sequence[int | str]] | None
 
 
 @dataclass(frozen=True, eq=False)

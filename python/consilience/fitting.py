@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from consilience.check import Dependencies, Structure, find_structure
+from consilience.check import Structure, find_structure
 from consilience.completion import fit_completion
+from consilience.components import ComponentLayout
 from consilience.exceptions import (
     DuplicateSourcesWarning,
+    InvalidArgumentError,
     NotIdentifiableError,
     NotIdentifiableWarning,
     listed,
 )
 from consilience.identifiability import IdentifiabilityReport
+from consilience.joint_tables import ComponentTable, fit_component_tables
 from consilience.moments import fit_moments
 from consilience.nodes import NodeSystem
+from consilience.source_graph import Dependencies, SourceGraph
 from consilience.statistics import VoteStatistics
 from consilience.tied import SourceTable, expand_tied, feasible_strength, prior_strength
 
-__all__ = ["METHODS", "SourceFit", "fit_sources", "structure_for"]
+__all__ = ["METHODS", "SourceFit", "fit_sources", "learned_layout", "structure_for"]
 
 METHODS = ("auto", "completion", "moments", "majority")
 
@@ -46,6 +50,10 @@ class SourceFit:
         What the votes determine.
     notes : list of list of str
         What to tell about each source.
+    layout : ComponentLayout or None
+        Sources that depend on each other and were learned, to be scored together; None if there are none.
+    components : list of ComponentTable
+        Their tables.
     """
 
     tables: list[SourceTable]
@@ -53,6 +61,8 @@ class SourceFit:
     first: NDArray[np.int64]
     report: IdentifiabilityReport
     notes: list[list[str]]
+    layout: ComponentLayout | None = None
+    components: list[ComponentTable] = field(default_factory=list)
 
 
 def structure_for(
@@ -94,6 +104,7 @@ def fit_sources(
         If the method is ``"completion"`` and votes are linearly dependent.
     """
     structure = structure_for(statistics, class_balance, dependencies, method)
+    _check_joint(statistics, structure.system.source_graph, method)
     system, report, first = structure.system, structure.report, structure.first
     if method in ("moments", "completion") and not report.identifiable:
         raise NotIdentifiableError(_not_identifiable(method, report))
@@ -121,7 +132,32 @@ def fit_sources(
             notes[j].append("never votes")
         elif not learned[j]:
             notes[j].append("not estimated" if method == "majority" else "not identified: prior kept")
-    return SourceFit([tables[j] for j in first], learned, first, report, notes)
+    fit = SourceFit([tables[j] for j in first], learned, first, report, notes)
+    layout = None if method == "majority" else learned_layout(statistics, fit)
+    if layout is None:
+        return fit
+    return replace(fit, layout=layout, components=fit_component_tables(system, tables, layout))
+
+
+def learned_layout(statistics: VoteStatistics, fit: SourceFit) -> ComponentLayout | None:
+    """Layout of the dependent sources whose members were all learned; None if there are none."""
+    members = tuple(group for group in statistics.joint.members if fit.learned[list(group)].all())
+    if not members:
+        return None
+    return ComponentLayout(
+        statistics.n_sources, members, tuple(table.events for table in fit.tables), fit.report.source_names
+    )
+
+
+def _check_joint(statistics: VoteStatistics, source_graph: SourceGraph, method: str) -> None:
+    """Refuse statistics that did not count the dependent sources together."""
+    groups = (source_graph.members(c) for c in range(source_graph.n_components))
+    wanted = tuple(tuple(group) for group in groups if len(group) > 1)
+    if wanted != statistics.joint.members and method != "majority":
+        raise InvalidArgumentError(
+            f"the statistics count the sources {statistics.joint.members} together, dependencies ask for "
+            f"{wanted}; give the same dependencies to VoteStatistics.of and to the model"
+        )
 
 
 def _known_nodes(system: NodeSystem, report: IdentifiabilityReport) -> NDArray[np.bool_]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from consilience.exceptions import (
 )
 from consilience.fitting import METHODS, SourceFit, fit_sources
 from consilience.model_file import FittedModel
-from consilience.scores import ScoreTable, majority_scores, majority_shares, model_scores
+from consilience.scores import ScoreTable, majority_scores, majority_shares, model_scores, with_components
 from consilience.statistics import VoteStatistics, count, graph_of, threads_of
 from consilience.table import Table
 from consilience.task_graph import ABSTAIN, TaskGraph
@@ -168,7 +169,7 @@ class LabelModel:
             self._check_graph(votes.task_graph)
             return votes
         read = as_votes(votes, n_classes=self.n_classes, classes=self.classes, task_graph=self.task_graph)
-        return count(read, self._graph_for(read), weights, threads)
+        return count(read, self._graph_for(read), weights, threads, self.dependencies)
 
     def _graph_for(self, votes: Votes) -> TaskGraph:
         if self.task_graph is not None:
@@ -247,10 +248,22 @@ class LabelModel:
             return majority_shares(len(fit.tables), graph, self._model_events(), self.class_balance_)
         # An abstention says nothing where the user says so, and where nothing was learned of the source.
         missing = np.full(len(fit.tables), self.abstentions == "missing")
+        apart = np.zeros(len(fit.tables), dtype=np.bool_)
+        for component in fit.components:
+            apart[list(component.members)] = True
         copies = np.bincount(fit.first, minlength=len(fit.first))[fit.first]
-        return model_scores(
-            fit.tables, self._model_events(), self.class_balance_, missing | ~fit.learned, missing, 1 / copies
+        scores = model_scores(
+            fit.tables,
+            self._model_events(),
+            self.class_balance_,
+            missing | ~fit.learned,
+            missing,
+            1 / copies,
+            apart,
         )
+        if fit.layout is None:
+            return scores
+        return with_components(scores, fit.layout, fit.components, missing=self.abstentions == "missing")
 
     def _model_events(self) -> NDArray[np.int64]:
         """Events of the states, (q, t)."""
@@ -373,7 +386,10 @@ class LabelModel:
         known = None if has_plain_events(graph) else self._model_events()
         coded = code_votes(read, graph, known=known, n_threads=threads_of(self.n_threads))
         coded.warn_of_infeasible()
-        return coded
+        layout = self._scores.layout
+        if layout is None:
+            return coded
+        return replace(coded, coding=layout.code(coded.coding, self._model_events()))
 
     def _fitted(self) -> VoteStatistics:
         if not hasattr(self, "_scores"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from consilience import _core
 from consilience.class_balance import read_class_balance
+from consilience.components import ComponentLayout
 from consilience.container import pack, unpack
 from consilience.exceptions import FileFormatError
-from consilience.fitting import METHODS, SourceFit, structure_for
+from consilience.fitting import METHODS, SourceFit, learned_layout, structure_for
+from consilience.joint_tables import ComponentTable
 from consilience.statistics import VoteStatistics
 from consilience.task_graph import TaskGraph
 from consilience.tied import SourceTable
@@ -60,6 +62,9 @@ class FittedModel:
             "n_events": np.array([len(t.events) for t in tables], dtype=np.int64),
             "events": np.vstack([t.events for t in tables]),
             "tables": np.vstack([t.table for t in tables]),
+            "joint_tables": np.vstack(
+                [np.zeros((0, len(self.class_balance))), *(c.table for c in self.fit.components)]
+            ),
         }
         return pack(_KIND, header, arrays)
 
@@ -88,9 +93,13 @@ class FittedModel:
             if learned.shape != (m,) or len(notes) != m:
                 raise FileFormatError("learned or notes do not fit the number of sources")
             tables = _read_tables(arrays, statistics)
+            fit = SourceFit(tables, learned, first, structure.report, notes)
+            layout = None if params["method"] == "majority" else learned_layout(statistics, fit)
+            if layout is not None:
+                fit = replace(fit, layout=layout, components=_read_joint_tables(arrays, layout))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise FileFormatError(f"{name} does not hold a label model: {error}; save it again") from error
-        return cls(params, statistics, SourceFit(tables, learned, first, structure.report, notes), balance)
+        return cls(params, statistics, fit, balance)
 
 
 def _plain_params(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,9 +142,22 @@ def _read_tables(arrays: Mapping[str, NDArray[Any]], statistics: VoteStatistics)
         raise FileFormatError("n_events does not fit the number of sources")
     if arrays["events"].shape != (total, t) or arrays["tables"].shape != (total + m, k):
         raise FileFormatError("the tables do not fit the tasks")
-    if not (np.isfinite(arrays["tables"]).all() and (arrays["tables"] >= 0).all()):
-        raise FileFormatError("the tables hold numbers that are no probabilities")
+    _check_probabilities(arrays["tables"])
     ends = np.cumsum(counts)
     events = np.split(arrays["events"], ends[:-1])
     tables = np.split(arrays["tables"], (ends + np.arange(1, m + 1))[:-1])
     return [SourceTable(*pair) for pair in zip(events, tables, strict=True)]
+
+
+def _read_joint_tables(arrays: Mapping[str, NDArray[Any]], layout: ComponentLayout) -> list[ComponentTable]:
+    sizes = [layout.n_states(group) for group in layout.members]
+    if len(arrays["joint_tables"]) != sum(sizes) or arrays["joint_tables"].ndim != 2:
+        raise FileFormatError("the joint tables do not fit the dependent sources")
+    _check_probabilities(arrays["joint_tables"])
+    parts = np.split(arrays["joint_tables"], np.cumsum(sizes)[:-1])
+    return [ComponentTable(*pair) for pair in zip(layout.members, parts, strict=True)]
+
+
+def _check_probabilities(table: NDArray[Any]) -> None:
+    if not (np.isfinite(table).all() and (table >= 0).all() and (table <= 1).all()):
+        raise FileFormatError("a table holds numbers that are no probabilities")

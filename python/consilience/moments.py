@@ -85,7 +85,7 @@ def signed_start(log_z2: NDArray[np.float64], weighted: NDArray[np.float64]) -> 
     weighted : (d, d) float64 array
         Target times weight, 0 off the pairs.
     """
-    size = np.exp(np.clip(log_z2 / 2, -50, 50))
+    size: NDArray[np.float64] = np.exp(np.clip(log_z2 / 2, -50, 50))
     evidence = weighted * size
     sign: NDArray[np.float64] = np.zeros(len(size))
     for a in np.argsort(-np.abs(evidence).sum(axis=1), kind="stable"):
@@ -96,15 +96,14 @@ def signed_start(log_z2: NDArray[np.float64], weighted: NDArray[np.float64]) -> 
         if np.array_equal(better, sign):
             break
         sign = better
-    start: NDArray[np.float64] = np.multiply(size, sign)
-    return start
+    return size * sign
 
 
 def _orient(z: NDArray[np.float64], sign_components: NDArray[np.int64]) -> NDArray[np.float64]:
     """The same vector with a positive sum over each sign component."""
-    oriented = z.copy()
+    oriented: NDArray[np.float64] = z.copy()
     for c in range(int(sign_components.max(initial=-1)) + 1):
-        members = sign_components == c
+        members = np.asarray(sign_components == c)
         if oriented[members].sum() < 0:
             oriented[members] *= -1
     return oriented

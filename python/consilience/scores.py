@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience.components import ComponentLayout
 from consilience.exceptions import InvalidArgumentError
+from consilience.joint_tables import ComponentTable
 from consilience.task_graph import TaskGraph
 from consilience.tied import SourceTable
 
@@ -31,11 +33,14 @@ class ScoreTable:
         Score of an item without votes.
     link : {"softmax", "share"}
         How scores become probabilities.
+    layout : ComponentLayout or None
+        Where sources are scored together, the columns that ``of_state`` is about in place of sources.
     """
 
     of_state: NDArray[np.float64]
     base: NDArray[np.float64]
     link: str
+    layout: ComponentLayout | None = None
 
 
 def model_scores(
@@ -45,8 +50,9 @@ def model_scores(
     ignored: NDArray[np.bool_],
     missing: NDArray[np.bool_],
     power: NDArray[np.float64],
+    apart: NDArray[np.bool_],
 ) -> ScoreTable:
-    """Log-probabilities of the votes, [T12] with a component a source.
+    """Log-probabilities of the votes of independent sources, [T12].
 
     Parameters
     ----------
@@ -62,6 +68,8 @@ def model_scores(
         Of those, the ones whose votes count given that they vote.
     power : (m,) float array
         Exponent of each source's factor: 1, and 1/g for each of g duplicates, so that they count once.
+    apart : (m,) bool array
+        Sources that are scored elsewhere: they add nothing here.
 
     Notes
     -----
@@ -72,6 +80,8 @@ def model_scores(
     base = np.log(class_balance)
     index = {tuple(event): s for s, event in enumerate(events.tolist(), start=1)}
     for j, source in enumerate(tables):
+        if apart[j]:
+            continue
         votes, abstains = source.table[:-1], source.table[-1]
         silent = np.zeros(k)
         if missing[j] and len(votes):
@@ -84,6 +94,48 @@ def model_scores(
         states = [index[tuple(event)] for event in source.events.tolist()]
         of_state[j, states] += power[j] * np.log(votes)
     return ScoreTable(of_state, base, "softmax")
+
+
+def with_components(
+    scores: ScoreTable, layout: ComponentLayout, components: list[ComponentTable], *, missing: bool
+) -> ScoreTable:
+    """Scores in which dependent sources count together, [T12].
+
+    Parameters
+    ----------
+    scores : ScoreTable
+        Of the other sources; nothing of the dependent ones.
+    layout : ComponentLayout
+        Which sources are read together.
+    components : list of ComponentTable
+        Their tables, in the order of ``layout.members``.
+    missing : bool
+        Whether abstentions say nothing: states are then weighed given who votes.
+    """
+    k = len(scores.base)
+    n_states = max([scores.of_state.shape[1], *(len(component.table) for component in components)])
+    of_state = _empty(int(layout.column.max()) + 1, n_states, k)
+    base = scores.base.copy()
+    for j in range(layout.n_sources):
+        of_state[layout.column[j], : scores.of_state.shape[1]] = scores.of_state[j]
+    for component in components:
+        table = component.table
+        if missing:
+            who_votes = np.asarray(layout.member_states(component.members) > 0)
+            pattern = np.unique(who_votes, axis=0, return_inverse=True)[1].reshape(-1)
+            voting = np.zeros((int(pattern.max()) + 1, k))
+            np.add.at(voting, pattern, table)
+            table = _ratio(table, voting[pattern])
+        # A joint state that cannot be, by what was learned, says nothing when it occurs all the same.
+        impossible = (table <= 0).any(axis=1, keepdims=True)
+        logs = np.log(np.where(impossible, 1.0, table))
+        base += logs[0]
+        of_state[layout.column[component.members[0]], : len(table)] = logs - logs[0]
+    return ScoreTable(of_state, base, scores.link, layout)
+
+
+def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
 def majority_shares(

@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 
 from consilience.exceptions import InvalidArgumentError, WrongTypeError, listed
 
-__all__ = ["Clique", "Edge", "SourceGraph"]
+__all__ = ["Clique", "Dependencies", "Edge", "SourceGraph"]
 
 Edge: TypeAlias = tuple[int, int]
 Clique: TypeAlias = tuple[int, ...]
+
+
+Dependencies: TypeAlias = Iterable[Sequence[int | str]] | None
+"""Pairs of sources, by index or name; None leaves the question open."""
 
 
 class SourceGraph:

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from consilience import _core
+from consilience.components import ComponentLayout, JointCounts, joint_counts
 from consilience.container import pack, unpack
-from consilience.events import code_votes
+from consilience.events import CodedVotes, code_votes
 from consilience.exceptions import FileFormatError, InvalidArgumentError, InvalidVotesError, WrongTypeError
+from consilience.source_graph import Dependencies, SourceGraph
 from consilience.task_graph import TaskGraph
 from consilience.votes import Votes, as_votes
 
@@ -52,6 +54,8 @@ class VoteStatistics:
         Items with at least one vote.
     n_infeasible : (m,) int64 array
         Votes that no feasible label vector agrees with, taken as abstentions (not weighted).
+    joint : JointCounts
+        The same of sources that depend on each other, counted together.
     """
 
     task_graph: TaskGraph
@@ -65,6 +69,7 @@ class VoteStatistics:
     n_conflicts: NDArray[Any]
     n_covered: int | float
     n_infeasible: NDArray[np.int64]
+    joint: JointCounts
 
     @classmethod
     def of(
@@ -76,8 +81,9 @@ class VoteStatistics:
         *,
         classes: Sequence[Hashable] | None = None,
         task_graph: TaskGraph | None = None,
+        dependencies: Dependencies = None,
     ) -> VoteStatistics:
-        """Statistics of votes, in one pass.
+        """Statistics of votes, in one pass (two with dependencies).
 
         Parameters
         ----------
@@ -89,6 +95,8 @@ class VoteStatistics:
             At most one; by default read from the votes. Give one of them when statistics will be merged.
         n_threads : int, optional
             By default all cores. The result does not depend on it.
+        dependencies : iterable of pairs, optional
+            Sources that depend on each other, as for ``LabelModel``: what they vote together is counted too.
 
         Raises
         ------
@@ -97,7 +105,7 @@ class VoteStatistics:
         """
         read = as_votes(votes, n_classes=n_classes, classes=classes, task_graph=task_graph)
         graph = task_graph if task_graph is not None else graph_of(read)
-        return count(read, graph, weights, n_threads)
+        return count(read, graph, weights, n_threads, dependencies)
 
     @property
     def n_sources(self) -> int:
@@ -126,6 +134,7 @@ class VoteStatistics:
             node_source=self.node_source[nodes],
             node_event=self.node_event[nodes],
             pairs=self.pairs[np.ix_(nodes, nodes)],
+            joint=replace(self.joint, pairs=self.joint.pairs[:, nodes]),
         )
 
     def merge(self, other: VoteStatistics) -> VoteStatistics:
@@ -150,14 +159,34 @@ class VoteStatistics:
                 f"the statistics are about different sources: {self.n_sources} named {self.source_names} and "
                 f"{other.n_sources} named {other.source_names}"
             )
+        if self.joint.members != other.joint.members:
+            raise InvalidArgumentError(
+                f"the statistics count different dependent sources together: {self.joint.members} and "
+                f"{other.joint.members}; give the same dependencies to both"
+            )
         n = self.n + other.n
         _check_total(n)
         nodes = np.unique(np.concatenate([self._nodes(), other._nodes()]), axis=0)
         index = {tuple(node): a for a, node in enumerate(nodes.tolist())}
-        pairs = np.zeros((len(nodes), len(nodes)), np.result_type(self.pairs, other.pairs))
-        for part in (self, other):
-            places = [index[tuple(node)] for node in part._nodes().tolist()]
+        dtype = np.result_type(self.pairs, other.pairs)
+        pairs = np.zeros((len(nodes), len(nodes)), dtype)
+        states, at = np.unique(
+            np.concatenate([self.joint.keys(), other.joint.keys()]), axis=0, return_inverse=True
+        )
+        counts, joint_pairs = np.zeros(len(states), dtype), np.zeros((len(states), len(nodes)), dtype)
+        own, others = np.split(at.reshape(-1), [len(self.joint.counts)])
+        for part, rows in ((self, own), (other, others)):
+            places = np.array([index[tuple(node)] for node in part._nodes().tolist()], dtype=np.int64)
             pairs[np.ix_(places, places)] += part.pairs
+            counts[rows] += part.joint.counts
+            joint_pairs[np.ix_(rows, places)] += part.joint.pairs
+        joint = JointCounts(
+            self.joint.members,
+            states[:, 0],
+            states[:, 1:].reshape(len(states), *self.joint.votes.shape[1:]),
+            counts,
+            joint_pairs,
+        )
         return VoteStatistics(
             self.task_graph,
             self.source_names,
@@ -170,6 +199,7 @@ class VoteStatistics:
             self.n_conflicts + other.n_conflicts,
             self.n_covered + other.n_covered,
             self.n_infeasible + other.n_infeasible,
+            joint,
         )
 
     def to_bytes(self) -> bytes:
@@ -179,8 +209,10 @@ class VoteStatistics:
             "source_names": None if self.source_names is None else list(self.source_names),
             "n": self.n,
             "n_covered": self.n_covered,
+            "members": [list(group) for group in self.joint.members],
         }
         arrays = {name: getattr(self, name) for name in _ARRAYS}
+        arrays |= {f"joint_{name}": getattr(self.joint, name) for name in _JOINT_ARRAYS}
         return pack(_KIND, header, arrays)
 
     @classmethod
@@ -200,6 +232,10 @@ class VoteStatistics:
                 source_names=None if names is None else tuple(names),
                 n=header["n"],
                 n_covered=header["n_covered"],
+                joint=JointCounts(
+                    tuple(tuple(group) for group in header["members"]),
+                    *(arrays[f"joint_{name}"] for name in _JOINT_ARRAYS),
+                ),
                 **{name: arrays[name] for name in _ARRAYS},
             )
             statistics._check()
@@ -224,6 +260,14 @@ class VoteStatistics:
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 raise FileFormatError(f"{name} must have shape {shape}, got {getattr(self, name).shape}")
+        joint, e = self.joint, len(self.joint.component)
+        size = max((len(group) for group in joint.members), default=0)
+        if joint.votes.shape != (e, size, t) or joint.counts.shape != (e,) or joint.pairs.shape != (e, d):
+            raise FileFormatError("the joint counts do not fit their members and nodes")
+        if e and not 0 <= joint.component.min() <= joint.component.max() < len(joint.members):
+            raise FileFormatError("joint_component is out of range")
+        if not all(0 <= j < m for group in joint.members for j in group):
+            raise FileFormatError("members name a source that is not there")
         if m == 0 or (d and not 0 <= self.node_source.min() <= self.node_source.max() < m):
             raise FileFormatError(f"node_source must lie in 0..{m - 1}")
         if self.source_names is not None and len(self.source_names) != m:
@@ -241,6 +285,7 @@ class VoteStatistics:
 
 
 _ARRAYS = ("node_source", "node_event", "pairs", "n_votes", "n_overlaps", "n_conflicts", "n_infeasible")
+_JOINT_ARRAYS = ("component", "votes", "counts", "pairs")
 
 
 def graph_of(votes: Votes) -> TaskGraph:
@@ -254,38 +299,73 @@ def graph_of(votes: Votes) -> TaskGraph:
 
 
 def count(
-    votes: Votes, task_graph: TaskGraph, weights: ArrayLike | None, n_threads: int | None
+    votes: Votes,
+    task_graph: TaskGraph,
+    weights: ArrayLike | None,
+    n_threads: int | None,
+    dependencies: Dependencies = None,
 ) -> VoteStatistics:
     """Statistics of checked votes under a task graph; warns of infeasible votes."""
     threads = threads_of(n_threads)
+    source_graph = SourceGraph(votes.n_sources, dependencies or (), votes.source_names)
+    read = None if weights is None else read_weights(weights, votes.n_items)
     coded = code_votes(votes, task_graph, n_threads=threads)
     coded.warn_of_infeasible()
-    disjoint = coded.disjoint(task_graph)
-    read = None if weights is None else read_weights(weights, votes.n_items)
-    try:
-        if read is None:
-            moments = _core.count_moments(coded.view, coded.coding, disjoint, n_threads=threads)
-        else:
-            moments = _core.count_weighted_moments(
-                coded.view, coded.coding, read, disjoint, n_threads=threads
-            )
-    except _core.LabelOutOfRange as error:
-        raise votes.label_error(error) from None
-    except ValueError as error:
-        raise InvalidVotesError(f"votes: {error}; use fewer sources or classes") from None
+    moments = _count_moments(coded, coded.coding, read, coded.disjoint(task_graph), threads)
+    node_source = moments["node_source"].astype(np.int64)
+    node_event = coded.events[moments["node_state"] - 1].reshape(-1, task_graph.n_tasks)
+    joint = JointCounts.none(len(node_source), task_graph.n_tasks)
+    if source_graph.edges:
+        layout = layout_of(source_graph, node_source, node_event)
+        coding = layout.code(coded.coding, coded.events)
+        # Conflicts between components are of no interest: any rule does.
+        joint = joint_counts(
+            layout, node_source, node_event, _count_moments(coded, coding, read, None, threads)
+        )
     return VoteStatistics(
         task_graph,
         votes.source_names,
         votes.n_items if read is None else read.sum().item(),
-        moments["node_source"].astype(np.int64),
-        coded.events[moments["node_state"] - 1].reshape(-1, task_graph.n_tasks),
+        node_source,
+        node_event,
         moments["pairs"],
         moments["votes"],
         moments["overlaps"],
         moments["conflicts"],
         moments["n_covered"],
         coded.n_infeasible,
+        joint,
     )
+
+
+def layout_of(
+    source_graph: SourceGraph, node_source: NDArray[np.int64], node_event: NDArray[np.int64]
+) -> ComponentLayout:
+    """Layout of the components of a source graph, each source with the events of its nodes."""
+    groups = [source_graph.members(c) for c in range(source_graph.n_components)]
+    return ComponentLayout(
+        source_graph.n_sources,
+        tuple(tuple(group) for group in groups if len(group) > 1),
+        tuple(node_event[node_source == j] for j in range(source_graph.n_sources)),
+        source_graph.source_names,
+    )
+
+
+def _count_moments(
+    coded: CodedVotes,
+    coding: _core.StateCoding,
+    weights: NDArray[Any] | None,
+    disjoint: NDArray[np.uint8] | None,
+    threads: int,
+) -> _core.Moments:
+    try:
+        if weights is None:
+            return _core.count_moments(coded.view, coding, disjoint, n_threads=threads)
+        return _core.count_weighted_moments(coded.view, coding, weights, disjoint, n_threads=threads)
+    except _core.LabelOutOfRange as error:
+        raise coded.votes.label_error(error) from None
+    except ValueError as error:
+        raise InvalidVotesError(f"votes: {error}; use fewer sources or classes") from None
 
 
 def read_weights(weights: ArrayLike, n_items: int) -> NDArray[np.int64] | NDArray[np.float64]:

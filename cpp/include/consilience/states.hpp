@@ -2,10 +2,12 @@
 //
 // A source's state on an item is 0 when it abstains (or says nothing that narrows the feasible
 // set), else 1 + the index of the event it votes for: the set of feasible label vectors that agree
-// with its vote. With one task the events are the classes, and state = label + 1.
+// with its vote. With one task the events are the classes, and state = label + 1. Sources that depend
+// on each other may be read as one: their component's state stands for all their states together.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -40,6 +42,15 @@ struct VoteVectors {
 
 VoteVectors vote_vectors(const VoteView& votes, const Execution& execution);
 
+/// Sources that are read together, a component each; a component of one source is that source.
+struct Components {
+  Index n_components;
+  std::int32_t n_states;                   // states of a component lie in [0, n_states)
+  std::vector<std::int32_t> component_of;  // (m,)
+  /// (m, n_states of a source): what a source's state adds to its component's; state 0 adds 0.
+  std::vector<std::int32_t> contribution;
+};
+
 /// The state of every vote vector that may occur.
 class StateCoding {
  public:
@@ -51,22 +62,31 @@ class StateCoding {
   StateCoding(std::vector<VoteKey> keys, std::vector<std::int32_t> states, VoteKey n_keys,
               std::int32_t n_states);
 
+  /// The same with sources read together.
+  /// @throws std::invalid_argument if a component's states could leave [0, n_states).
+  StateCoding with_components(Components components) const;
+
   bool is_identity() const { return is_identity_; }
-  /// States are 0 .. n_states() - 1.
-  std::int32_t n_states() const { return n_states_; }
+  const Components* components() const { return components_ ? &*components_ : nullptr; }
+  /// States of a column (a source, or a component) are 0 .. n_states() - 1.
+  std::int32_t n_states() const { return components_ ? components_->n_states : n_source_states_; }
+  /// States of a source.
+  std::int32_t n_source_states() const { return n_source_states_; }
+  /// State of a source that casts this vote vector.
   std::int32_t operator()(VoteKey key) const;
 
  private:
   StateCoding() = default;
 
   bool is_identity_ = false;
-  std::int32_t n_states_ = 1;
+  std::int32_t n_source_states_ = 1;
+  std::optional<Components> components_;
   std::vector<std::int32_t> direct_;                     // by key, when keys are few
   std::unordered_map<VoteKey, std::int32_t> scattered_;  // otherwise
 };
 
-/// States of a block of rows, source by source: state of (row, source) at
-/// `states[source * stride + row]`; rows up to the stride are zero.
+/// States of a block of rows, column by column (a source each, or a component): state of
+/// (row, column) at `states[column * stride + row]`; rows up to the stride are zero.
 struct StateTile {
   Index n_rows = 0;
   Index stride = 0;  // a multiple of 64
@@ -75,7 +95,7 @@ struct StateTile {
 };
 
 /// The votes of a block of rows, row by row: those of row r at [start[r], start[r + 1]), by
-/// increasing source. Abstentions are absent.
+/// increasing column (`source`, or component). Abstentions are absent.
 struct StateRows {
   std::vector<std::int32_t> start;
   std::vector<std::int32_t> source;
@@ -99,8 +119,13 @@ class StateReader {
 
   const VoteView& votes() const { return votes_; }
   const StateCoding& coding() const { return coding_; }
+  /// Sources, or components where sources are read together.
+  Index n_columns() const;
 
  private:
+  void read_sources(Index begin, Index n_rows, StateTile& tile) const;
+  void read_sources(Index begin, Index n_rows, StateRows& rows) const;
+  std::int32_t contribution(std::int32_t source, std::int32_t state) const;
   template <class T>
   bool list_dense(const DenseTable& table, Index begin, Index n_rows, StateRows& rows) const;
 

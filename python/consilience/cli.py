@@ -1,0 +1,348 @@
+"""The command ``consilience``: fit a label model to a file of votes, and label with it.
+
+Exit status: 0; 2 where what was asked cannot be done (any ``ConsilienceError``), 1 where a file cannot be
+read or written, 130 after Ctrl-C. Errors and warnings are one line each on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from consilience import __version__
+from consilience.check import check_identifiability
+from consilience.demo import print_demo
+from consilience.exceptions import ConsilienceError, ConsilienceWarning, FileFormatError, InvalidArgumentError
+from consilience.label_model import LabelModel, load
+from consilience.task_graph import ABSTAIN, TaskGraph
+from consilience.vote_files import read_votes, write_labels
+from consilience.votes import Votes
+
+__all__ = ["main"]
+
+_LARGEST_ID = int(np.iinfo(np.int64).max)
+
+_VOTES_HELP = (
+    "file of votes, .csv, .npz or .parquet: a row an item, a column a source (or task:source), cells class "
+    "indices or names, empty or -1 to abstain; a first column 'item' or 'id' is kept"
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments after the command's name; by default those of the process.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a name that the terminal cannot show stops nothing
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", ConsilienceWarning)
+        warnings.showwarning = _show_warning
+        try:
+            options = _parser().parse_args(argv)
+            options.run(options)
+            sys.stdout.flush()
+        except ConsilienceError as error:
+            return _fail(str(error), 2)
+        except BrokenPipeError:
+            # Whoever read the output has seen enough. What is buffered goes nowhere when Python shuts down.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        except OSError as error:
+            return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
+        except MemoryError as error:
+            return _fail(f"not enough memory {error}", 1)
+        except KeyboardInterrupt:
+            return _fail("interrupted", 130)
+    return 0
+
+
+def _fail(message: str, status: int) -> int:
+    _say("error", message)
+    return status
+
+
+def _say(kind: str, message: str) -> None:
+    """One line on standard error, whatever the message holds."""
+    print(f"consilience: {kind}: {' '.join(message.split())}", file=sys.stderr)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    _say("warning", str(message))
+
+
+# Arguments
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are the package's own."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InvalidArgumentError(f"{message}; see {self.prog} --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="consilience",
+        description="Learn without gold labels how accurate sources of votes are, and label items by them.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"consilience {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+
+    def command(name: str, run: Any, about: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(
+            name, help=about, description=f"{about[0].upper()}{about[1:]}.", allow_abbrev=False
+        )
+        added.set_defaults(run=run)
+        return added
+
+    command("demo", _demo, "show the whole way on two data sets that ship with the package")
+
+    fit = command("fit", _fit, "learn from votes, print the sources, and save the model")
+    fit.add_argument("votes", metavar="VOTES", help=_VOTES_HELP)
+    fit.add_argument("-o", "--output", metavar="MODEL", required=True, help="where to save the model")
+    _add_model_arguments(fit)
+    fit.add_argument(
+        "--method", default="auto", metavar="METHOD",
+        help="auto (the default; always answers), moments, completion or majority",
+    )  # fmt: skip
+    fit.add_argument(
+        "--abstentions", default="auto", metavar="HOW",
+        help="auto (the default), informative (a state of the source) or missing (says nothing)",
+    )  # fmt: skip
+
+    predict = command("predict", _predict, "label items by their votes with a saved model")
+    predict.add_argument("model", metavar="MODEL", help="file that consilience fit saved")
+    predict.add_argument(
+        "votes", metavar="VOTES", help=f"{_VOTES_HELP}; the sources of the fit, in its order"
+    )
+    predict.add_argument(
+        "-o", "--output", metavar="LABELS", required=True,
+        help="where to write labels and probabilities, .csv, .npz or .parquet",
+    )  # fmt: skip
+
+    check = command("check", _check, "tell whether accuracies can be learned from votes, without fitting")
+    check.add_argument("votes", metavar="VOTES", help=_VOTES_HELP)
+    _add_model_arguments(check)
+    check.add_argument(
+        "--method", default="moments", metavar="METHOD",
+        help="whose equations: moments (the default) or completion",
+    )  # fmt: skip
+    return parser
+
+
+def _add_model_arguments(command: argparse.ArgumentParser) -> None:
+    classes = command.add_mutually_exclusive_group()
+    classes.add_argument(
+        "--n-classes", type=int, metavar="K", help="number of classes, where not every one need occur"
+    )
+    classes.add_argument(
+        "--classes", type=_names, metavar="A,B,...", help="class names, in the order of the indices"
+    )
+    classes.add_argument(
+        "--task-graph", metavar="FILE.json",
+        help='several tasks: {"tasks": {task: [class, ...]}, "parents": {child: [task, class]}}, or with '
+        '"feasible": [[class index of each task], ...] in place of "parents"',
+    )  # fmt: skip
+    command.add_argument(
+        "--class-balance", type=_balance, metavar="P,P,...",
+        help="probability of each class (of each feasible label vector), or uniform (the default)",
+    )  # fmt: skip
+    command.add_argument(
+        "--dependencies", type=_pairs, metavar="A:B,...",
+        help="pairs of sources that depend on each other given the label, by name or index from 0; by "
+        'default, only sources that vote alike are found; "" stands for none at all',
+    )  # fmt: skip
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if "" in names:
+        raise argparse.ArgumentTypeError(f"give names with commas between, not {text!r}")
+    return names
+
+
+def _balance(text: str) -> str | list[float]:
+    if text == "uniform":
+        return text
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f'give "uniform" or numbers with commas between, not {text!r}'
+        ) from None
+
+
+def _pairs(text: str) -> list[list[str]]:
+    pairs = [[name.strip() for name in pair.split(":")] for pair in text.split(",") if text.strip()]
+    wrong = next((pair for pair in pairs if len(pair) != 2), None)
+    if wrong is not None:
+        raise argparse.ArgumentTypeError(f"give pairs of sources such as a:b,c:d, not {':'.join(wrong)!r}")
+    return pairs
+
+
+# Commands
+
+
+def _demo(options: argparse.Namespace) -> None:
+    print_demo()
+
+
+def _fit(options: argparse.Namespace) -> None:
+    _keep(options.votes, options.task_graph, of=options.output)
+    graph, votes = _read(options)
+    model = LabelModel(
+        n_classes=options.n_classes,
+        classes=options.classes,
+        task_graph=graph,
+        class_balance=options.class_balance,
+        dependencies=_resolved(options.dependencies, votes),
+        method=options.method,
+        abstentions=options.abstentions,
+    ).fit(votes)
+    with _naming(options.output):
+        model.save(options.output)
+    print(f"{model.summary()}\n\n{model.identifiability_}\n\nWrote the model to {options.output}")
+
+
+def _predict(options: argparse.Namespace) -> None:
+    _keep(options.votes, options.model, of=options.output)
+    model = load(options.model)
+    graph = model._statistics.task_graph
+    found = read_votes(options.votes, classes=_class_names(graph))
+    votes: Any
+    if isinstance(found["votes"], dict):
+        tables = list(found["votes"].values())
+        votes = Votes.from_tasks(found["votes"], task_graph=graph, source_names=found["source_names"])
+    else:
+        tables = [found["votes"]]
+        votes = Votes.from_dense(tables[0], classes=_class_names(graph), source_names=found["source_names"])
+    columns = _label_columns(graph, model.predict(votes), model.predict_proba(votes), found["ids"])
+    with _naming(options.output):
+        write_labels(options.output, columns)
+    n_voted = np.count_nonzero(np.any([(table != ABSTAIN).any(axis=1) for table in tables], axis=0))
+    print(f"Labelled {votes.n_items} items, {n_voted} of them with a vote; wrote {options.output}")
+
+
+def _check(options: argparse.Namespace) -> None:
+    graph, votes = _read(options)
+    report = check_identifiability(
+        votes=votes,
+        n_classes=options.n_classes,
+        task_graph=graph,
+        class_balance=options.class_balance,
+        dependencies=_resolved(options.dependencies, votes),
+        method=options.method,
+    )
+    print(report)
+
+
+# What they share
+
+
+def _keep(*inputs: str | None, of: str) -> None:
+    """Refuse an output that would replace an input."""
+    for path in inputs:
+        if path is not None and os.path.exists(of) and os.path.exists(path) and os.path.samefile(of, path):
+            raise InvalidArgumentError(f"{of} is read, and would be overwritten; give -o another name")
+
+
+@contextlib.contextmanager
+def _naming(output: str) -> Iterator[None]:
+    """Errors of the file system that name the output, not the hidden file it is written to first."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, f"cannot be written: {error.strerror or error}", output) from error
+
+
+def _read(options: argparse.Namespace) -> tuple[TaskGraph | None, Votes]:
+    graph = None if options.task_graph is None else _read_task_graph(options.task_graph)
+    classes = options.classes if graph is None else _class_names(graph)
+    return graph, Votes.from_file(options.votes, classes=classes)
+
+
+def _read_task_graph(path: str) -> TaskGraph:
+    """Task graph of a JSON file with the arguments of ``TaskGraph``."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_distinct)
+    except (ValueError, RecursionError) as error:
+        raise FileFormatError(f"{path} is not JSON that can be read: {error}") from error
+    if not (isinstance(content, dict) and {"tasks"} <= content.keys() <= {"tasks", "parents", "feasible"}):
+        raise FileFormatError(
+            f'{path} must hold {{"tasks": ..., "parents": ...}} or {{"tasks": ..., "feasible": ...}}'
+        )
+    try:
+        return TaskGraph(**content)
+    except ConsilienceError as error:
+        raise FileFormatError(f"{path}: {error}") from error
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    twice = [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
+    if twice:
+        raise ValueError(f"{twice[0]!r} stands twice in one object")
+    return dict(pairs)
+
+
+def _class_names(graph: TaskGraph) -> Any:
+    """Class names for a file that names tasks, or for one that need not."""
+    return graph.classes["label"] if graph.tasks == ("label",) else graph.classes
+
+
+def _resolved(pairs: list[list[str]] | None, votes: Votes) -> list[list[int | str]] | None:
+    """Pairs of sources by name, or by index where no source has the name."""
+    if pairs is None:
+        return None
+    names = votes.source_names or ()
+
+    def resolved(source: str) -> int | str:
+        return int(source) if source.isdecimal() and source not in names else source
+
+    return [[resolved(source) for source in pair] for pair in pairs]
+
+
+def _label_columns(
+    graph: TaskGraph, labels: Any, probabilities: Any, ids: list[Any] | None
+) -> dict[str, Any]:
+    """Columns of the file of labels: ids, then for each task the label and the probability of each class."""
+    single = graph.n_tasks == 1
+    columns: list[tuple[str, Any]] = [] if ids is None else [("item", _as_ids(ids))]
+    for task, names in graph.classes.items():
+        of_task, shares = (labels, probabilities) if single else (labels[task], probabilities[task])
+        columns.append(("label" if single else task, np.asarray(names)[of_task]))
+        prefix = "p_" if single else f"p_{task}_"
+        columns += [(f"{prefix}{name}", shares[:, label]) for label, name in enumerate(names)]
+    twice = [name for name, times in Counter(name for name, _ in columns).items() if times > 1]
+    if twice:
+        raise InvalidArgumentError(
+            f"two columns of labels would be named {twice[0]!r}; rename a task or a class"
+        )
+    return dict(columns)
+
+
+def _as_ids(ids: list[Any]) -> list[int] | list[str]:
+    """Whole numbers as they are; anything else, such as dates, as text."""
+    if all(type(item) is int and abs(item) <= _LARGEST_ID for item in ids):
+        return ids
+    return ["" if item is None else str(item) for item in ids]
