@@ -20,6 +20,7 @@ from consilience.exceptions import (
     listed,
 )
 from consilience.identifiability import IdentifiabilityReport
+from consilience.intervals import accuracy_intervals
 from consilience.joint_tables import ComponentTable, fit_component_tables
 from consilience.moments import fit_moments
 from consilience.nodes import NodeSystem
@@ -46,10 +47,12 @@ class SourceFit:
         Whether all of a source's table was learned; otherwise some of it is a prior.
     first : (m,) int64 array
         The source that each one repeats: itself, but for duplicates.
-    report : IdentifiabilityReport
-        What the votes determine.
     notes : list of list of str
         What to tell about each source.
+    structure : Structure
+        What it was learned from.
+    strength : (d,) float64 array
+        ``alpha - beta`` of each node of the structure.
     layout : ComponentLayout or None
         Sources that depend on each other and were learned, to be scored together; None if there are none.
     components : list of ComponentTable
@@ -59,10 +62,29 @@ class SourceFit:
     tables: list[SourceTable]
     learned: NDArray[np.bool_]
     first: NDArray[np.int64]
-    report: IdentifiabilityReport
     notes: list[list[str]]
+    structure: Structure
+    strength: NDArray[np.float64]
     layout: ComponentLayout | None = None
     components: list[ComponentTable] = field(default_factory=list)
+
+    @property
+    def report(self) -> IdentifiabilityReport:
+        """What the votes determine."""
+        return self.structure.report
+
+    def accuracy_intervals(self) -> NDArray[np.float64]:
+        """95 % interval of each source's accuracy, (m, 2); (0, 1) where it was not learned."""
+        intervals = accuracy_intervals(
+            self.structure.system,
+            self.report.omega_mask,
+            self.strength,
+            self.tables,
+            self.layout,
+            self.components,
+        )[self.first]
+        intervals[~self.learned] = (0.0, 1.0)
+        return intervals
 
 
 def structure_for(
@@ -132,7 +154,7 @@ def fit_sources(
             notes[j].append("never votes")
         elif not learned[j]:
             notes[j].append("not estimated" if method == "majority" else "not identified: prior kept")
-    fit = SourceFit([tables[j] for j in first], learned, first, report, notes)
+    fit = SourceFit([tables[j] for j in first], learned, first, notes, structure, strength)
     layout = None if method == "majority" else learned_layout(statistics, fit)
     if layout is None:
         return fit

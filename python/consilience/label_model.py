@@ -74,6 +74,9 @@ class LabelModel:
         What each row of the tables stands for, as a vote vector; the last row, only -1, abstains.
     accuracy_ : (m,) float64 array
         ``P(vote right | source votes)``; that of guessing for a source that never votes.
+    accuracy_interval_ : (m, 2) float64 array
+        95 % interval of each accuracy, for the class balance as given; (0, 1) where it was not learned.
+        Worked out when first asked for.
     identifiability_ : IdentifiabilityReport
         What the votes determine, for this fit.
     source_names_ : tuple of str
@@ -227,6 +230,7 @@ class LabelModel:
         graph = statistics.task_graph
         self._statistics = statistics
         self._fit_of_sources = fit
+        self._intervals: NDArray[np.float64] | None = None
         self.identifiability_ = fit.report
         self.class_balance_ = balance
         self.classes_ = graph.classes if graph.n_tasks > 1 else graph.classes[graph.tasks[0]]
@@ -398,13 +402,22 @@ class LabelModel:
 
     # --- looking at the result -----------------------------------------------------------------------------
 
+    @property
+    def accuracy_interval_(self) -> NDArray[np.float64]:
+        """95 % interval of each accuracy, (m, 2)."""
+        self._fitted()
+        if self._intervals is None:
+            self._intervals = self._fit_of_sources.accuracy_intervals()
+        return self._intervals
+
     def summary(self) -> Table:
         """One row a source: how often it votes and meets others, and how accurate it is.
 
         Returns
         -------
         Table
-            Columns source, coverage, overlaps, conflicts (shares of all items), accuracy, notes.
+            Columns source, coverage, overlaps, conflicts (shares of all items), accuracy, its 95 % interval,
+            notes.
         """
         statistics = self._fitted()
         n = statistics.n
@@ -423,6 +436,7 @@ class LabelModel:
                 "overlaps": statistics.n_overlaps / n,
                 "conflicts": statistics.n_conflicts / n,
                 "accuracy": self.accuracy_,
+                "interval": [tuple(interval) for interval in self.accuracy_interval_.tolist()],
                 "notes": ["; ".join(of_source) for of_source in self._fit_of_sources.notes],
             },
             title=f"{statistics.n_sources} sources, {n:g} items, {statistics.n_covered / n:.1%} with a vote",

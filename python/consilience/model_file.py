@@ -58,6 +58,7 @@ class FittedModel:
             "statistics": np.frombuffer(self.statistics.to_bytes(), dtype=np.uint8),
             "class_balance": self.class_balance,
             "learned": self.fit.learned,
+            "strength": self.fit.strength,
             "first": self.fit.first,
             "n_events": np.array([len(t.events) for t in tables], dtype=np.int64),
             "events": np.vstack([t.events for t in tables]),
@@ -93,7 +94,10 @@ class FittedModel:
             if learned.shape != (m,) or len(notes) != m:
                 raise FileFormatError("learned or notes do not fit the number of sources")
             tables = _read_tables(arrays, statistics)
-            fit = SourceFit(tables, learned, first, structure.report, notes)
+            strength = arrays["strength"]
+            if strength.shape != structure.system.means.shape or not np.isfinite(strength).all():
+                raise FileFormatError("strength does not fit the nodes")
+            fit = SourceFit(tables, learned, first, notes, structure, strength)
             layout = None if params["method"] == "majority" else learned_layout(statistics, fit)
             if layout is not None:
                 fit = replace(fit, layout=layout, components=_read_joint_tables(arrays, layout))

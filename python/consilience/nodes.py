@@ -12,7 +12,7 @@ from consilience.events import EventProbabilities
 from consilience.identifiability import IdentifiabilityReport, structure_report
 from consilience.source_graph import SourceGraph
 from consilience.statistics import VoteStatistics
-from consilience.task_graph import ABSTAIN, TaskGraph
+from consilience.task_graph import ABSTAIN, NOT_APPLICABLE, TaskGraph
 
 __all__ = ["NodeSystem", "describe_event"]
 
@@ -132,6 +132,8 @@ def describe_event(task_graph: TaskGraph, event: list[int]) -> str:
         for task, label in zip(task_graph.tasks, event, strict=True)
         if label != ABSTAIN
     ]
-    if len(said) == 1 and task_graph.n_tasks == 1:
-        return str(said[0][1])
+    if task_graph.n_tasks == 1:
+        return ", ".join(str(name) for _, name in said)
+    # Which tasks do not apply follows from the others.
+    said = [(task, name) for task, name in said if name != NOT_APPLICABLE] or said
     return ", ".join(f"{task}={name}" for task, name in said) or "nothing"

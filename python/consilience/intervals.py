@@ -1,0 +1,124 @@
+"""How sure the accuracies are: intervals from the influence of single items on the moment estimates."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience.components import ComponentLayout
+from consilience.joint_tables import ComponentTable
+from consilience.nodes import NodeSystem
+from consilience.tied import SourceTable
+
+__all__ = ["accuracy_intervals"]
+
+QUANTILE = 1.959963984540054
+"""Of the standard normal, for 95 %."""
+
+MAX_CELLS = 4_000_000
+MAX_DRAWS = 20_000
+MIN_DRAWS = 2_000
+
+
+def accuracy_intervals(
+    system: NodeSystem,
+    pairs: NDArray[np.bool_],
+    strength: NDArray[np.float64],
+    tables: list[SourceTable],
+    layout: ComponentLayout | None,
+    components: list[ComponentTable],
+) -> NDArray[np.float64]:
+    """95 % intervals of ``P(vote right | source votes)``, for the class balance as given.
+
+    The estimate solves ``sum_b G_ab d_b (C_ab - G_ab d_a d_b) / V_ab = 0``; the influence of an item on it is
+    linear in the products of its indicators. Its variance is taken over items drawn from the fitted model
+    (with a fixed seed: the same interval for the same fit), so that statistics alone suffice.
+
+    Parameters
+    ----------
+    system : NodeSystem
+        The ``d`` nodes.
+    pairs : (d, d) bool array
+        Pairs of nodes that the estimate uses.
+    strength : (d,) float64 array
+        The estimate.
+    tables : list of SourceTable
+        One a source; the first rows of each are those of its nodes.
+    layout, components
+        Sources that were modelled together.
+
+    Returns
+    -------
+    (m, 2) float64 array
+        Within [0, 1]; (0, 1) for a source without votes.
+
+    Notes
+    -----
+    The covariance of the estimate is ``H^-1 S H^-1 / n``, with ``S`` the covariance of the estimating
+    equations over items and ``H`` their derivative.
+    """
+    statistics, p = system.statistics, system.events.p
+    indicators = _draw(system, tables, layout, components)
+    centred = indicators - indicators.mean(axis=0)
+
+    g = np.where(pairs, system.events.g, 0.0)
+    slope = g * strength / system.variance  # d equation_a / d C_ab
+    hessian = g**2 * np.outer(strength, strength) / system.variance
+    hessian[np.diag_indices_from(hessian)] = (g**2 * strength**2 / system.variance).sum(axis=1)
+    equations = centred * (centred @ slope.T)
+    equations -= equations.mean(axis=0)
+    influence = equations @ np.linalg.pinv(hessian, rcond=1e-10, hermitian=True)
+
+    source = np.eye(statistics.n_sources)[statistics.node_source]
+    rate = system.means @ source
+    right = (p * (system.means + strength * (1 - p))) @ source
+    with np.errstate(divide="ignore", invalid="ignore"):
+        accuracy = right / rate
+        of_item = ((p * (centred + (1 - p) * influence)) @ source - accuracy * (centred @ source)) / rate
+        error = QUANTILE * of_item.std(axis=0) / np.sqrt(statistics.n)
+        intervals = np.column_stack([accuracy - error, accuracy + error])
+    intervals[~np.isfinite(intervals).all(axis=1)] = (0.0, 1.0)
+    clipped: NDArray[np.float64] = np.clip(intervals, 0.0, 1.0)
+    return clipped
+
+
+def _draw(
+    system: NodeSystem,
+    tables: list[SourceTable],
+    layout: ComponentLayout | None,
+    components: list[ComponentTable],
+) -> NDArray[np.float64]:
+    """Indicators of items drawn from the fitted model, (n_draws, d)."""
+    d = len(system.means)
+    n_draws = int(np.clip(MAX_CELLS // max(d, 1), MIN_DRAWS, MAX_DRAWS))
+    rng = np.random.default_rng(0)
+    label = rng.choice(len(system.class_balance), n_draws, p=system.class_balance)
+    indicators = np.zeros((n_draws, d))
+    node_source = system.statistics.node_source
+    first_node = np.searchsorted(node_source, np.arange(len(tables) + 1))
+    together: set[int] = set()
+    rows = np.arange(n_draws)
+    for component in components:
+        assert layout is not None
+        together.update(component.members)
+        states = layout.member_states(component.members)[_choose(rng, component.table, label)]
+        for i, j in enumerate(component.members):
+            votes = states[:, i] > 0
+            indicators[rows[votes], first_node[j] + states[votes, i] - 1] = 1
+    for j, table in enumerate(tables):
+        n_nodes = first_node[j + 1] - first_node[j]
+        if j not in together and n_nodes:
+            state = _choose(rng, table.table, label)
+            votes = state < n_nodes
+            indicators[rows[votes], first_node[j] + state[votes]] = 1
+    return indicators
+
+
+def _choose(
+    rng: np.random.Generator, table: NDArray[np.float64], label: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """One state an item, drawn from the column of its label."""
+    edges = np.cumsum(table, axis=0)
+    uniform = rng.random(len(label)) * edges[-1, label]
+    states: NDArray[np.int64] = (uniform >= edges[:, label]).sum(axis=0)
+    return np.minimum(states, len(table) - 1)
