@@ -88,11 +88,11 @@ void bind_votes(py::module_& m) {
   m.def("key_strides", &key_strides, "cardinalities"_a);
 
   m.def(
-      "label_ranges",
+      "largest_labels",
       [](const BoundVotes& votes, int n_threads) {
         const Execution execution = interruptible(n_threads);
         const py::gil_scoped_release unlocked;
-        return label_ranges(votes.view(), execution);
+        return largest_labels(votes.view(), execution);
       },
       "votes"_a, py::kw_only(), "n_threads"_a);
 

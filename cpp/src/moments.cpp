@@ -69,13 +69,16 @@ void add(std::vector<Sum>& total, const std::vector<Sum>& part) {
   for (std::size_t i = 0; i < total.size(); ++i) total[i] += part[i];
 }
 
-/// Mirrors the upper triangle of the pairs and drops the indicators that never occur.
+/// Mirrors the upper triangle of the pairs, drops the indicators that never occur, and adds up the
+/// votes of each source.
 template <class Sum>
 Moments<Sum> finish(Moments<Sum> moments) {
   const std::size_t d = moments.node_source.size();
   std::vector<std::size_t> live;
   for (std::size_t a = 0; a < d; ++a) {
-    if (moments.pairs[a * d + a] != 0) live.push_back(a);
+    if (moments.pairs[a * d + a] == 0) continue;
+    live.push_back(a);
+    moments.votes[static_cast<std::size_t>(moments.node_source[a])] += moments.pairs[a * d + a];
   }
   std::size_t cell = 0;  // live cells move to the front, in order
   for (std::size_t i = 0; i < live.size(); ++i) {
@@ -99,7 +102,6 @@ Moments<Sum> merge(std::vector<Moments<Sum>>& parts) {
   Moments<Sum>& total = parts[0];
   for (std::size_t w = 1; w < parts.size(); ++w) {
     add(total.pairs, parts[w].pairs);
-    add(total.votes, parts[w].votes);
     add(total.overlaps, parts[w].overlaps);
     add(total.conflicts, parts[w].conflicts);
     total.n_covered += parts[w].n_covered;
@@ -216,30 +218,52 @@ class BitPlanes {
     const auto words = static_cast<std::size_t>(n_words_);
     votes_.assign(static_cast<std::size_t>(m_) * words, 0);
     any_.assign(static_cast<std::size_t>(n_states_) * words, 0);
-    std::vector<std::uint64_t>&once = once_, &twice = twice_;
-    once.assign(words, 0);
-    twice.assign(words, 0);
+    once_.assign(words, 0);
+    // Rows with at least two votes; after them, rows with votes for different states.
+    twice_and_several_.assign(2 * words, 0);
+    std::uint64_t* twice = twice_and_several_.data();
     for (Index a = 0; a < nodes_.size(); ++a) {
       const auto i = static_cast<std::size_t>(a);
-      const std::uint64_t* bits = plane(planes_, a);
-      std::uint64_t* of_source = plane(votes_, nodes_.source[i]);
-      std::uint64_t* of_state = plane(any_, nodes_.state[i]);
-      for (std::size_t w = 0; w < words; ++w) {
-        of_source[w] |= bits[w];
-        of_state[w] |= bits[w];
-        twice[w] |= once[w] & bits[w];  // states of one source exclude each other
-        once[w] |= bits[w];
-      }
+      simd::loops().merge_plane(plane(planes_, a), words, plane(votes_, nodes_.source[i]),
+                                plane(any_, nodes_.state[i]), once_.data(), twice);
     }
-    moments.n_covered += count_bits(once.data(), n_words_);
-    find_contradicted();
+    moments.n_covered += count_bits(once_.data(), n_words_);
+    find_several();
     for (Index j = 0; j < m_; ++j) {
       const auto i = static_cast<std::size_t>(j);
-      const std::uint64_t* of_source = plane(votes_, j);
-      moments.votes[i] += count_bits(of_source, n_words_);
-      std::uint64_t both = 0;
-      simd::loops().count_intersections(of_source, twice.data(), 1, words, &both);
-      moments.overlaps[i] += static_cast<std::int64_t>(both);
+      std::uint64_t both[2] = {0, 0};
+      simd::loops().count_intersections(plane(votes_, j), twice, 2, words, both);
+      moments.overlaps[i] += static_cast<std::int64_t>(both[0]);
+      if (conflicts_.by_difference) moments.conflicts[i] += static_cast<std::int64_t>(both[1]);
+    }
+    if (!conflicts_.by_difference) count_disjoint(moments);
+  }
+
+  // Two different states on a row: each is contradicted by the other.
+  void find_several() {
+    std::vector<std::uint64_t>& seen = once_;
+    std::fill(seen.begin(), seen.end(), 0);
+    std::uint64_t* several = twice_and_several_.data() + n_words_;
+    for (std::int32_t s = 1; s < n_states_; ++s) {
+      const std::uint64_t* of_state = plane(any_, s);
+      for (std::size_t w = 0; w < seen.size(); ++w) {
+        several[w] |= seen[w] & of_state[w];
+        seen[w] |= of_state[w];
+      }
+    }
+  }
+
+  // Rows on which some source votes for a state that contradicts this one, state by state.
+  void count_disjoint(Moments<std::int64_t>& moments) {
+    const auto words = static_cast<std::size_t>(n_words_);
+    contradicted_.assign(static_cast<std::size_t>(n_states_) * words, 0);
+    for (std::int32_t s = 1; s < n_states_; ++s) {
+      std::uint64_t* of_state = plane(contradicted_, s);
+      for (std::int32_t t = 1; t < n_states_; ++t) {
+        if (conflicts_.disjoint[static_cast<std::size_t>(s * n_states_ + t)] == 0) continue;
+        const std::uint64_t* other = plane(any_, t);
+        for (std::size_t w = 0; w < words; ++w) of_state[w] |= other[w];
+      }
     }
     for (Index a = 0; a < nodes_.size(); ++a) {
       const auto i = static_cast<std::size_t>(a);
@@ -251,43 +275,12 @@ class BitPlanes {
     }
   }
 
-  // Rows on which some source votes for a state that contradicts state s, for every s.
-  void find_contradicted() {
-    const auto words = static_cast<std::size_t>(n_words_);
-    contradicted_.assign(static_cast<std::size_t>(n_states_) * words, 0);
-    if (conflicts_.by_difference) {
-      // Two different states on a row: each is contradicted by the other.
-      std::vector<std::uint64_t>&seen = once_, &several = several_;
-      std::fill(seen.begin(), seen.end(), 0);
-      several.assign(words, 0);
-      for (std::int32_t s = 1; s < n_states_; ++s) {
-        const std::uint64_t* of_state = plane(any_, s);
-        for (std::size_t w = 0; w < words; ++w) {
-          several[w] |= seen[w] & of_state[w];
-          seen[w] |= of_state[w];
-        }
-      }
-      for (std::int32_t s = 1; s < n_states_; ++s) {
-        std::copy(several.begin(), several.end(), plane(contradicted_, s));
-      }
-      return;
-    }
-    for (std::int32_t s = 1; s < n_states_; ++s) {
-      std::uint64_t* of_state = plane(contradicted_, s);
-      for (std::int32_t t = 1; t < n_states_; ++t) {
-        if (conflicts_.disjoint[static_cast<std::size_t>(s * n_states_ + t)] == 0) continue;
-        const std::uint64_t* other = plane(any_, t);
-        for (std::size_t w = 0; w < words; ++w) of_state[w] |= other[w];
-      }
-    }
-  }
-
   const Nodes& nodes_;
   const Conflicts& conflicts_;
   Index m_;
   std::int32_t n_states_;
   Index n_words_ = 0;
-  std::vector<std::uint64_t> planes_, votes_, any_, contradicted_, once_, twice_, several_, sums_;
+  std::vector<std::uint64_t> planes_, votes_, any_, contradicted_, once_, twice_and_several_, sums_;
 };
 
 Moments<std::int64_t> count_by_bit_planes(const StateReader& reader, const Conflicts& conflicts,
@@ -331,7 +324,6 @@ void add_row(const std::int32_t* sources, const std::int32_t* states, const std:
     Sum* row = moments.pairs.data() + nodes[v] * d;
     for (std::size_t u = v; u < n_votes; ++u) row[nodes[u]] += weight;
     const auto j = static_cast<std::size_t>(sources[v]);
-    moments.votes[j] += weight;
     if (n_votes > 1) moments.overlaps[j] += weight;
     bool contradicted = !all_equal;
     if (!conflicts.by_difference && !all_equal) {
@@ -395,13 +387,10 @@ Moments<std::int64_t> count_by_row_lists(const StateReader& reader, const Confli
   return merge(parts);
 }
 
-}  // namespace
-
-MomentsKernel choose_kernel(const StateReader& reader) {
-  if (!reader.fits_tiles()) return MomentsKernel::row_lists;
-  const VoteView& votes = reader.votes();
-  const Blocks blocks(votes, 64);
-  const Index n_samples = std::min<Index>(blocks.n, 64);
+/// Pairs of votes on a row (a vote pairs with itself too), on average over a sample of the rows.
+double mean_pairs(const StateReader& reader) {
+  const Blocks blocks(reader.votes(), 64);
+  const Index n_samples = std::min<Index>(blocks.n, 32);
   StateRows rows;
   double pairs = 0, n_rows = 0;
   for (Index i = 0; i < n_samples; ++i) {
@@ -413,15 +402,23 @@ MomentsKernel choose_kernel(const StateReader& reader) {
       n_rows += 1;
     }
   }
+  return pairs / std::max(1.0, n_rows);
+}
+
+}  // namespace
+
+MomentsKernel choose_kernel(const StateReader& reader) {
+  if (!reader.fits_tiles()) return MomentsKernel::row_lists;
   // Nanoseconds a row, measured: packing and one AND + population count for every pair of
   // indicators against scanning the row and one increment for every pair of votes.
-  const auto m = static_cast<double>(votes.n_sources);
+  const auto m = static_cast<double>(reader.n_columns());
   const auto k = static_cast<double>(reader.coding().n_states() - 1);
   const double d = m * k;
   const double planes = 0.35 * m * std::max(1.0, 1 + 0.25 * std::log2(std::max(1.0, k / 2))) +
-                        1.1 / 256 * (d * d - d * k) / 2;
-  const double scan = reader.is_sparse() ? 0 : 0.45 * m;
-  const double lists = 15 + scan + (d <= 350 ? 1.0 : 2.75) * pairs / std::max(1.0, n_rows);
+                        0.6 / 256 * (d * d - d * k) / 2;
+  const double scan = 15 + (reader.is_sparse() ? 0 : 0.8 * m);
+  if (planes <= scan) return MomentsKernel::bit_planes;
+  const double lists = scan + (d <= 350 ? 1.0 : 2.75) * mean_pairs(reader);
   return planes <= lists ? MomentsKernel::bit_planes : MomentsKernel::row_lists;
 }
 

@@ -190,52 +190,45 @@ void check_sparse_structure(const SparseTable& table, Index n_items, Index n_sou
   });
 }
 
-std::vector<std::pair<std::int64_t, std::int64_t>> label_ranges(const VoteView& votes,
-                                                                const Execution& execution) {
-  using Range = std::pair<std::int64_t, std::int64_t>;
+std::vector<std::int64_t> largest_labels(const VoteView& votes, const Execution& execution) {
   const std::size_t n_tasks = votes.tables.size();
   const Blocks blocks(votes);
-  const int workers = n_workers(blocks.n, execution);
-  // Smallest and largest entry; an absent one counts as -1, so the smallest is at most -1 or a
-  // vote.
-  std::vector<Range> found(static_cast<std::size_t>(workers) * n_tasks, {INT64_MAX, -1});
+  std::vector<std::vector<std::int64_t>> found(
+      static_cast<std::size_t>(n_workers(blocks.n, execution)),
+      std::vector<std::int64_t>(n_tasks, -1));
   for_each_chunk(blocks.n, execution, [&](Index block, int worker) {
+    const Index begin = blocks.begin(block), n_rows = blocks.size(block);
     for (std::size_t task = 0; task < n_tasks; ++task) {
-      Range& range = found[static_cast<std::size_t>(worker) * n_tasks + task];
-      std::int64_t low = range.first, high = range.second;
+      std::int64_t largest = -1;
+      bool bad = false;
       const auto* dense = std::get_if<DenseTable>(&votes.tables[task]);
       if (dense != nullptr && dense->type == IntType::i8 && dense->column_stride == 1 &&
           dense->row_stride == votes.n_sources) {
-        // One stretch of bytes: a loop that the compiler runs over vectors.
-        const auto* labels = reinterpret_cast<const std::int8_t*>(dense->data) +
-                             blocks.begin(block) * dense->row_stride;
-        std::int8_t low8 = INT8_MAX, high8 = -1;
-        for (Index i = 0; i < blocks.size(block) * votes.n_sources; ++i) {
-          low8 = std::min(low8, labels[i]);
-          high8 = std::max(high8, labels[i]);
-        }
-        low = std::min<std::int64_t>(low, low8);
-        high = std::max<std::int64_t>(high, high8);
+        const auto* labels =
+            reinterpret_cast<const std::int8_t*>(dense->data) + begin * votes.n_sources;
+        largest = std::int64_t{simd::loops().largest_state(
+                      labels, static_cast<std::size_t>(n_rows * votes.n_sources))} -
+                  1;
+        bad = largest > INT8_MAX;
       } else {
-        for_each_label(votes, task, blocks.begin(block), blocks.size(block),
-                       [&](Index, Index, std::int64_t label) {
-                         low = std::min(low, label);
-                         high = std::max(high, label);
-                       });
+        for_each_label(votes, task, begin, n_rows, [&](Index, Index, std::int64_t label) {
+          bad |= label < -1;
+          largest = std::max(largest, label);
+        });
       }
-      if (low < -1 || high >= votes.cardinalities[task]) {
-        throw_label_out_of_range(votes, blocks.begin(block), blocks.size(block));
+      if (bad || largest >= votes.cardinalities[task]) {
+        throw_label_out_of_range(votes, begin, n_rows);
       }
-      range = {low, high};
+      std::int64_t& of_task = found[static_cast<std::size_t>(worker)][task];
+      of_task = std::max(of_task, largest);
     }
   });
-  std::vector<Range> ranges(n_tasks, {-1, -1});
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    Range& range = ranges[i % n_tasks];
-    range.first = std::min(range.first, found[i].first);
-    range.second = std::max(range.second, found[i].second);
+  for (const std::vector<std::int64_t>& of_worker : found) {
+    for (std::size_t task = 0; task < n_tasks; ++task) {
+      found[0][task] = std::max(found[0][task], of_worker[task]);
+    }
   }
-  return ranges;
+  return found[0];
 }
 
 std::vector<VoteKey> key_strides(const std::vector<std::int32_t>& cardinalities) {

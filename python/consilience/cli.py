@@ -68,7 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         except OSError as error:
-            return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
+            return _fail(
+                f"{error.filename}: {error.strerror}" if error.filename is not None else str(error), 1
+            )
         except MemoryError as error:
             return _fail(f"not enough memory {error}", 1)
         except KeyboardInterrupt:

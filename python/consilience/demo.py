@@ -21,7 +21,8 @@ _TIE = 1e-9  # scores closer than this are equal: the last bits of a sum depend 
 
 _INTRODUCTION = (
     "Two data sets that ship with consilience. A model is fitted to the votes on the training items, without "
-    "gold and with the classes taken as equally likely. Gold of the test items, which no fit has seen, then "
+    "gold and with the classes taken as equally likely. Its accuracies have 95 % intervals, which cover "
+    "chance but not sources that depend on each other. Gold of the test items, which no fit has seen, then "
     "scores sources and labels."
 )
 _SCORING = (
@@ -129,7 +130,8 @@ def _sources(model: LabelModel, votes: NDArray[Any], truth: NDArray[Any]) -> Tab
         {
             "source": learned["source"],
             "coverage": learned["coverage"],
-            "accuracy learned": learned["accuracy"],
+            "accuracy": learned["accuracy"],
+            "interval": learned["interval"],
             "on gold": on_gold,
             "test votes": n_votes,
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -290,12 +291,19 @@ _JOINT_ARRAYS = ("component", "votes", "counts", "pairs")
 
 def graph_of(votes: Votes) -> TaskGraph:
     """Task graph that votes bring themselves: their classes, and no relation between tasks."""
+    if len(votes.tasks) == 1 and votes.classes[votes.tasks[0]] is None:
+        return _plain_graph(votes.tasks[0], votes.cardinalities[0])
     return TaskGraph(
         {
             task: k if votes.classes[task] is None else votes.classes[task]  # type: ignore[misc]
             for task, k in zip(votes.tasks, votes.cardinalities, strict=True)
         }
     )
+
+
+@lru_cache(maxsize=64)
+def _plain_graph(task: str, k: int) -> TaskGraph:
+    return TaskGraph({task: k})
 
 
 def count(
@@ -307,7 +315,6 @@ def count(
 ) -> VoteStatistics:
     """Statistics of checked votes under a task graph; warns of infeasible votes."""
     threads = threads_of(n_threads)
-    source_graph = SourceGraph(votes.n_sources, dependencies or (), votes.source_names)
     read = None if weights is None else read_weights(weights, votes.n_items)
     coded = code_votes(votes, task_graph, n_threads=threads)
     coded.warn_of_infeasible()
@@ -315,7 +322,8 @@ def count(
     node_source = moments["node_source"].astype(np.int64)
     node_event = coded.events[moments["node_state"] - 1].reshape(-1, task_graph.n_tasks)
     joint = JointCounts.none(len(node_source), task_graph.n_tasks)
-    if source_graph.edges:
+    if dependencies:
+        source_graph = SourceGraph(votes.n_sources, dependencies, votes.source_names)
         layout = layout_of(source_graph, node_source, node_event)
         coding = layout.code(coded.coding, coded.events)
         # Conflicts between components are of no interest: any rule does.

@@ -72,7 +72,7 @@ class Votes:
         self.classes = dict(classes)
         self._tables = dict(tables)
         given = [_n_classes_of(self.classes[task], n_classes[task]) for task in self.tasks]
-        largest = [high for _, high in self._check([k or _UNKNOWN for k in given])]
+        largest = self._check([k or _UNKNOWN for k in given])
         self.cardinalities = tuple(k or max(2, high + 1) for k, high in zip(given, largest, strict=True))
         for task, k in zip(self.tasks, self.cardinalities, strict=True):
             if k > MAX_CLASSES:
@@ -341,9 +341,9 @@ class Votes:
         except ValueError as error:
             raise InvalidVotesError(f"votes: {error}") from None
 
-    def _check(self, cardinalities: Sequence[int]) -> list[tuple[int, int]]:
+    def _check(self, cardinalities: Sequence[int]) -> list[int]:
         try:
-            return _core.label_ranges(self._view(cardinalities), n_threads=1)
+            return _core.largest_labels(self._view(cardinalities), n_threads=1)
         except _core.LabelOutOfRange as error:
             raise self.label_error(error) from None
 

@@ -2,14 +2,14 @@
 //
 // A source's state on an item is 0 when it abstains (or says nothing that narrows the feasible
 // set), else 1 + the index of the event it votes for: the set of feasible label vectors that agree
-// with its vote. With one task the events are the classes, and state = label + 1. Sources that depend
-// on each other may be read as one: their component's state stands for all their states together.
+// with its vote. With one task the events are the classes, and state = label + 1. Sources that
+// depend on each other may be read as one: their component's state stands for all their states
+// together.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include "consilience/types.hpp"
@@ -21,11 +21,9 @@ namespace consilience {
 void check_sparse_structure(const SparseTable& table, Index n_items, Index n_sources,
                             Index n_stored);
 
-/// Checks every label, and returns the smallest and the largest that occurs for each task;
-/// (-1, -1) where there are no votes.
+/// Checks every label, and returns the largest one of each task; -1 where there are no votes.
 /// @throws LabelOutOfRange for the first bad label.
-std::vector<std::pair<std::int64_t, std::int64_t>> label_ranges(const VoteView& votes,
-                                                                const Execution& execution);
+std::vector<std::int64_t> largest_labels(const VoteView& votes, const Execution& execution);
 
 /// A vote vector as one number, mixed radix: sum over tasks of (label + 1) * stride of the task.
 using VoteKey = std::uint64_t;

@@ -25,8 +25,16 @@ struct Loops {
   /// The same for one source whose labels are contiguous.
   int (*shift_labels)(const int8_t* labels, size_t n_rows, uint8_t* states, uint8_t max_state);
 
+  /// Largest label + 1 as an unsigned byte: above 128 if some label is below -1.
+  uint8_t (*largest_state)(const int8_t* labels, size_t n);
+
   /// Bit r of `bits` tells whether `states[r] == state`, for 64 * n_words rows.
   void (*pack_equal)(const uint8_t* states, size_t n_words, uint8_t state, uint64_t* bits);
+
+  /// Adds a plane of votes to those of its source and of its state, and to the rows with at least
+  /// one and at least two votes. Planes of one source have no bit in common.
+  void (*merge_plane)(const uint64_t* bits, size_t n_words, uint64_t* of_source, uint64_t* of_state,
+                      uint64_t* once, uint64_t* twice);
 
   /// Adds to `sums[p]` the number of common bits of `plane` and plane p of `planes`.
   void (*count_intersections)(const uint64_t* plane, const uint64_t* planes, size_t n_planes,
