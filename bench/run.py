@@ -23,9 +23,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from references import numpy_pairs, python_statistics
 
 import consilience as cs
+from references import numpy_pairs, python_statistics
 
 
 @dataclass(frozen=True)
@@ -139,9 +139,10 @@ def main() -> None:
         seconds = measure(workloads(case, votes), arguments.repeats)
         ours = seconds["consilience"]
         ratio = {name: seconds[name] / ours for name in ("numpy", "python") if name in seconds}
-        results.append({**asdict(case), "seconds": seconds, "ratio": ratio, "floors": ours / seconds["floor"]})
+        floors = ours / seconds["floor"]
+        results.append({**asdict(case), "seconds": seconds, "ratio": ratio, "floors": floors})
         cells = [case.name, f"{case.n_items:,}", case.n_sources, case.n_classes, case.abstain]
-        cells += [f"{seconds['floor'] * 1e3:.2f} ms", f"{ours * 1e3:.2f} ms", f"{ours / seconds['floor']:.1f}"]
+        cells += [f"{seconds['floor'] * 1e3:.2f} ms", f"{ours * 1e3:.2f} ms", f"{floors:.1f}"]
         cells += [f"{ratio[name]:,.0f}" if name in ratio else "" for name in ("numpy", "python")]
         lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
         print(lines[-1], flush=True)

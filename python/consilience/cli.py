@@ -26,7 +26,7 @@ from consilience.demo import print_demo
 from consilience.exceptions import ConsilienceError, ConsilienceWarning, FileFormatError, InvalidArgumentError
 from consilience.label_model import LabelModel, load
 from consilience.task_graph import ABSTAIN, TaskGraph
-from consilience.vote_files import read_votes, write_labels
+from consilience.vote_files import format_of, read_votes, write_labels
 from consilience.votes import Votes
 
 __all__ = ["main"]
@@ -229,16 +229,18 @@ def _fit(options: argparse.Namespace) -> None:
 
 def _predict(options: argparse.Namespace) -> None:
     _keep(options.votes, options.model, of=options.output)
+    format_of(options.output)  # an ending that cannot be written is refused before the work
     model = load(options.model)
-    graph = model._statistics.task_graph
-    found = read_votes(options.votes, classes=_class_names(graph))
+    graph = model.task_graph_
+    found = read_votes(options.votes, classes=graph.classes)
     votes: Any
     if isinstance(found["votes"], dict):
         tables = list(found["votes"].values())
         votes = Votes.from_tasks(found["votes"], task_graph=graph, source_names=found["source_names"])
     else:
         tables = [found["votes"]]
-        votes = Votes.from_dense(tables[0], classes=_class_names(graph), source_names=found["source_names"])
+        names = graph.classes[graph.tasks[0]]
+        votes = Votes.from_dense(tables[0], classes=names, source_names=found["source_names"])
     columns = _label_columns(graph, model.predict(votes), model.predict_proba(votes), found["ids"])
     with _naming(options.output):
         write_labels(options.output, columns)
@@ -280,7 +282,7 @@ def _naming(output: str) -> Iterator[None]:
 
 def _read(options: argparse.Namespace) -> tuple[TaskGraph | None, Votes]:
     graph = None if options.task_graph is None else _read_task_graph(options.task_graph)
-    classes = options.classes if graph is None else _class_names(graph)
+    classes = options.classes if graph is None else graph.classes
     return graph, Votes.from_file(options.votes, classes=classes)
 
 
@@ -305,11 +307,6 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if twice:
         raise ValueError(f"{twice[0]!r} stands twice in one object")
     return dict(pairs)
-
-
-def _class_names(graph: TaskGraph) -> Any:
-    """Class names for a file that names tasks, or for one that need not."""
-    return graph.classes["label"] if graph.tasks == ("label",) else graph.classes
 
 
 def _resolved(pairs: list[list[str]] | None, votes: Votes) -> list[list[int | str]] | None:

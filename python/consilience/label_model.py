@@ -29,7 +29,7 @@ from consilience.statistics import VoteStatistics, count, graph_of, threads_of
 from consilience.table import Table
 from consilience.task_graph import ABSTAIN, TaskGraph
 from consilience.tied import SourceTable, chance_accuracy
-from consilience.votes import Votes, as_votes
+from consilience.votes import as_votes
 
 __all__ = ["LabelModel", "load"]
 
@@ -77,6 +77,8 @@ class LabelModel:
     accuracy_interval_ : (m, 2) float64 array
         95 % interval of each accuracy, for the class balance as given; (0, 1) where it was not learned.
         Worked out when first asked for.
+    task_graph_ : TaskGraph
+        Tasks, classes and feasible set: as given, or read from the votes.
     identifiability_ : IdentifiabilityReport
         What the votes determine, for this fit.
     source_names_ : tuple of str
@@ -172,24 +174,10 @@ class LabelModel:
             self._check_graph(votes.task_graph)
             return votes
         read = as_votes(votes, n_classes=self.n_classes, classes=self.classes, task_graph=self.task_graph)
-        return count(read, self._graph_for(read), weights, threads, self.dependencies)
-
-    def _graph_for(self, votes: Votes) -> TaskGraph:
-        if self.task_graph is not None:
-            return self.task_graph
-        own = graph_of(votes)
-        if self.n_classes is None and self.classes is None:
-            return own
-        wanted: Any = self.n_classes if self.classes is None else list(self.classes)
-        if own.n_tasks > 1:
-            raise InvalidArgumentError(
-                f"votes are about {own.n_tasks} tasks, {listed(own.tasks)}; give task_graph in place of "
-                "n_classes and classes"
-            )
-        own_names = votes.classes[votes.tasks[0]]
-        if own_names is not None and self.classes is None:
-            wanted = own_names
-        return TaskGraph({votes.tasks[0]: wanted})
+        graph = self.task_graph
+        if graph is None:
+            graph = graph_of(read, self.n_classes, self.classes)
+        return count(read, graph, weights, threads, self.dependencies)
 
     def _check_graph(self, graph: TaskGraph) -> None:
         expected = self.task_graph
@@ -232,6 +220,7 @@ class LabelModel:
         self._fit_of_sources = fit
         self._intervals: NDArray[np.float64] | None = None
         self.identifiability_ = fit.report
+        self.task_graph_ = graph
         self.class_balance_ = balance
         self.classes_ = graph.classes if graph.n_tasks > 1 else graph.classes[graph.tasks[0]]
         self.source_names_ = fit.report.source_names

@@ -15,7 +15,13 @@ from consilience import _core
 from consilience.components import ComponentLayout, JointCounts, joint_counts
 from consilience.container import pack, unpack
 from consilience.events import CodedVotes, code_votes
-from consilience.exceptions import FileFormatError, InvalidArgumentError, InvalidVotesError, WrongTypeError
+from consilience.exceptions import (
+    FileFormatError,
+    InvalidArgumentError,
+    InvalidVotesError,
+    WrongTypeError,
+    listed,
+)
 from consilience.source_graph import Dependencies, SourceGraph
 from consilience.task_graph import TaskGraph
 from consilience.votes import Votes, as_votes
@@ -105,7 +111,7 @@ class VoteStatistics:
             If the votes or the weights are not of an allowed form; see :class:`Votes`.
         """
         read = as_votes(votes, n_classes=n_classes, classes=classes, task_graph=task_graph)
-        graph = task_graph if task_graph is not None else graph_of(read)
+        graph = graph_of(read, n_classes, classes) if task_graph is None else task_graph
         return count(read, graph, weights, n_threads, dependencies)
 
     @property
@@ -289,16 +295,44 @@ _ARRAYS = ("node_source", "node_event", "pairs", "n_votes", "n_overlaps", "n_con
 _JOINT_ARRAYS = ("component", "votes", "counts", "pairs")
 
 
-def graph_of(votes: Votes) -> TaskGraph:
-    """Task graph that votes bring themselves: their classes, and no relation between tasks."""
-    if len(votes.tasks) == 1 and votes.classes[votes.tasks[0]] is None:
-        return _plain_graph(votes.tasks[0], votes.cardinalities[0])
-    return TaskGraph(
-        {
-            task: k if votes.classes[task] is None else votes.classes[task]  # type: ignore[misc]
-            for task, k in zip(votes.tasks, votes.cardinalities, strict=True)
-        }
-    )
+def graph_of(
+    votes: Votes, n_classes: int | None = None, classes: Sequence[Hashable] | None = None
+) -> TaskGraph:
+    """Task graph of votes that come without one: their classes, and no relation between tasks.
+
+    Parameters
+    ----------
+    votes : Votes
+        The votes.
+    n_classes, classes : optional
+        What the caller says about the classes; for a single task.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If that contradicts the votes' own class names, or there are several tasks.
+    """
+    wanted: Any = n_classes if classes is None else list(classes)
+    if len(votes.tasks) > 1:
+        if wanted is not None:
+            raise InvalidArgumentError(
+                f"votes are about {len(votes.tasks)} tasks, {listed(votes.tasks)}; give task_graph in "
+                "place of n_classes and classes"
+            )
+        sizes = zip(votes.tasks, votes.cardinalities, strict=True)
+        return TaskGraph({task: votes.classes[task] or k for task, k in sizes})  # type: ignore[misc]
+    task, own = votes.tasks[0], votes.classes[votes.tasks[0]]
+    if own is not None:
+        if (classes is not None and own != wanted) or (n_classes is not None and len(own) != n_classes):
+            given = f"n_classes={n_classes}" if classes is None else f"classes={wanted}"
+            raise InvalidArgumentError(
+                f"votes have {len(own)} classes of their own, {listed(own)}, not {given}; leave it out, or "
+                "name all classes with classes=[...]"
+            )
+        return TaskGraph({task: own})  # type: ignore[dict-item]
+    if isinstance(wanted, list):
+        return TaskGraph({task: wanted})
+    return _plain_graph(task, votes.cardinalities[0] if wanted is None else wanted)
 
 
 @lru_cache(maxsize=64)

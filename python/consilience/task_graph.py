@@ -77,10 +77,20 @@ class TaskGraph:
     WrongTypeError
         If an argument is of another kind than the above.
 
-    Examples -------- >>> graph = TaskGraph( ...     {"kind": ["person", "org"], "person_type": ["doctor",
-    "lawyer"], "org_type": ["hospital", "office"]}, ...     parents={"person_type": ("kind", "person"),
-    "org_type": ("kind", "org")}, ... ) >>> graph.classes["person_type"] ['doctor', 'lawyer', 'N/A'] >>>
-    graph.feasible_set.tolist() [[0, 0, 2], [0, 1, 2], [1, 2, 0], [1, 2, 1]]
+    Examples
+    --------
+    >>> graph = TaskGraph(
+    ...     {
+    ...         "kind": ["person", "org"],
+    ...         "person_type": ["doctor", "lawyer"],
+    ...         "org_type": ["hospital", "office"],
+    ...     },
+    ...     parents={"person_type": ("kind", "person"), "org_type": ("kind", "org")},
+    ... )
+    >>> graph.classes["person_type"]
+    ['doctor', 'lawyer', 'N/A']
+    >>> graph.feasible_set.tolist()
+    [[0, 0, 2], [0, 1, 2], [1, 2, 0], [1, 2, 1]]
     """
 
     _classes: Classes
@@ -370,6 +380,10 @@ def _read_tasks(tasks: Mapping[str, Sequence[ClassName] | int]) -> Classes:
 def _read_classes(task: str, classes: object) -> tuple[ClassName, ...]:
     """Class names of one task as a tuple, checked."""
     if isinstance(classes, (int, np.integer)) and not isinstance(classes, bool):
+        if classes > MAX_VECTORS:
+            raise InvalidArgumentError(
+                f"tasks: {task!r} has {classes} classes; at most {MAX_VECTORS} are supported"
+            )
         classes = range(int(classes))
     if isinstance(classes, (str, bytes)) or not isinstance(classes, (Sequence, np.ndarray)):
         raise WrongTypeError(f"tasks: classes of {task!r} must be a list or their number, got {classes!r}")

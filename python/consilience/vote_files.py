@@ -97,7 +97,7 @@ def read_votes(path: str | os.PathLike[str], *, classes: Classes | None = None) 
         If it cannot be opened; ``FileNotFoundError`` if there is none.
     """
     readers = {".csv": _read_csv, ".npz": _read_npz, ".parquet": _read_parquet}
-    return readers[_format_of(path)](os.fspath(path), classes)
+    return readers[format_of(path)](os.fspath(path), classes)
 
 
 def write_labels(path: str | os.PathLike[str], columns: Mapping[str, ArrayLike]) -> None:
@@ -124,7 +124,7 @@ def write_labels(path: str | os.PathLike[str], columns: Mapping[str, ArrayLike])
         If it cannot be written.
     """
     writers = {".csv": _write_csv, ".npz": _write_npz, ".parquet": _write_parquet}
-    write = writers[_format_of(path)]
+    write = writers[format_of(path)]
     arrays = {name: _as_column(name, values) for name, values in columns.items()}
     lengths = {name: len(values) for name, values in arrays.items()}
     if len(set(lengths.values())) != 1:
@@ -132,7 +132,14 @@ def write_labels(path: str | os.PathLike[str], columns: Mapping[str, ArrayLike])
     write_atomically(path, lambda file: write(file, arrays))
 
 
-def _format_of(path: str | os.PathLike[str]) -> str:
+def format_of(path: str | os.PathLike[str]) -> str:
+    """Ending that says a file's format: ``.csv``, ``.npz`` or ``.parquet``.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If it is another one.
+    """
     ending = Path(path).suffix.lower()
     if ending not in (".csv", ".npz", ".parquet"):
         raise InvalidArgumentError(
@@ -223,7 +230,7 @@ def _votes(cells: _Cells, ids: list[Any] | None, classes: Classes | None) -> Vot
     names: dict[str, list[Hashable] | None] = {}
     for task in dict.fromkeys(task for task, _ in cells.owners):
         columns = [column for column, owner in enumerate(cells.owners) if owner[0] == task]
-        votes, names[task] = _decode(cells, columns, _classes_of(task, classes))
+        votes, names[task] = _decode(cells, columns, _classes_of(cells.path, task, classes))
         tables[task] = np.full((len(votes), len(source_names)), _ABSTAIN, votes.dtype)
         tables[task][:, [position[cells.owners[column][1]] for column in columns]] = votes
     if "" in tables:
@@ -231,18 +238,22 @@ def _votes(cells: _Cells, ids: list[Any] | None, classes: Classes | None) -> Vot
     return VoteFile(votes=tables, source_names=source_names, ids=ids, classes=names)
 
 
-def _classes_of(task: str, classes: Classes | None) -> list[Hashable] | None:
+def _classes_of(path: str, task: str, classes: Classes | None) -> list[Hashable] | None:
+    """Class names that the caller gave for a task of the file; the file names no task where it is ""."""
     if classes is None:
         return None
-    if not task:
-        if isinstance(classes, Mapping):
-            raise InvalidArgumentError(
-                f"classes names the tasks {list(classes)}, the file names none; give one list of class names"
-            )
-        return list(classes)
-    if not isinstance(classes, Mapping) or task not in classes:
-        raise InvalidArgumentError(f"classes must give the class names of task {task!r}: {{{task!r}: [...]}}")
-    return list(classes[task])
+    if isinstance(classes, Mapping):
+        if task in classes:
+            return list(classes[task])
+        if not task and len(classes) == 1:  # one task, whatever it is called
+            return list(next(iter(classes.values())))
+        about = f"the task {task!r}" if task else "one task without a name"
+        raise InvalidArgumentError(f"{path} is about {about}, but classes are given for {listed(classes)}")
+    if task:
+        raise InvalidArgumentError(
+            f"{path} is about the task {task!r}; give its class names as {{{task!r}: [...]}}"
+        )
+    return list(classes)
 
 
 def _decode(

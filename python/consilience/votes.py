@@ -392,8 +392,8 @@ def _n_classes_of(names: list[Hashable] | None, n_classes: int | None) -> int | 
     if n_classes is not None:
         if isinstance(n_classes, bool) or not isinstance(n_classes, (int, np.integer)):
             raise WrongTypeError(f"n_classes must be an int, got {n_classes!r}")
-        if n_classes < 1:
-            raise InvalidArgumentError(f"n_classes must be at least 1, got {n_classes}")
+        if not 1 <= n_classes <= MAX_CLASSES:
+            raise InvalidArgumentError(f"n_classes must lie in 1..{MAX_CLASSES}, got {n_classes}")
     if names is None:
         return None if n_classes is None else int(n_classes)
     if n_classes is not None and n_classes != len(names):
@@ -422,7 +422,7 @@ def _column_names(table: Any) -> list[str] | None:
 
 def _as_table(table: Any, classes: Names | None, where: str) -> tuple[NDArray[Any], list[Hashable] | None]:
     """A dense integer table and its class names."""
-    names = None if classes is None else list(classes)
+    names = None if classes is None else _distinct_names(classes)
     array = np.asarray(table)
     if array.ndim != 2:
         raise InvalidVotesError(
@@ -446,6 +446,14 @@ def _as_table(table: Any, classes: Names | None, where: str) -> tuple[NDArray[An
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     return array, names
+
+
+def _distinct_names(classes: Names) -> list[Hashable]:
+    names = list(classes)
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise InvalidArgumentError(f"classes has {repeated!r} twice; rename one")
+    return names
 
 
 def _encode_names(
