@@ -128,6 +128,7 @@ void bind_votes(py::module_& m);
 void bind_moments(py::module_& m);
 void bind_rank_one(py::module_& m);
 void bind_posterior(py::module_& m);
+void bind_expectation(py::module_& m);
 void bind_simd(py::module_& m);
 
 }  // namespace consilience::bindings

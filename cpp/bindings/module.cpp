@@ -9,5 +9,6 @@ PYBIND11_MODULE(_core, m) {
   consilience::bindings::bind_moments(m);
   consilience::bindings::bind_rank_one(m);
   consilience::bindings::bind_posterior(m);
+  consilience::bindings::bind_expectation(m);
   consilience::bindings::bind_simd(m);
 }

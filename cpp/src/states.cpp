@@ -20,6 +20,12 @@ bool is_out_of_range(std::int64_t label, std::int64_t cardinality) {
   return label < -1 || label >= cardinality;
 }
 
+/// label + 1. Wraps around for the extreme integers, which are refused as labels out of range.
+template <class State>
+State state_of(std::int64_t label) {
+  return static_cast<State>(static_cast<std::uint64_t>(label) + 1);
+}
+
 /// Calls `body(row, source, label)` for every stored vote of rows [begin, begin + n_rows), rows in
 /// order and sources increasing within a row; a stored 0, an abstention, is passed as -1.
 template <class Body>
@@ -30,7 +36,9 @@ void for_each_stored(const SparseTable& table, Index begin, Index n_rows, Body&&
         for (Index row = begin; row < begin + n_rows; ++row) {
           const Index stop = load<decltype(p)>(table.indptr, row + 1);
           for (Index at = load<decltype(p)>(table.indptr, row); at < stop; ++at) {
-            body(row, load<decltype(i)>(table.indices, at), load<decltype(v)>(table.data, at) - 1);
+            // Wraps around as `state_of` does.
+            const auto stored = static_cast<std::uint64_t>(load<decltype(v)>(table.data, at));
+            body(row, load<decltype(i)>(table.indices, at), static_cast<std::int64_t>(stored - 1));
           }
         }
       });
@@ -88,7 +96,7 @@ class KeyBlock {
       const auto add = [&](Index row, Index source, std::int64_t label) {
         bad |= is_out_of_range(label, cardinality);
         keys_[static_cast<std::size_t>(source * n_rows_ + row - begin)] +=
-            static_cast<VoteKey>(label + 1) * stride;
+            state_of<VoteKey>(label) * stride;
       };
       const auto* dense = std::get_if<DenseTable>(&votes.tables[task]);
       if (dense == nullptr) {
@@ -124,7 +132,7 @@ bool column_states(const DenseTable& table, Index source, Index begin, Index n_r
   for (Index r = 0; r < n_rows; ++r) {
     const std::int64_t label = load<T>(column + r * table.row_stride);
     bad |= is_out_of_range(label, cardinality);
-    states[r] = static_cast<std::uint8_t>(label + 1);
+    states[r] = state_of<std::uint8_t>(label);
   }
   return bad;
 }
@@ -389,7 +397,7 @@ void StateReader::read_sources(Index begin, Index n_rows, StateTile& tile) const
                     [&](Index row, Index source, std::int64_t label) {
                       bad |= is_out_of_range(label, votes_.cardinalities[0]);
                       tile.states[static_cast<std::size_t>(source * tile.stride + row - begin)] =
-                          static_cast<std::uint8_t>(label + 1);
+                          state_of<std::uint8_t>(label);
                     });
   }
   if (bad) throw_label_out_of_range(votes_, begin, n_rows);
@@ -428,7 +436,7 @@ void StateReader::read_sources(Index begin, Index n_rows, StateRows& rows) const
                     [&](Index row, Index source, std::int64_t label) {
                       for (; current < row; ++current) end_row();
                       bad |= is_out_of_range(label, votes_.cardinalities[0]);
-                      add(source, static_cast<std::int32_t>(label + 1));
+                      add(source, state_of<std::int32_t>(label));
                     });
     for (; current < begin + n_rows; ++current) end_row();
   }
@@ -509,7 +517,7 @@ bool StateReader::list_dense(const DenseTable& table, Index begin, Index n_rows,
       bad |= is_out_of_range(label, cardinality);
       // Written always, kept only if it is a vote: no branch to mispredict.
       rows.source[n_votes] = static_cast<std::int32_t>(j);
-      rows.state[n_votes] = static_cast<std::int32_t>(label + 1);
+      rows.state[n_votes] = state_of<std::int32_t>(label);
       n_votes += label != -1 ? 1 : 0;
     }
     rows.start.push_back(static_cast<std::int32_t>(n_votes));
