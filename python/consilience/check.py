@@ -71,7 +71,7 @@ def find_structure(
         If the method is ``"completion"`` and votes are linearly dependent.
     """
     m = statistics.n_sources
-    source_graph = SourceGraph(m, dependencies or (), statistics.source_names)
+    source_graph = SourceGraph(m, () if dependencies is None else dependencies, statistics.source_names)
     own = np.arange(m)
     first = find_duplicates(statistics) if dependencies is None else own
     system = NodeSystem(statistics.of_sources(first == own), source_graph, class_balance)
@@ -150,7 +150,7 @@ def check_identifiability(
             statistics, dependencies=dependencies, class_balance=balance, method=method
         ).report
     assert n_sources is not None
-    source_graph = SourceGraph(n_sources, dependencies or ())
+    source_graph = SourceGraph(n_sources, () if dependencies is None else dependencies)
     return structure_report(
         source_graph=source_graph,
         node_source=np.arange(source_graph.n_sources),

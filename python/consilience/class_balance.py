@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from consilience.arrays import as_array
 from consilience.exceptions import InvalidArgumentError, WrongTypeError
 from consilience.task_graph import TaskGraph
 
@@ -30,7 +31,7 @@ def read_class_balance(class_balance: ClassBalance, graph: TaskGraph) -> NDArray
         raise InvalidArgumentError(
             f'class_balance must be "uniform" or {k} probabilities, got {class_balance!r}'
         )
-    balance = np.asarray(class_balance)
+    balance = as_array(class_balance, "class_balance")
     if balance.dtype.kind not in "iuf":
         raise WrongTypeError(f"class_balance must hold numbers, got dtype {balance.dtype}")
     balance = balance.astype(np.float64)

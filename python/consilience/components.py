@@ -146,7 +146,8 @@ class JointCounts:
 
     def keys(self) -> NDArray[np.int64]:
         """Component and votes of each joint state as one row, (e, 1 + c t)."""
-        return np.column_stack([self.component, self.votes.reshape(len(self.votes), -1)])
+        e, c, t = self.votes.shape
+        return np.column_stack([self.component, self.votes.reshape(e, c * t)])
 
 
 def joint_counts(

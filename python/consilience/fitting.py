@@ -26,7 +26,7 @@ from consilience.moments import fit_moments
 from consilience.nodes import NodeSystem
 from consilience.source_graph import Dependencies, SourceGraph
 from consilience.statistics import VoteStatistics
-from consilience.tied import SourceTable, expand_tied, feasible_strength, prior_strength
+from consilience.tied import SourceTable, expand_tied, feasible_strength
 
 __all__ = ["METHODS", "SourceFit", "fit_sources", "learned_layout", "structure_for"]
 
@@ -134,15 +134,16 @@ def fit_sources(
 
     m = statistics.n_sources
     learned = np.zeros(m, dtype=np.bool_)
-    strength = prior_strength(system)
+    strength = np.zeros_like(system.means)
+    known = np.zeros(len(strength), dtype=np.bool_)
     if method != "majority":
         estimate = fit_completion if method == "completion" else fit_moments
         known = _known_nodes(system, report)
-        strength = np.where(known, feasible_strength(system, estimate(system, report)), strength)
+        strength = np.where(known, feasible_strength(system, estimate(system, report)), 0.0)
         learned[system.statistics.node_source] = True
         learned[system.statistics.node_source[~known]] = False
         learned = learned[first]
-    tables = expand_tied(system, strength)
+    tables = expand_tied(system, strength, known)
     votes = statistics.n_votes > 0
     if method == "auto" and not learned[votes].all():
         _warn_of_priors([report.source_names[j] for j in np.flatnonzero(votes & ~learned)], report)

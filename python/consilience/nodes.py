@@ -19,8 +19,8 @@ __all__ = ["NodeSystem", "describe_event"]
 MIN_G = 1e-9
 """Pairs of events with ``|G_ab|`` below this are unrelated: their covariance says nothing about either."""
 
-MIN_VARIANCE = 1e-6
-"""Floor for ``n Var(C_ab)``, which a pair of very rare nodes would otherwise put near zero."""
+MIN_VARIANCE = 1e-12
+"""Floor for ``n Var(C_ab)``, which is 0 for a node that is always or never 1."""
 
 SIGNAL = 3.0
 """A node whose covariances are all within this many standard errors of zero has no detectable signal."""
@@ -62,29 +62,26 @@ class NodeSystem:
 
     @cached_property
     def variance(self) -> NDArray[np.float64]:
-        """``n`` times the sampling variance of each covariance, (d, d), from the pair counts alone."""
-        r = self.statistics.pairs / self.statistics.n
-        a, b = self.means[:, None], self.means
-        fourth = (
-            r * (1 - a) ** 2 * (1 - b) ** 2
-            + (a - r) * (1 - a) ** 2 * b**2
-            + (b - r) * a**2 * (1 - b) ** 2
-            + (1 - a - b + r) * a**2 * b**2
-        )
-        variance: NDArray[np.float64] = np.maximum(fourth - self.covariance**2, MIN_VARIANCE)
+        """``n`` times the sampling variance of the covariance of unrelated nodes, (d, d).
+
+        Taken from the rates alone. The variance estimated from a pair's own count is correlated with its
+        covariance: among many rare pairs, those that happened not to occur would get all the weight.
+        """
+        spread = self.means * (1 - self.means)
+        variance: NDArray[np.float64] = np.maximum(np.outer(spread, spread), MIN_VARIANCE)
         return variance
 
     @cached_property
     def live(self) -> NDArray[np.bool_]:
         """Nodes that are neither always nor never 1, (d,)."""
-        live: NDArray[np.bool_] = self.means * (1 - self.means) > 0
+        live: NDArray[np.bool_] = self.means * (1 - self.means) > 1e-12
         return live
 
     @cached_property
     def _independent(self) -> NDArray[np.bool_]:
-        """Pairs of live nodes whose sources are independent given the labels, (d, d)."""
+        """Pairs of nodes whose sources are independent given the labels, (d, d)."""
         component = self.source_graph.component[self.statistics.node_source]
-        pairs: NDArray[np.bool_] = (component[:, None] != component) & self.live[:, None] & self.live
+        pairs: NDArray[np.bool_] = component[:, None] != component
         return pairs
 
     @cached_property
@@ -111,7 +108,7 @@ class NodeSystem:
             node_names=self.names,
             omega_mask=pairs,
             target=target,
-            has_signal=np.where(pairs, z, 0.0).max(axis=1, initial=0.0) >= SIGNAL,
+            has_signal=self.live & (np.where(pairs, z, 0.0).max(axis=1, initial=0.0) >= SIGNAL),
         )
 
     @cached_property

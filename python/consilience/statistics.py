@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from consilience import _core
+from consilience.arrays import as_array
 from consilience.components import ComponentLayout, JointCounts, joint_counts
 from consilience.container import pack, unpack
 from consilience.events import CodedVotes, code_votes
@@ -356,8 +357,10 @@ def count(
     node_source = moments["node_source"].astype(np.int64)
     node_event = coded.events[moments["node_state"] - 1].reshape(-1, task_graph.n_tasks)
     joint = JointCounts.none(len(node_source), task_graph.n_tasks)
-    if dependencies:
+    source_graph = None
+    if dependencies is not None:
         source_graph = SourceGraph(votes.n_sources, dependencies, votes.source_names)
+    if source_graph is not None and source_graph.edges:
         layout = layout_of(source_graph, node_source, node_event)
         coding = layout.code(coded.coding, coded.events)
         # Conflicts between components are of no interest: any rule does.
@@ -420,7 +423,7 @@ def read_weights(weights: ArrayLike, n_items: int) -> NDArray[np.int64] | NDArra
     WrongTypeError
         If they are not numbers.
     """
-    array = np.asarray(weights)
+    array = as_array(weights, "weights")
     if array.shape != (n_items,):
         raise InvalidArgumentError(f"weights must have shape ({n_items},), one an item, got {array.shape}")
     if array.dtype.kind not in "biuf":
@@ -430,7 +433,8 @@ def read_weights(weights: ArrayLike, n_items: int) -> NDArray[np.int64] | NDArra
         raise InvalidArgumentError(
             f"weights[{bad[0]}] is {array[bad[0]]}; weights must be finite and at least 0"
         )
-    total = float(array.sum(dtype=np.float64))
+    with np.errstate(over="ignore"):
+        total = float(array.sum(dtype=np.float64))
     if total == 0:
         raise InvalidArgumentError("weights are all 0; give at least one item a positive weight")
     _check_total(total)

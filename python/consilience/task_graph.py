@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from consilience.arrays import as_array
 from consilience.exceptions import (
     ConsilienceError,
     FileFormatError,
@@ -248,7 +249,7 @@ class TaskGraph:
         WrongTypeError
             If `masks` is not boolean.
         """
-        events = _as_array(masks, "masks")
+        events = as_array(masks, "masks")
         if events.dtype != np.bool_:
             raise WrongTypeError(f"masks must be an array of bool, got dtype {events.dtype}: see event_masks")
         if events.ndim != 2 or events.shape[1] != self.n_vectors:
@@ -279,7 +280,7 @@ class TaskGraph:
         WrongTypeError
             If the values are not numbers.
         """
-        values = _as_array(joint, "joint")
+        values = as_array(joint, "joint")
         if values.dtype.kind not in "fiu":
             raise WrongTypeError(f"joint must hold numbers, got dtype {values.dtype}")
         if values.ndim != 2 or values.shape[1] != self.n_vectors:
@@ -454,16 +455,9 @@ def _reject_condition(child: str, found: object) -> NoReturn:
     )
 
 
-def _as_array(values: ArrayLike, argument: str) -> NDArray[Any]:
-    try:
-        return np.asarray(values)
-    except ValueError as error:
-        raise InvalidArgumentError(f"{argument} must be a table; its rows differ in length") from error
-
-
 def _read_label_vectors(values: ArrayLike, argument: str, classes: Classes, lowest: int) -> NDArray[np.int64]:
     """(q, t) int64 array of class indices from `lowest` on, checked."""
-    vectors = _as_array(values, argument)
+    vectors = as_array(values, argument)
     if vectors.ndim != 2 or vectors.shape[1] != len(classes):
         raise InvalidArgumentError(
             f"{argument} must have one column a task, shape (q, {len(classes)}), got shape {vectors.shape}"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from consilience.nodes import NodeSystem
 
-__all__ = ["SourceTable", "chance_accuracy", "expand_tied", "feasible_strength", "prior_strength"]
+__all__ = ["SourceTable", "chance_accuracy", "expand_tied", "feasible_strength"]
 
 MIN_RATIO = 1e-4
 """Least probability of a vote given a label vector, relative to the vote's overall rate.
@@ -49,53 +49,58 @@ def feasible_strength(system: NodeSystem, strength: NDArray[np.float64]) -> NDAr
     return np.where(certain, 0.0, np.clip(strength, low, high))
 
 
-def prior_strength(system: NodeSystem) -> NDArray[np.float64]:
-    """Strength of sources about which nothing could be learned, (d,).
-
-    A vote is then right with a probability half-way between chance, ``P(A)``, and certainty: every source
-    counts alike, and their labels are those of the majority.
-    """
-    p, rate = system.events.p, system.means
-    right = (1 + p) / 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        strength = right * rate / p - (1 - right) * rate / (1 - p)
-    return feasible_strength(system, np.where((p <= 0) | (p >= 1), 0.0, strength))
-
-
-def expand_tied(system: NodeSystem, strength: NDArray[np.float64]) -> list[SourceTable]:
+def expand_tied(
+    system: NodeSystem, strength: NDArray[np.float64], known: NDArray[np.bool_]
+) -> list[SourceTable]:
     """Table of each source from the strength of its nodes (ExpandTied).
 
     ``beta = rate - d P(A)`` and ``alpha = beta + d``. Where sampling noise makes a column of votes exceed 1,
     or a vote impossible, the column is brought back by the least floor and division by its sum.
+
+    A node about which nothing is known keeps its prior: its vote is right with a probability half-way between
+    chance, ``P(A)``, and certainty. All such sources count alike, so that their labels are the majority's.
 
     Parameters
     ----------
     system : NodeSystem
         The nodes; their sources may have none.
     strength : (d,) float64 array
-        ``alpha - beta`` of each node.
+        ``alpha - beta`` of each node, feasible.
+    known : (d,) bool array
+        Nodes whose strength was learned.
 
     Returns
     -------
     list of SourceTable
         One a source, ``m`` of them.
     """
-    statistics = system.statistics
-    beta = system.means - strength * system.events.p
+    statistics, rate, p = system.statistics, system.means, system.events.p
+    beta = rate - strength * p
     alpha = beta + strength
+    # With the prior only the ratio is meant; at most the observed rate, it fits in beside other votes.
+    alpha = np.where(known, alpha, rate)
+    beta = np.where(known, beta, rate * _prior_ratio(p))
     of_node = np.where(system.events.masks, alpha[:, None], beta[:, None])
-    of_node = np.maximum(of_node, MIN_RATIO * system.means[:, None])
+    of_node = np.maximum(of_node, MIN_RATIO * rate[:, None])
     tables = []
     for j in range(statistics.n_sources):
         nodes = np.flatnonzero(statistics.node_source == j)
         votes = of_node[nodes]
         silent = 1 - statistics.n_votes[j] / statistics.n
-        abstains = (
-            np.maximum(1 - votes.sum(axis=0), MIN_RATIO * silent) if silent > 0 else np.zeros(votes.shape[1])
-        )
-        table = np.vstack([votes, abstains])
+        abstains = 1 - votes.sum(axis=0)
+        if len(nodes) and silent <= 0 and known[nodes].all():
+            abstains = np.zeros_like(abstains)
+        table = np.vstack([votes, np.maximum(abstains, MIN_RATIO * silent)])
         tables.append(SourceTable(statistics.node_event[nodes], table / table.sum(axis=0)))
     return tables
+
+
+def _prior_ratio(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``beta / alpha`` of a vote that is right with probability ``(1 + P(A)) / 2``."""
+    certain = p >= 1
+    right = (1 + p) / 2
+    ratio = (1 - right) * p / np.where(certain, 1.0, right * (1 - p))
+    return np.where(certain, 1.0, ratio)
 
 
 def chance_accuracy(class_balance: NDArray[np.float64]) -> float:

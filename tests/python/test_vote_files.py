@@ -209,11 +209,16 @@ def test_a_cell_that_is_none_of_the_given_classes_is_refused_by_place(tmp_path: 
 
 def test_given_classes_must_match_the_tasks_of_the_file(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgumentError, match="'kind'"):
-        read_csv(tmp_path, "a\nx\n", classes={"kind": ["x"]})
+        read_csv(tmp_path, "a\nx\n", classes={"kind": ["x"], "size": ["s"]})
     with pytest.raises(InvalidArgumentError, match="'kind'"):
         read_csv(tmp_path, "kind:a\nx\n", classes=["x"])
     with pytest.raises(InvalidArgumentError, match="'kind'"):
         read_csv(tmp_path, "kind:a\nx\n", classes={"size": ["x"]})
+
+
+def test_a_file_that_names_no_task_takes_the_classes_of_the_only_one(tmp_path: Path) -> None:
+    found = read_csv(tmp_path, "a\nx\n", classes={"kind": ["w", "x"]})
+    assert found["votes"].tolist() == [[1]]
 
 
 # npz

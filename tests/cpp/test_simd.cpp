@@ -1,0 +1,265 @@
+#include <doctest/doctest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "simd/loops.hpp"
+#include "vote_arrays.hpp"
+
+namespace consilience::test {
+namespace {
+
+template <class T>
+std::unique_ptr<T[]> exact(const std::vector<T>& values) {  // ends where the values end
+  auto copy = std::make_unique<T[]>(values.size());
+  std::copy(values.begin(), values.end(), copy.get());
+  return copy;
+}
+
+TEST_CASE("select_loops takes every version on offer and refuses others") {
+  const std::vector<std::string> levels = simd_levels();
+  REQUIRE(levels.size() >= 1);
+  CHECK(levels[0] == "baseline");
+  for (const std::string& level : levels) {
+    CHECK(simd::select_loops(level.c_str()));
+    CHECK(simd::loops().name == level);
+  }
+  CHECK_FALSE(simd::select_loops("abacus"));
+  CHECK(simd::loops().name == levels.back());
+}
+
+TEST_CASE("the number of versions is given even where there is no room for their names") {
+  CHECK(simd::available_loops(nullptr, 0) == simd_levels().size());
+}
+
+TEST_CASE("transpose_labels moves every label to its place, at every odd shape") {
+  for (const std::string& level : simd_levels()) {
+    CAPTURE(level);
+    const WithSimdLevel with(level);
+    for (const std::size_t n : {1, 15, 16, 17, 31, 32, 33, 63, 64, 65, 129}) {
+      for (const std::size_t m : {1, 7, 15, 16, 17, 32, 33}) {
+        for (const std::size_t step : {m, m + 1, m + 20}) {
+          Random random(n * 1000 + m);
+          std::vector<std::int8_t> labels((n - 1) * step + m, 77);
+          std::vector<std::uint8_t> expected(m * 192, 0xee), states(m * 192, 0xee);
+          for (std::size_t i = 0; i < n; ++i) {
+            for (std::size_t j = 0; j < m; ++j) {
+              labels[i * step + j] = static_cast<std::int8_t>(random.below(4) - 1);
+              expected[j * 192 + i] = static_cast<std::uint8_t>(labels[i * step + j] + 1);
+            }
+          }
+          const auto block = exact(labels);
+          CHECK(simd::loops().transpose_labels(block.get(), static_cast<std::ptrdiff_t>(step), n, m,
+                                               labels.size(), states.data(), 192, 3) == 0);
+          CHECK(states == expected);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a bad label is noticed at every place") {
+  constexpr std::size_t n = 99, m = 3;
+  std::vector<std::uint8_t> states(m * 128);
+
+  for (const std::string& level : simd_levels()) {
+    CAPTURE(level);
+    const WithSimdLevel with(level);
+    for (std::size_t at = 0; at < n * m; ++at) {
+      for (const int bad : {4, 127, -2, -128}) {
+        std::vector<std::int8_t> labels(n * m, 3);
+        labels[at] = static_cast<std::int8_t>(bad);
+        CHECK(simd::loops().transpose_labels(labels.data(), m, n, m, labels.size(), states.data(),
+                                             128, 4) != 0);
+        CHECK(simd::loops().shift_labels(labels.data(), n * m, states.data(), 4) != 0);
+        CHECK(simd::loops().largest_state(labels.data(), n * m) ==
+              static_cast<std::uint8_t>(bad + 1));
+      }
+    }
+  }
+}
+
+TEST_CASE("with 128 classes or more every int8 label from -1 on is good, and no other") {
+  std::vector<std::uint8_t> states(64);
+  for (const std::string& level : simd_levels()) {
+    const WithSimdLevel with(level);
+    for (const std::uint8_t n_classes : {128, 200, 255}) {
+      for (int label = -128; label < 128; ++label) {
+        const std::vector<std::int8_t> labels(16, static_cast<std::int8_t>(label));
+        const bool is_bad = label < -1;
+        CHECK((simd::loops().shift_labels(labels.data(), 16, states.data(), n_classes) != 0) ==
+              is_bad);
+        CHECK((simd::loops().transpose_labels(labels.data(), 1, 16, 1, 16, states.data(), 64,
+                                              n_classes) != 0) == is_bad);
+      }
+    }
+  }
+}
+
+TEST_CASE("pack_equal sets the bit of every row in the state asked for") {
+  for (const std::size_t n_words : {1, 2, 3, 5, 64}) {
+    Random random(n_words);
+    std::vector<std::uint8_t> states(64 * n_words);
+    for (std::uint8_t& state : states) {
+      state = static_cast<std::uint8_t>(random.below(3) * 127);  // 0, 127 and 254
+    }
+    const auto block = exact(states);
+    for (const std::uint8_t wanted : {0, 1, 127, 254, 255}) {
+      std::vector<std::uint64_t> expected(n_words, 0);
+      for (std::size_t r = 0; r < states.size(); ++r) {
+        if (states[r] == wanted) expected[r / 64] |= std::uint64_t{1} << (r % 64);
+      }
+      for (const std::string& level : simd_levels()) {
+        CAPTURE(level);
+        const WithSimdLevel with(level);
+        const auto bits = std::make_unique<std::uint64_t[]>(n_words);
+        simd::loops().pack_equal(block.get(), n_words, wanted, bits.get());
+        CHECK(std::vector<std::uint64_t>(bits.get(), bits.get() + n_words) == expected);
+      }
+    }
+  }
+}
+
+TEST_CASE("merge_plane adds votes to their source, their state and the rows with one and two") {
+  for (const std::size_t n_words : {1, 3, 8, 17, 64}) {
+    Random random(n_words);
+    std::vector<std::vector<std::uint64_t>> before(5, std::vector<std::uint64_t>(n_words));
+    for (std::vector<std::uint64_t>& plane : before) {
+      for (std::uint64_t& word : plane) word = static_cast<std::uint64_t>(random.below(INT64_MAX));
+    }
+    const auto& [bits, of_source, of_state, once, twice] =
+        std::tie(before[0], before[1], before[2], before[3], before[4]);
+    std::vector<std::vector<std::uint64_t>> expected = before;
+    for (std::size_t w = 0; w < n_words; ++w) {
+      expected[1][w] = of_source[w] | bits[w];
+      expected[2][w] = of_state[w] | bits[w];
+      expected[3][w] = once[w] | bits[w];
+      expected[4][w] = twice[w] | (once[w] & bits[w]);
+    }
+    for (const std::string& level : simd_levels()) {
+      CAPTURE(level);
+      const WithSimdLevel with(level);
+      std::vector<std::unique_ptr<std::uint64_t[]>> planes;
+      for (const std::vector<std::uint64_t>& plane : before) planes.push_back(exact(plane));
+      simd::loops().merge_plane(planes[0].get(), n_words, planes[1].get(), planes[2].get(),
+                                planes[3].get(), planes[4].get());
+      for (std::size_t p = 0; p < 5; ++p) {
+        CHECK(std::equal(expected[p].begin(), expected[p].end(), planes[p].get()));
+      }
+    }
+  }
+}
+
+TEST_CASE("count_intersections adds the number of common bits, at every length") {
+  for (const std::size_t n_words : {1, 2, 7, 8, 9, 15, 16, 63, 64, 65, 127, 129, 200}) {
+    Random random(n_words);
+    constexpr std::size_t n_planes = 3;
+    std::vector<std::uint64_t> plane(n_words), planes(n_words * n_planes);
+    const auto word = [&] {
+      return static_cast<std::uint64_t>(random.below(INT64_MAX)) << random.below(2);
+    };
+    for (std::uint64_t& bits : plane) bits = word();
+    for (std::uint64_t& bits : planes) bits = word();
+    std::fill_n(planes.begin(), n_words, ~std::uint64_t{0});
+    std::vector<std::uint64_t> expected = {10, 20, 30};
+    for (std::size_t p = 0; p < n_planes; ++p) {
+      for (std::size_t w = 0; w < n_words; ++w) {
+        expected[p] +=
+            static_cast<std::uint64_t>(std::popcount(plane[w] & planes[p * n_words + w]));
+      }
+    }
+    const auto a = exact(plane), b = exact(planes);
+    for (const std::string& level : simd_levels()) {
+      CAPTURE(level);
+      const WithSimdLevel with(level);
+      std::vector<std::uint64_t> sums = {10, 20, 30};
+      simd::loops().count_intersections(a.get(), b.get(), n_planes, n_words, sums.data());
+      CHECK(sums == expected);
+    }
+  }
+}
+
+TEST_CASE("add_looked_up adds the entry of every row's state, at every length") {
+  for (const int n_states : {2, 3, 4, 5, 8, 9, 16}) {
+    for (const std::size_t n : {1, 3, 4, 7, 8, 9, 17, 65}) {
+      Random random(n * 100 + static_cast<std::size_t>(n_states));
+      std::vector<double> table(static_cast<std::size_t>(std::max(8, n_states)), 0.0);
+      for (int s = 0; s < n_states; ++s) table[static_cast<std::size_t>(s)] = random.uniform(-5, 5);
+      std::vector<std::uint8_t> states(n);
+      std::vector<double> start(n), expected(n);
+      for (std::size_t r = 0; r < n; ++r) {
+        states[r] = static_cast<std::uint8_t>(random.below(n_states));
+        start[r] = random.uniform(-5, 5);
+        expected[r] = start[r] + table[states[r]];
+      }
+      const auto rows = exact(states);
+      const auto entries = exact(table);
+      for (const std::string& level : simd_levels()) {
+        CAPTURE(level);
+        const WithSimdLevel with(level);
+        const auto sums = exact(start);
+        simd::loops().add_looked_up(rows.get(), n, entries.get(), n_states, sums.get());
+        CHECK(std::vector<double>(sums.get(), sums.get() + n) == expected);
+      }
+    }
+  }
+}
+
+TEST_CASE("softmax is exp(x) over the sum of exp(x) to 5 units in the last place") {
+  // Two vectors with scores 0 and x: 2 units for exp(x), and half a one for each of the sum, its
+  // inverse, the product and the comparison.
+  constexpr std::size_t n = 4001;
+  std::vector<double> scores(2 * n, 0.0);
+  for (std::size_t r = 0; r < n; ++r) {
+    scores[n + r] = -708.0 * static_cast<double>(r) / static_cast<double>(n - 1);
+  }
+  std::vector<double> first_bits;
+  for (const std::string& level : simd_levels()) {
+    CAPTURE(level);
+    const WithSimdLevel with(level);
+    const auto p = exact(scores);
+    simd::loops().softmax(p.get(), 2, n, n);
+    double worst = 0;
+    for (std::size_t r = 0; r < n; ++r) {
+      const long double e = std::exp(static_cast<long double>(scores[n + r]));
+      const long double expected[] = {1 / (1 + e), e / (1 + e)};
+      for (std::size_t y = 0; y < 2; ++y) {
+        const auto error = static_cast<double>(std::fabs(p[y * n + r] / expected[y] - 1));
+        worst = std::max(worst, error);
+      }
+    }
+    CHECK(worst < 5 * 0x1p-53 * 2);
+    const std::vector<double> bits(p.get(), p.get() + 2 * n);
+    if (first_bits.empty()) first_bits = bits;
+    CHECK(bits == first_bits);
+  }
+}
+
+TEST_CASE("softmax gives the same bits by every instruction set, at every shape") {
+  for (const std::size_t k : {1, 2, 3, 8, 13}) {
+    for (const std::size_t n : {1, 15, 16, 17, 40}) {
+      Random random(k * 100 + n);
+      const std::size_t stride = (n + 63) / 64 * 64;
+      std::vector<double> scores((k - 1) * stride + n);
+      for (double& score : scores) score = random.uniform(-900, 900);
+      std::vector<double> first_bits;
+      for (const std::string& level : simd_levels()) {
+        CAPTURE(level);
+        const WithSimdLevel with(level);
+        const auto p = exact(scores);
+        simd::loops().softmax(p.get(), k, stride, n);
+        const std::vector<double> bits(p.get(), p.get() + scores.size());
+        if (first_bits.empty()) first_bits = bits;
+        CHECK(std::memcmp(bits.data(), first_bits.data(), bits.size() * sizeof(double)) == 0);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace consilience::test
