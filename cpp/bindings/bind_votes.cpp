@@ -78,8 +78,8 @@ void bind_votes(py::module_& m) {
           "with_components",
           [](const StateCoding& coding, const Array<std::int32_t>& component_of,
              const Array<std::int32_t>& contribution, Index n_components, std::int32_t n_states) {
-            return coding.with_components({n_components, n_states, as_std_vector(component_of),
-                                           as_std_vector(contribution)});
+            return coding.with_components(
+                {n_components, n_states, as_std_vector(component_of), as_std_vector(contribution)});
           },
           "component_of"_a.noconvert(), "contribution"_a.noconvert(), py::kw_only(),
           "n_components"_a, "n_states"_a)

@@ -2,6 +2,7 @@
 
 #include <Eigen/Cholesky>
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 
 #include "consilience/errors.hpp"
@@ -13,6 +14,7 @@ using Eigen::MatrixXd;
 
 constexpr Index kPanel = 64;
 constexpr Index kTile = 512;
+constexpr double kDependent = 1e-8;  // share of a variance that rounding leaves of 0
 
 void poll(const Execution& execution) {
   if (execution.poll) execution.poll();
@@ -20,28 +22,35 @@ void poll(const Execution& execution) {
 
 double norm1(const MatrixXd& x) { return x.cwiseAbs().colwise().sum().maxCoeff(); }
 
-/// First column that is, to rounding, a combination of the ones before it; -1 if none is.
-Index first_dependent_column(const MatrixXd& a) {
-  MatrixXd work = a;
-  for (Index k = 0; k < a.rows(); ++k) {
-    if (!(work(k, k) > 1e-10 * a(k, k))) return k;
-    const Index rest = a.rows() - k - 1;
-    work.bottomRightCorner(rest, rest) -=
-        work.col(k).tail(rest) * work.row(k).tail(rest) / work(k, k);
-  }
-  return -1;
-}
+struct Factorisation {
+  Index stopped = -1;    // column whose pivot is not positive; -1 if there is none
+  Index dependent = -1;  // first column that, to rounding, the ones before it determine
+};
 
-/// Lower Cholesky factor in place of the lower triangle. False if a pivot is not positive.
-bool factorise(MatrixXd& a, const Execution& execution) {
+/// Lower Cholesky factor in place of the lower triangle.
+Factorisation factorise(MatrixXd& a, const Execution& execution) {
+  Factorisation found;
+  const Eigen::VectorXd variance = a.diagonal();
   const Index d = a.rows();
   for (Index k = 0; k < d; k += kPanel) {
     const Index width = std::min(kPanel, d - k);
     const Index after = k + width;
     const Index rest = d - after;
-    const Eigen::LLT<MatrixXd> pivot(a.block(k, k, width, width));
-    if (pivot.info() != Eigen::Success) return false;
-    a.block(k, k, width, width) = pivot.matrixL();
+    for (Index j = k; j < after; ++j) {
+      const Index done = j - k;
+      const double pivot = a(j, j) - a.block(j, k, 1, done).squaredNorm();
+      if (found.dependent < 0 && !(pivot > kDependent * variance[j])) found.dependent = j;
+      if (!(pivot > 0)) {
+        found.stopped = j;
+        return found;
+      }
+      a(j, j) = std::sqrt(pivot);
+      for (Index i = j + 1; i < after; ++i) {
+        a(i, j) =
+            (a(i, j) - a.block(i, k, 1, done).cwiseProduct(a.block(j, k, 1, done)).sum()) / a(j, j);
+      }
+    }
+    a.block(k, k, width, width).triangularView<Eigen::StrictlyUpper>().setZero();
     if (rest == 0) break;
     auto panel = a.block(after, k, rest, width);
     a.block(k, k, width, width)
@@ -55,7 +64,7 @@ bool factorise(MatrixXd& a, const Execution& execution) {
       poll(execution);
     }
   }
-  return true;
+  return found;
 }
 
 /// Inverse of L L^T, a few columns at a time.
@@ -91,13 +100,14 @@ MatrixXd invert_covariance(const MatrixXd& covariance, double ridge, double min_
   MatrixXd a = covariance;
   a.diagonal().array() += ridge;
   MatrixXd lower = a;
-  if (!factorise(lower, execution)) {
-    throw SingularCovariance(std::max<Index>(0, first_dependent_column(a)), 0.0);
-  }
+  const Factorisation found = factorise(lower, execution);
+  if (found.stopped >= 0) throw SingularCovariance(found.dependent, 0.0);
   const MatrixXd inverse = invert_factored(lower, execution);
   const double reciprocal = 1.0 / (norm1(a) * norm1(inverse));
   if (!(reciprocal >= min_reciprocal)) {
-    throw SingularCovariance(std::max<Index>(0, first_dependent_column(a)), reciprocal);
+    Index column = found.dependent;
+    if (column < 0) inverse.diagonal().maxCoeff(&column);  // no copy: the least variance
+    throw SingularCovariance(column, reciprocal);
   }
   return inverse;
 }

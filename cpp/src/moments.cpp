@@ -6,6 +6,7 @@
 #include <string>
 
 #include "blocks.hpp"
+#include "consilience/errors.hpp"
 #include "consilience/parallel.hpp"
 #include "simd/loops.hpp"
 
@@ -395,7 +396,11 @@ double mean_pairs(const StateReader& reader) {
   double pairs = 0, n_rows = 0;
   for (Index i = 0; i < n_samples; ++i) {
     const Index block = i * blocks.n / n_samples;
-    reader.read(blocks.begin(block), blocks.size(block), rows);
+    try {
+      reader.read(blocks.begin(block), blocks.size(block), rows);
+    } catch (const LabelOutOfRange&) {
+      continue;  // the pass over all rows names the first one
+    }
     for (std::size_t r = 0; r + 1 < rows.start.size(); ++r) {
       const double v = rows.start[r + 1] - rows.start[r];
       pairs += v * (v + 1) / 2;
@@ -445,21 +450,26 @@ Moments<double> count_moments(const StateReader& reader, const Conflicts& confli
   const Index m = reader.n_columns();
   const Nodes nodes = nodes_to_count(reader, execution);
   const Blocks blocks(reader.votes());
-  // A cell is added up by one worker, row after row: every worker reads all rows and adds the
-  // pairs whose first source is in its share.
+  // A cell is added up by one worker, row after row: all workers read the same stretch of rows and
+  // each adds the pairs whose first source is in its share. Stretches are short, so that a poll
+  // that throws ends all workers soon.
+  constexpr Index kStretch = 16;
   const Index n_shares = n_workers(m, execution);
   std::vector<Moments<double>> parts(static_cast<std::size_t>(n_shares),
                                      empty_moments<double>(nodes, m));
-  for_each_chunk(n_shares, execution, [&](Index i, int worker) {
-    RowLists<double> lists(reader, nodes, conflicts);
-    const Share share{nodes.first_of(i * m / n_shares), nodes.first_of((i + 1) * m / n_shares),
-                      i == 0};
-    for (Index block = 0; block < blocks.n; ++block) {
-      lists.count(blocks.begin(block), blocks.size(block), weights, share,
-                  parts[static_cast<std::size_t>(i)]);
-      if (worker == 0 && execution.poll) execution.poll();
-    }
-  });
+  std::vector<RowLists<double>> lists(static_cast<std::size_t>(n_shares),
+                                      RowLists<double>(reader, nodes, conflicts));
+  for (Index first = 0; first < blocks.n; first += kStretch) {
+    const Index last = std::min(blocks.n, first + kStretch);
+    for_each_chunk(n_shares, execution, [&](Index i, int) {
+      const Share share{nodes.first_of(i * m / n_shares), nodes.first_of((i + 1) * m / n_shares),
+                        i == 0};
+      for (Index block = first; block < last; ++block) {
+        lists[static_cast<std::size_t>(i)].count(blocks.begin(block), blocks.size(block), weights,
+                                                 share, parts[static_cast<std::size_t>(i)]);
+      }
+    });
+  }
   return merge(parts);
 }
 

@@ -5,7 +5,6 @@
 #include <exception>
 #include <limits>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -64,7 +63,7 @@ void for_each_chunk(Index n_chunks, const Execution& execution,
   threads.reserve(static_cast<std::size_t>(workers - 1));
   try {
     for (int worker = 1; worker < workers; ++worker) threads.emplace_back(work, worker);
-  } catch (const std::system_error&) {
+  } catch (...) {
     // The system gives no more threads: those that started, and this one, do the work.
   }
   work(0);

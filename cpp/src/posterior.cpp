@@ -196,6 +196,7 @@ void most_probable(const StateReader& reader, const ScoreTable& table,
       for (Index y = 1; y < table.n_vectors; ++y) {
         highest = std::max(highest, scores[y * scorer.stride() + r]);
       }
+      out[begin + r] = preference[0];
       for (const std::int32_t y : preference) {
         if (scores[y * scorer.stride() + r] >= highest - tie) {
           out[begin + r] = y;

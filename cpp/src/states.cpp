@@ -322,6 +322,7 @@ std::int32_t StateCoding::operator()(VoteKey key) const {
 
 StateCoding StateCoding::with_components(Components components) const {
   const auto m = components.component_of.size();
+  if (components.n_components < 1) throw std::invalid_argument("n_components must be at least 1");
   const auto n_states = static_cast<std::size_t>(n_source_states_);
   const auto require = [](bool holds, const char* rule) {
     if (!holds) throw std::invalid_argument(rule);
@@ -348,6 +349,10 @@ StateCoding StateCoding::with_components(Components components) const {
 
 StateReader::StateReader(const VoteView& votes, const StateCoding& coding)
     : votes_(votes), coding_(coding), strides_(key_strides(votes.cardinalities)) {
+  if (coding.is_identity() &&
+      (votes.tables.size() != 1 || coding.n_source_states() <= votes.cardinalities[0])) {
+    throw std::invalid_argument("the coding is of one task with fewer labels than the votes");
+  }
   const Components* components = coding.components();
   if (components != nullptr &&
       static_cast<Index>(components->component_of.size()) != votes.n_sources) {

@@ -126,14 +126,13 @@ def rank_one_hessian(
 def invert_covariance(
     covariance: NDArray[np.float64], *, ridge: float = 0.0, min_reciprocal: float = 1e-12
 ) -> NDArray[np.float64]: ...
+
 class Patterns:
     def __len__(self) -> int: ...
     @property
     def weight(self) -> NDArray[np.float64]: ...
 
-def find_patterns(
-    votes: VoteView, coding: StateCoding, weights: NDArray[np.float64] | None
-) -> Patterns: ...
+def find_patterns(votes: VoteView, coding: StateCoding, weights: NDArray[np.float64] | None) -> Patterns: ...
 def expect(
     patterns: Patterns,
     of_state: NDArray[np.float64],

@@ -7,14 +7,13 @@ vectors that occur are listed first and each is given the state of its event.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
-from consilience.exceptions import InfeasibleVotesWarning, InvalidArgumentError, listed
+from consilience.exceptions import InfeasibleVotesWarning, InvalidArgumentError, listed, warn_caller
 from consilience.task_graph import ABSTAIN, TaskGraph
 from consilience.votes import Votes
 
@@ -58,11 +57,10 @@ class CodedVotes:
         if total:
             names = [self.votes.source_label(int(j)) for j in np.flatnonzero(self.n_infeasible)]
             others = " and others" if len(names) > 8 else ""
-            warnings.warn(
+            warn_caller(
                 f"{total} votes of {', '.join(names[:8])}{others} agree with no feasible label vector and "
                 "were taken as abstentions; check how these sources combine tasks",
                 InfeasibleVotesWarning,
-                stacklevel=4,
             )
 
 

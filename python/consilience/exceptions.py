@@ -7,6 +7,8 @@ thing to do.
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Iterable
 
 __all__ = [
@@ -25,7 +27,10 @@ __all__ = [
     "SingularCovarianceError",
     "WrongTypeError",
     "listed",
+    "warn_caller",
 ]
+
+_PACKAGE = __name__.partition(".")[0]
 
 
 class ConsilienceError(Exception):
@@ -82,6 +87,14 @@ class DuplicateSourcesWarning(ConsilienceWarning):
 
 class ConvergenceWarning(ConsilienceWarning):
     """An iteration stopped at its limit before it converged."""
+
+
+def warn_caller(message: str, category: type[ConsilienceWarning]) -> None:
+    """Warn at the line outside the package that led here."""
+    level, frame = 1, sys._getframe(0)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 def listed(values: Iterable[object], limit: int = 8) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -18,6 +17,7 @@ from consilience.exceptions import (
     NotIdentifiableError,
     NotIdentifiableWarning,
     listed,
+    warn_caller,
 )
 from consilience.identifiability import IdentifiabilityReport
 from consilience.intervals import accuracy_intervals
@@ -31,8 +31,6 @@ from consilience.tied import SourceTable, expand_tied, feasible_strength
 __all__ = ["METHODS", "SourceFit", "fit_sources", "learned_layout", "structure_for"]
 
 METHODS = ("auto", "completion", "moments", "majority")
-
-_LEVEL = 5  # warnings point at the caller of LabelModel.fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,20 +195,18 @@ def _warn_of_duplicates(names: Sequence[str], first: NDArray[np.int64]) -> None:
     if len(copies):
         pairs = [f"{names[j]!r} like {names[first[j]]!r}" for j in copies[:8]]
         more = f" and {len(copies) - 8} more" if len(copies) > 8 else ""
-        warnings.warn(
+        warn_caller(
             f"sources vote alike and are counted once: {', '.join(pairs)}{more}; give dependencies=[] to "
             "count each for itself",
             DuplicateSourcesWarning,
-            stacklevel=_LEVEL,
         )
 
 
 def _warn_of_priors(names: Sequence[str], report: IdentifiabilityReport) -> None:
-    warnings.warn(
+    warn_caller(
         f"the accuracy of {listed(names)} cannot be learned from these votes and keeps its prior; "
         + (" ".join(report.advice) or "see identifiability_"),
         NotIdentifiableWarning,
-        stacklevel=_LEVEL,
     )
 
 

@@ -16,15 +16,18 @@ from consilience.class_balance import ClassBalance, read_class_balance
 from consilience.container import read_file, write_atomically
 from consilience.events import CodedVotes, code_votes, has_plain_events
 from consilience.exceptions import (
+    FileFormatError,
     InvalidArgumentError,
     InvalidVotesError,
     NotFittedError,
+    NotIdentifiableError,
+    SingularCovarianceError,
     WrongTypeError,
     listed,
 )
-from consilience.fitting import METHODS, SourceFit, fit_sources
+from consilience.fitting import METHODS, fit_sources
 from consilience.model_file import FittedModel
-from consilience.scores import ScoreTable, majority_scores, majority_shares, model_scores, with_components
+from consilience.scores import majority_scores, model_events, score_table
 from consilience.statistics import VoteStatistics, count, graph_of, threads_of
 from consilience.table import Table
 from consilience.task_graph import ABSTAIN, TaskGraph
@@ -117,6 +120,10 @@ class LabelModel:
         self.random_state = random_state
         self.n_threads = n_threads
 
+    _model: FittedModel | None = None
+    _seen: VoteStatistics | None = None
+    _reason: str | None = None
+
     # --- fitting -------------------------------------------------------------------------------------------
 
     def fit(self, votes: Any, weights: ArrayLike | None = None, y: None = None) -> LabelModel:
@@ -147,22 +154,30 @@ class LabelModel:
             raise InvalidArgumentError(
                 f"y is not used by method={self.method!r}, which learns from votes alone; leave it out"
             )
-        self._fit(self._statistics_of(votes, weights))
+        statistics = self._statistics_of(votes, weights)
+        self._set(self._learn(statistics))
         return self
 
     def partial_fit(self, votes: Any, weights: ArrayLike | None = None) -> LabelModel:
         """Learn from further items, on top of those seen so far; exactly as from all of them at once.
 
         Give `n_classes`, `classes` or `task_graph` to the model, so that every chunk has the same classes.
+        While the items seen so far do not suffice for the method, they are kept and the model counts as not
+        fitted; the next prediction says why.
 
         Raises
         ------
-        ConsilienceError
-            As :meth:`fit`; also if classes or sources differ from those seen so far.
+        InvalidVotesError, InvalidArgumentError, WrongTypeError
+            If an argument is not of an allowed form, or classes or sources differ from those seen so far; the
+            model is left as it was.
         """
-        new = self._statistics_of(votes, weights)
-        seen: VoteStatistics | None = getattr(self, "_statistics", None)
-        self._fit(new if seen is None else seen.merge(new))
+        statistics = self._statistics_of(votes, weights)
+        if self._seen is not None:
+            statistics = self._seen.merge(statistics)
+        try:
+            self._set(self._learn(statistics))
+        except (NotIdentifiableError, SingularCovarianceError, _NothingToLearnError) as error:
+            self._seen, self._model, self._reason = statistics, None, str(error)
         return self
 
     def _statistics_of(self, votes: Any, weights: ArrayLike | None) -> VoteStatistics:
@@ -195,8 +210,10 @@ class LabelModel:
             )
         if self.task_graph is not None and not isinstance(self.task_graph, TaskGraph):
             raise WrongTypeError(f"task_graph must be a TaskGraph, got {type(self.task_graph).__name__}")
-        if isinstance(self.classes, str):
-            raise WrongTypeError(f"classes must be a sequence of names, got the string {self.classes!r}")
+        if self.classes is not None and (
+            isinstance(self.classes, str) or not isinstance(self.classes, (Sequence, np.ndarray))
+        ):
+            raise WrongTypeError(f"classes must be a sequence of names, got {self.classes!r}")
         if self.method not in METHODS:
             raise InvalidArgumentError(f"method must be one of {listed(METHODS)}, got {self.method!r}")
         if self.abstentions not in ABSTENTIONS:
@@ -204,28 +221,32 @@ class LabelModel:
                 f"abstentions must be one of {listed(ABSTENTIONS)}, got {self.abstentions!r}"
             )
 
-    def _fit(self, statistics: VoteStatistics) -> None:
-        """Fit and only then change the model."""
+    def _learn(self, statistics: VoteStatistics) -> FittedModel:
         if not statistics.n_votes.any():
-            raise InvalidVotesError(
+            raise _NothingToLearnError(
                 f"none of the {statistics.n_sources} sources votes on any item; give at least one vote"
             )
         balance = read_class_balance(self.class_balance, statistics.task_graph)
         fit = fit_sources(statistics, balance, self.dependencies, self.method)
-        self._set_fit(statistics, fit, balance)
+        return FittedModel(self.get_params(), statistics, fit, balance)
 
-    def _set_fit(self, statistics: VoteStatistics, fit: SourceFit, balance: NDArray[np.float64]) -> None:
-        graph = statistics.task_graph
-        self._statistics = statistics
-        self._fit_of_sources = fit
+    def _set(self, model: FittedModel) -> None:
+        """Take over what was learned; nothing before this changes the model."""
+        fit, graph, balance = model.fit, model.statistics.task_graph, model.class_balance
+        scores = score_table(model)
+        self._model = model
+        self._seen = model.statistics
+        self._scores = scores
         self._intervals: NDArray[np.float64] | None = None
         self.identifiability_ = fit.report
         self.task_graph_ = graph
         self.class_balance_ = balance
         self.classes_ = graph.classes if graph.n_tasks > 1 else graph.classes[graph.tasks[0]]
         self.source_names_ = fit.report.source_names
-        self.n_features_in_ = statistics.n_sources
-        tables = [_as_missing(t) for t in fit.tables] if self.abstentions == "missing" else fit.tables
+        self.n_features_in_ = model.statistics.n_sources
+        tables = fit.tables
+        if model.params["abstentions"] == "missing":
+            tables = [_as_missing(table, balance) for table in tables]
         self.states_ = [
             np.vstack([t.events, np.full((1, graph.n_tasks), ABSTAIN)]).astype(np.int64) for t in tables
         ]
@@ -233,37 +254,6 @@ class LabelModel:
             _dense_emission(tables, graph) if has_plain_events(graph) else [t.table for t in tables]
         )
         self.accuracy_ = np.array([_accuracy(t, graph, balance) for t in fit.tables])
-        self._scores = self._score_table()
-
-    def _score_table(self) -> ScoreTable:
-        graph, fit = self._statistics.task_graph, self._fit_of_sources
-        if self.method == "majority":
-            return majority_shares(len(fit.tables), graph, self._model_events(), self.class_balance_)
-        # An abstention says nothing where the user says so, and where nothing was learned of the source.
-        missing = np.full(len(fit.tables), self.abstentions == "missing")
-        apart = np.zeros(len(fit.tables), dtype=np.bool_)
-        for component in fit.components:
-            apart[list(component.members)] = True
-        copies = np.bincount(fit.first, minlength=len(fit.first))[fit.first]
-        scores = model_scores(
-            fit.tables,
-            self._model_events(),
-            self.class_balance_,
-            missing | ~fit.learned,
-            missing,
-            1 / copies,
-            apart,
-        )
-        if fit.layout is None:
-            return scores
-        return with_components(scores, fit.layout, fit.components, missing=self.abstentions == "missing")
-
-    def _model_events(self) -> NDArray[np.int64]:
-        """Events of the states, (q, t)."""
-        graph = self._statistics.task_graph
-        if has_plain_events(graph):
-            return np.arange(graph.n_vectors, dtype=np.int64)[:, None]
-        return np.unique(self._statistics.node_event, axis=0)
 
     # --- prediction ----------------------------------------------------------------------------------------
 
@@ -287,7 +277,7 @@ class LabelModel:
         ConsilienceError
             If the votes are not of an allowed form, or of other sources.
         """
-        graph = self._fitted().task_graph
+        graph = self._fitted().statistics.task_graph
         columns = [graph.feasible_set[:, r].astype(np.int32) for r in range(graph.n_tasks)]
         results = self._posterior(votes, columns)
         if graph.n_tasks == 1:
@@ -299,7 +289,7 @@ class LabelModel:
 
     def predict_joint(self, votes: Any) -> NDArray[np.float64]:
         """``P(Y = y | votes)`` over the feasible set, (n_items, K); see :meth:`predict_proba`."""
-        k = self._fitted().task_graph.n_vectors
+        k = self._fitted().statistics.task_graph.n_vectors
         return self._posterior(votes, [np.arange(k, dtype=np.int32)])[0]
 
     def predict(self, votes: Any) -> Any:
@@ -324,10 +314,10 @@ class LabelModel:
         ConsilienceError
             If the votes are not of an allowed form, or of other sources.
         """
-        graph = self._fitted().task_graph
-        scores = self._scores
-        if self.method == "majority":
-            scores = majority_scores(len(self._fit_of_sources.tables), graph, self._model_events())
+        model = self._fitted()
+        graph, scores = model.statistics.task_graph, self._scores
+        if model.params["method"] == "majority":
+            scores = majority_scores(model.statistics.n_sources, graph, model_events(model))
         coded = self._code(votes)
         preference = np.lexsort((np.arange(graph.n_vectors), -self.class_balance_)).astype(np.int32)
         try:
@@ -342,6 +332,8 @@ class LabelModel:
             )
         except _core.LabelOutOfRange as error:
             raise coded.votes.label_error(error) from None
+        if has_plain_events(graph):
+            return best
         labels = {task: graph.feasible_set[best, r] for r, task in enumerate(graph.tasks)}
         return labels if graph.n_tasks > 1 else labels[graph.tasks[0]]
 
@@ -361,8 +353,8 @@ class LabelModel:
             raise coded.votes.label_error(error) from None
 
     def _code(self, votes: Any) -> CodedVotes:
-        statistics = self._fitted()
-        graph = statistics.task_graph
+        model = self._fitted()
+        statistics, graph = model.statistics, model.statistics.task_graph
         read = as_votes(votes, task_graph=graph)
         if read.n_sources != statistics.n_sources:
             raise InvalidVotesError(
@@ -376,27 +368,28 @@ class LabelModel:
                 f"votes are of the sources {listed(read.source_names or ())}, the model was fitted with "
                 f"{listed(statistics.source_names or ())}; give the same columns in the same order"
             )
-        known = None if has_plain_events(graph) else self._model_events()
+        known = None if has_plain_events(graph) else model_events(model)
         coded = code_votes(read, graph, known=known, n_threads=threads_of(self.n_threads))
         coded.warn_of_infeasible()
         layout = self._scores.layout
         if layout is None:
             return coded
-        return replace(coded, coding=layout.code(coded.coding, self._model_events()))
+        return replace(coded, coding=layout.code(coded.coding, model_events(model)))
 
-    def _fitted(self) -> VoteStatistics:
-        if not hasattr(self, "_scores"):
-            raise NotFittedError("this LabelModel is not fitted yet; call fit(votes) first")
-        return self._statistics
+    def _fitted(self) -> FittedModel:
+        if self._model is None:
+            reason = self._reason or "call fit(votes) first"
+            raise NotFittedError(f"this LabelModel is not fitted yet; {reason}")
+        return self._model
 
     # --- looking at the result -----------------------------------------------------------------------------
 
     @property
     def accuracy_interval_(self) -> NDArray[np.float64]:
         """95 % interval of each accuracy, (m, 2)."""
-        self._fitted()
+        fit = self._fitted().fit
         if self._intervals is None:
-            self._intervals = self._fit_of_sources.accuracy_intervals()
+            self._intervals = fit.accuracy_intervals()
         return self._intervals
 
     def summary(self) -> Table:
@@ -408,10 +401,10 @@ class LabelModel:
             Columns source, coverage, overlaps, conflicts (shares of all items), accuracy, its 95 % interval,
             notes.
         """
-        statistics = self._fitted()
-        n = statistics.n
-        notes = [f"method: {self.method}"]
-        if self.class_balance is None:
+        model = self._fitted()
+        statistics, n = model.statistics, model.statistics.n
+        notes = [f"method: {model.params['method']}"]
+        if model.params["class_balance"] is None:
             notes.append("class balance: assumed uniform; give class_balance if you know it")
         if not self.identifiability_.identifiable:
             notes += ["not identifiable: " + " ".join(self.identifiability_.advice)]
@@ -426,7 +419,7 @@ class LabelModel:
                 "conflicts": statistics.n_conflicts / n,
                 "accuracy": self.accuracy_,
                 "interval": [tuple(interval) for interval in self.accuracy_interval_.tolist()],
-                "notes": ["; ".join(of_source) for of_source in self._fit_of_sources.notes],
+                "notes": ["; ".join(of_source) for of_source in model.fit.notes],
             },
             title=f"{statistics.n_sources} sources, {n:g} items, {statistics.n_covered / n:.1%} with a vote",
             notes=notes,
@@ -447,11 +440,12 @@ class LabelModel:
             If a name is not one of them.
         """
         known = self.get_params()
+        unknown = [name for name in params if name not in known]
+        if unknown:
+            raise InvalidArgumentError(
+                f"LabelModel has no parameter {unknown[0]!r}; it has {listed(known, 20)}"
+            )
         for name, value in params.items():
-            if name not in known:
-                raise InvalidArgumentError(
-                    f"LabelModel has no parameter {name!r}; it has {listed(known, 20)}"
-                )
             setattr(self, name, value)
         return self
 
@@ -465,9 +459,7 @@ class LabelModel:
         OSError
             If the file cannot be written.
         """
-        statistics = self._fitted()
-        fitted = FittedModel(self.get_params(), statistics, self._fit_of_sources, self.class_balance_)
-        write_atomically(path, fitted.to_bytes())
+        write_atomically(path, self._fitted().to_bytes())
 
     def __repr__(self) -> str:
         defaults = inspect.signature(LabelModel).parameters
@@ -479,10 +471,10 @@ class LabelModel:
         return f"LabelModel({', '.join(changed)})"
 
 
-def _as_missing(table: SourceTable) -> SourceTable:
+def _as_missing(table: SourceTable, balance: NDArray[np.float64]) -> SourceTable:
     """The table of a source whose abstention does not depend on the label."""
     votes = table.table[:-1]
-    coverage = 1 - table.table[-1].mean()
+    coverage = 1 - table.table[-1] @ balance
     total = votes.sum(axis=0)
     shares = np.divide(votes, total, out=np.zeros_like(votes), where=total > 0)
     return SourceTable(table.events, np.vstack([shares * coverage, np.full(votes.shape[1], 1 - coverage)]))
@@ -520,7 +512,16 @@ def load(path: str | os.PathLike[str]) -> LabelModel:
     OSError
         If it cannot be read.
     """
-    fitted = FittedModel.from_bytes(read_file(path), name=os.fspath(path))
-    model = LabelModel(**fitted.params)
-    model._set_fit(fitted.statistics, fitted.fit, fitted.class_balance)
+    name = os.fspath(path)
+    fitted = FittedModel.from_bytes(read_file(path), name=name)
+    try:
+        model = LabelModel(**fitted.params)
+        model._check_parameters()
+        model._set(fitted)
+    except (TypeError, ValueError) as error:
+        raise FileFormatError(f"{name} does not hold a label model: {error}; save it again") from error
     return model
+
+
+class _NothingToLearnError(InvalidVotesError):
+    """There is no vote at all."""

@@ -87,6 +87,8 @@ class FittedModel:
             balance = read_class_balance(arrays["class_balance"], statistics.task_graph)
             structure = structure_for(statistics, balance, params["dependencies"], params["method"])
             first, m = arrays["first"], statistics.n_sources
+            if arrays["events"].dtype != np.int64 or first.dtype != np.int64:
+                raise FileFormatError("events and first must hold int64")
             if first.shape != (m,) or not ((first >= 0) & (first < m)).all():
                 raise FileFormatError("first does not fit the number of sources")
             learned = arrays["learned"].astype(np.bool_)
@@ -150,7 +152,22 @@ def _read_tables(arrays: Mapping[str, NDArray[Any]], statistics: VoteStatistics)
     ends = np.cumsum(counts)
     events = np.split(arrays["events"], ends[:-1])
     tables = np.split(arrays["tables"], (ends + np.arange(1, m + 1))[:-1])
-    return [SourceTable(*pair) for pair in zip(events, tables, strict=True)]
+    read = [SourceTable(*pair) for pair in zip(events, tables, strict=True)]
+    for table in read:
+        _check_source_table(table, statistics)
+    return read
+
+
+def _check_source_table(table: SourceTable, statistics: VoteStatistics) -> None:
+    masks = statistics.task_graph.event_masks(table.events)
+    known = {tuple(event) for event in statistics.node_event.tolist()}
+    events = [tuple(event) for event in table.events.tolist()]
+    if not masks.any(axis=1).all() or len(set(events)) < len(events) or not known.issuperset(events):
+        raise FileFormatError("a table holds an event that no source votes for, or one twice")
+    if not (table.table[:-1] > 0).all():
+        raise FileFormatError("a table holds a vote that is impossible")
+    if not np.allclose(table.table.sum(axis=0), 1):
+        raise FileFormatError("a table has a column that does not sum to 1")
 
 
 def _read_joint_tables(arrays: Mapping[str, NDArray[Any]], layout: ComponentLayout) -> list[ComponentTable]:
@@ -163,5 +180,5 @@ def _read_joint_tables(arrays: Mapping[str, NDArray[Any]], layout: ComponentLayo
 
 
 def _check_probabilities(table: NDArray[Any]) -> None:
-    if not (np.isfinite(table).all() and (table >= 0).all() and (table <= 1).all()):
+    if table.dtype != np.float64 or not ((table >= 0) & (table <= 1 + 1e-9)).all():
         raise FileFormatError("a table holds numbers that are no probabilities")

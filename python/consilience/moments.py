@@ -9,13 +9,11 @@ better conditioned.
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
-from consilience.exceptions import ConvergenceWarning
+from consilience.exceptions import ConvergenceWarning, warn_caller
 from consilience.identifiability import IdentifiabilityReport
 from consilience.nodes import NodeSystem
 
@@ -112,9 +110,8 @@ def _orient(z: NDArray[np.float64], sign_components: NDArray[np.int64]) -> NDArr
 def warn_unless_converged(fit: _core.RankOneFit) -> None:
     """Warn when a completion stopped before its gradient was small."""
     if not fit.converged:
-        warnings.warn(
+        warn_caller(
             f"the rank-one completion stopped after {fit.n_iterations} steps with a relative gradient of "
             f"{fit.gradient_norm:.1e}; its estimates are near a minimum but not at it",
             ConvergenceWarning,
-            stacklevel=4,
         )

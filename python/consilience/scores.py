@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.components import ComponentLayout
+from consilience.events import has_plain_events
 from consilience.exceptions import InvalidArgumentError
 from consilience.joint_tables import ComponentTable
+from consilience.model_file import FittedModel
 from consilience.task_graph import TaskGraph
 from consilience.tied import SourceTable
 
-__all__ = ["ScoreTable", "majority_scores", "majority_shares", "model_scores"]
+__all__ = ["ScoreTable", "majority_scores", "model_events", "score_table"]
 
 MAX_CELLS = 1 << 28
 """Largest table, 2 GiB."""
@@ -41,6 +43,34 @@ class ScoreTable:
     base: NDArray[np.float64]
     link: str
     layout: ComponentLayout | None = None
+
+
+def score_table(model: FittedModel) -> ScoreTable:
+    """Scores of a fitted model, whichever its method."""
+    fit, balance = model.fit, model.class_balance
+    graph, events = model.statistics.task_graph, model_events(model)
+    m = len(fit.tables)
+    if model.params["method"] == "majority":
+        return majority_shares(m, graph, events, balance)
+    # An abstention says nothing where the user says so, and where nothing was learned of the source.
+    is_missing = model.params["abstentions"] == "missing"
+    missing = np.full(m, is_missing)
+    apart = np.zeros(m, dtype=np.bool_)
+    for component in fit.components:
+        apart[list(component.members)] = True
+    power = 1 / np.bincount(fit.first, minlength=m)[fit.first]
+    scores = model_scores(fit.tables, events, balance, missing | ~fit.learned, missing, power, apart)
+    if fit.layout is None:
+        return scores
+    return with_components(scores, fit.layout, fit.components, missing=is_missing)
+
+
+def model_events(model: FittedModel) -> NDArray[np.int64]:
+    """Event of each state of a fitted model, from 1 on: (q, t)."""
+    graph = model.statistics.task_graph
+    if has_plain_events(graph):
+        return np.arange(graph.n_vectors, dtype=np.int64)[:, None]
+    return np.unique(model.statistics.node_event, axis=0)
 
 
 def model_scores(

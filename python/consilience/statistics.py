@@ -24,7 +24,7 @@ from consilience.exceptions import (
     listed,
 )
 from consilience.source_graph import Dependencies, SourceGraph
-from consilience.task_graph import TaskGraph
+from consilience.task_graph import ABSTAIN, TaskGraph
 from consilience.votes import Votes, as_votes
 
 __all__ = ["VoteStatistics"]
@@ -283,8 +283,19 @@ class VoteStatistics:
         nodes = self._nodes()
         if d and not np.array_equal(np.unique(nodes, axis=0), nodes):
             raise FileFormatError("nodes must be sorted and distinct")
+        for name in ("node_source", "node_event", "n_infeasible"):
+            if getattr(self, name).dtype != np.int64:
+                raise FileFormatError(f"{name} must hold int64, got {getattr(self, name).dtype}")
         if not self.task_graph.event_masks(self.node_event).any(axis=1).all():
             raise FileFormatError("node_event holds an infeasible event")
+        if d and (self.node_event == ABSTAIN).all(axis=1).any():
+            raise FileFormatError("node_event holds a node that says nothing")
+        for name in ("n_votes", "n_overlaps", "n_conflicts", "n_covered"):
+            counts = np.asarray(getattr(self, name))
+            if not ((counts >= 0) & (counts <= self.n)).all():
+                raise FileFormatError(f"{name} must lie in 0..{self.n}")
+        if (self.n_overlaps > self.n_votes).any() or (self.n_conflicts > self.n_votes).any():
+            raise FileFormatError("overlaps and conflicts must not exceed the votes")
         alone = np.diag(self.pairs)
         if not (np.array_equal(self.pairs, self.pairs.T) and (self.pairs >= 0).all()):
             raise FileFormatError("pairs must be symmetric and not negative")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from consilience import _core
+from consilience.arrays import as_array
 from consilience.exceptions import InvalidArgumentError, InvalidVotesError, WrongTypeError, listed
 from consilience.task_graph import ABSTAIN, TaskGraph
 from consilience.vote_files import read_votes
@@ -22,6 +23,8 @@ Table: TypeAlias = NDArray[Any] | tuple[NDArray[Any], NDArray[Any], NDArray[Any]
 Names: TypeAlias = Sequence[Hashable]
 
 MAX_CLASSES = 10_000
+MAX_ITEMS = 2**32
+MAX_SOURCES = 2**20
 _SINGLE_TASK = "label"
 _UNKNOWN = (1 << 30) - 1  # cardinality while the classes are still to be read from the votes
 
@@ -145,7 +148,7 @@ class Votes:
             If the matrix is not sparse or does not hold integers.
         """
         table, (n, m) = _as_csr(matrix, "votes")
-        names = None if classes is None else list(classes)
+        names = None if classes is None else _distinct_names(classes)
         return cls(
             {_SINGLE_TASK: table}, n, m, {_SINGLE_TASK: names}, {_SINGLE_TASK: n_classes}, source_names
         )
@@ -186,11 +189,18 @@ class Votes:
         """
         rows = _as_indices(item, "item")
         columns, names_of_sources = _as_columns(source, source_names)
-        labels, names = _as_table(np.asarray(label).reshape(-1, 1), classes, "label")
+        column = as_array(label, "label", InvalidVotesError).reshape(-1, 1)
+        labels, names = _as_table(column, classes, "label")
         if not len(rows) == len(columns) == len(labels):
             raise InvalidVotesError(
                 f"item, source and label must be equally long, got {len(rows)}, {len(columns)}, {len(labels)}"
             )
+        if n_items is not None and not 1 <= n_items <= MAX_ITEMS:
+            raise InvalidVotesError(f"n_items must lie in 1..{MAX_ITEMS}, got {n_items}")
+        for name, values, most in (("item", rows, MAX_ITEMS), ("source", columns, MAX_SOURCES)):
+            if len(values) and values.max() >= most:
+                at = int(values.argmax())
+                raise InvalidVotesError(f"{name}[{at}] is {values[at]}; it must lie in 0..{most - 1}")
         n = int(rows.max(initial=-1)) + 1 if n_items is None else int(n_items)
         m = int(columns.max(initial=-1)) + 1 if names_of_sources is None else len(names_of_sources)
         for name, values, size in (("item", rows, n), ("source", columns, m)):
@@ -322,6 +332,9 @@ class Votes:
     def label_error(self, error: _core.LabelOutOfRange) -> InvalidVotesError:
         """What to raise where the core met a label outside its range."""
         task, row, source, label, cardinality = error.args
+        table = self._tables[self.tasks[task]]
+        if not isinstance(table, tuple):
+            label = int(table[row, source])  # as it is, also where no int64 holds it
         if cardinality == _UNKNOWN:
             allowed = "it must be -1 (abstain) or at least 0"
         else:
@@ -423,13 +436,15 @@ def _column_names(table: Any) -> list[str] | None:
 def _as_table(table: Any, classes: Names | None, where: str) -> tuple[NDArray[Any], list[Hashable] | None]:
     """A dense integer table and its class names."""
     names = None if classes is None else _distinct_names(classes)
-    array = np.asarray(table)
+    array = as_array(table, where, InvalidVotesError)
     if array.ndim != 2:
         raise InvalidVotesError(
             f"{where} must be a table of shape (n_items, n_sources), got shape {array.shape}"
         )
     if array.dtype.kind in "OUST":
         return _encode_names(array, names, where)
+    if array.dtype.kind == "f" and hasattr(table, "columns"):
+        array = _fill_nulls(array)
     if array.dtype.kind == "f":
         bad = np.argwhere(~np.isfinite(array))
         if len(bad):
@@ -449,19 +464,37 @@ def _as_table(table: Any, classes: Names | None, where: str) -> tuple[NDArray[An
 
 
 def _distinct_names(classes: Names) -> list[Hashable]:
-    names = list(classes)
+    if isinstance(classes, str) or not isinstance(classes, (Sequence, np.ndarray)):
+        raise WrongTypeError(f"classes must be a sequence of names, got {classes!r}")
+    names = [name.item() if isinstance(name, np.generic) else name for name in classes]
     if len(set(names)) < len(names):
         repeated = next(name for name in names if names.count(name) > 1)
         raise InvalidArgumentError(f"classes has {repeated!r} twice; rename one")
     return names
 
 
+def _fill_nulls(array: NDArray[Any]) -> NDArray[Any]:
+    """Integers of a frame whose nulls made it floating; as it is if there are other floats."""
+    null = np.isnan(array)
+    whole = np.where(null, ABSTAIN, array)
+    if np.array_equal(whole, np.floor(whole)) and (np.abs(whole) < 2**31).all():
+        return whole.astype(np.int32)
+    return array
+
+
 def _encode_names(
     array: NDArray[Any], names: list[Hashable] | None, where: str
 ) -> tuple[NDArray[Any], list[Hashable] | None]:
-    """Class indices of a table of names; None, NaN and "" abstain."""
+    """Class indices of a table of names, or of integers among nulls; None, NaN, NA and "" abstain."""
     flat = array.ravel().tolist()
-    distinct = {value for value in flat if not _is_null(value)}
+    try:
+        distinct = {value for value in flat if not _is_null(value)}
+    except TypeError as error:
+        raise WrongTypeError(f"{where} holds something that is no vote: {error}") from error
+    if distinct and all(isinstance(value, int) and not isinstance(value, bool) for value in distinct):
+        indices = [ABSTAIN if _is_null(value) else value for value in flat]
+        if all(abs(value) < 2**31 for value in distinct):
+            return np.array(indices, dtype=np.int32).reshape(array.shape), names
     if names is None:
         wrong = next((value for value in distinct if not isinstance(value, str)), None)
         if wrong is not None:
@@ -482,7 +515,9 @@ def _encode_names(
 
 
 def _is_null(value: Any) -> bool:
-    return value is None or value == "" or value != value  # NaN
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return bool(value == "" or value != value)  # NaN differs from itself
 
 
 def _is_sparse(table: Any) -> bool:
@@ -508,7 +543,7 @@ def _as_csr(matrix: Any, where: str) -> tuple[Table, tuple[int, int]]:
 
 
 def _as_indices(values: ArrayLike, where: str) -> NDArray[np.int64]:
-    array = np.asarray(values)
+    array = as_array(values, where, InvalidVotesError)
     if array.ndim != 1:
         raise InvalidVotesError(f"{where} must be one-dimensional, got shape {array.shape}")
     if array.dtype.kind not in "iu" and array.size:
@@ -519,7 +554,7 @@ def _as_indices(values: ArrayLike, where: str) -> NDArray[np.int64]:
 def _as_columns(
     source: ArrayLike, source_names: Sequence[str] | None
 ) -> tuple[NDArray[np.int64], list[str] | None]:
-    array = np.asarray(source)
+    array = as_array(source, "source", InvalidVotesError)
     names = None if source_names is None else [str(name) for name in source_names]
     if array.dtype.kind not in "OUST":
         return _as_indices(array, "source"), names
@@ -543,14 +578,15 @@ def _match_columns(
     all_names = list(dict.fromkeys(name for task in tables for name in names[task]))
     matched = {}
     for task, table in tables.items():
-        array = np.asarray(table)
+        array = as_array(table, f"votes[{task!r}]", InvalidVotesError)
         own = list(names[task])
         if array.ndim != 2 or array.shape[1] != len(own):
             raise InvalidVotesError(
                 f"votes[{task!r}] has shape {array.shape}, but source_names[{task!r}] has {len(own)} names"
             )
-        fill = None if array.dtype.kind in "OUST" else ABSTAIN
-        wide = np.full((len(array), len(all_names)), fill, dtype=object if fill is None else array.dtype)
+        is_text = array.dtype.kind in "OUST"
+        dtype = np.dtype(object) if is_text else np.result_type(array.dtype, np.int8)
+        wide = np.full((len(array), len(all_names)), None if is_text else ABSTAIN, dtype=dtype)
         wide[:, [all_names.index(name) for name in own]] = array
         matched[task] = wide
     return matched, all_names

@@ -9,12 +9,16 @@ from hypothesis import strategies as st
 import consilience as cs
 from consilience.nodes import NodeSystem
 from consilience.source_graph import SourceGraph
-from consilience.tied import chance_accuracy, expand_tied, feasible_strength, prior_strength
+from consilience.tied import chance_accuracy, expand_tied, feasible_strength
 
 
 def system_of(exact):
     statistics = cs.VoteStatistics.of(exact.votes, exact.weights, task_graph=exact.graph)
     return NodeSystem(statistics, SourceGraph(exact.n_sources), exact.class_balance)
+
+
+def known(system, value=True):
+    return np.full(len(system.means), value)
 
 
 def true_strength(exact, system):
@@ -40,7 +44,7 @@ MODELS = {
 def test_exact_strengths_expand_to_the_exact_tables(name):
     exact = MODELS[name](np.random.default_rng(0))
     system = system_of(exact)
-    tables = expand_tied(system, true_strength(exact, system))
+    tables = expand_tied(system, true_strength(exact, system), known(system))
     for j, (source, table) in enumerate(zip(exact.sources, tables, strict=True)):
         masks = [tuple(exact.event(j, s)) for s in range(len(source.events))]
         order = [masks.index(tuple(mask)) for mask in exact.graph.event_masks(table.events)]
@@ -63,7 +67,7 @@ def test_any_strength_expands_to_probabilities(data):
     system = NodeSystem(statistics, SourceGraph(m), np.full(k, 1 / k))
     d = len(statistics.node_source)
     strength = np.array(data.draw(st.lists(st.floats(-10, 10), min_size=d, max_size=d)))
-    for table in expand_tied(system, feasible_strength(system, strength)):
+    for table in expand_tied(system, feasible_strength(system, strength), known(system)):
         assert (table.table >= 0).all()
         np.testing.assert_allclose(table.table.sum(axis=0), 1, atol=1e-12)
 
@@ -71,24 +75,30 @@ def test_any_strength_expands_to_probabilities(data):
 def test_no_vote_that_occurred_is_held_impossible():
     statistics = cs.VoteStatistics.of([[0, 0], [1, 1], [0, 0]], n_classes=2)
     system = NodeSystem(statistics, SourceGraph(2), np.array([0.5, 0.5]))
-    tables = expand_tied(system, feasible_strength(system, np.full(4, 1.0)))
+    tables = expand_tied(system, feasible_strength(system, np.full(4, 1.0)), known(system))
     assert min(table.table[:-1].min() for table in tables) > 0
 
 
 def test_sources_without_votes_have_a_table_that_abstains():
     statistics = cs.VoteStatistics.of([[0, -1], [1, -1]], n_classes=2)
     system = NodeSystem(statistics, SourceGraph(2), np.array([0.5, 0.5]))
-    np.testing.assert_array_equal(expand_tied(system, np.zeros(2))[1].table, [[1.0, 1.0]])
+    np.testing.assert_array_equal(expand_tied(system, np.zeros(2), known(system))[1].table, [[1.0, 1.0]])
 
 
-def test_a_vote_with_the_prior_strength_is_right_half_way_between_chance_and_certainty():
+def test_a_vote_that_keeps_its_prior_is_right_half_way_between_chance_and_certainty():
     statistics = cs.VoteStatistics.of([[0, -1], [1, -1], [-1, -1], [0, 0]], n_classes=2)
     balance = np.array([0.7, 0.3])
     system = NodeSystem(statistics, SourceGraph(2), balance)
-    rate, p = system.means, system.events.p
-    strength = prior_strength(system)
-    right = ((rate - strength * p) + strength) * p / rate
-    np.testing.assert_allclose(right, (1 + p) / 2, rtol=1e-12)
+    votes = np.vstack([t.table[:-1] for t in expand_tied(system, np.zeros(3), known(system, False))])
+    right = (votes * balance)[system.events.masks] / (votes @ balance)
+    np.testing.assert_allclose(right, (1 + system.events.p) / 2, rtol=1e-12)
+
+
+def test_a_constant_source_keeps_its_prior_too():
+    statistics = cs.VoteStatistics.of([[1], [1]], n_classes=2)
+    system = NodeSystem(statistics, SourceGraph(1), np.array([0.5, 0.5]))
+    (table,) = expand_tied(system, np.zeros(1), known(system, False))
+    np.testing.assert_allclose(table.table[0, 1] / table.table[0, 0], 3, rtol=1e-12)
 
 
 def test_chance_is_right_as_often_as_two_draws_agree():

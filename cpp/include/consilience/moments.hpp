@@ -50,7 +50,7 @@ Moments<std::int64_t> count_moments(const StateReader& reader, const Conflicts& 
 /// The same with a weight for every item, (n_items,), each at least 0.
 ///
 /// Whole-numbered weights (int64, their sum below 2^53) give exact counts. Floating weights are
-/// added in the order of the items, whatever the number of threads.
+/// added cell by cell in the order of the items, whatever the number of threads.
 Moments<std::int64_t> count_moments(const StateReader& reader, const Conflicts& conflicts,
                                     const std::int64_t* weights, const Execution& execution);
 Moments<double> count_moments(const StateReader& reader, const Conflicts& conflicts,
