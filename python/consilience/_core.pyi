@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import Any, TypedDict, overload
+from typing import Any, TypedDict, overload, type_check_only
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ class StateCoding:
     @property
     def n_states(self) -> int: ...
 
+@type_check_only
 class Moments(TypedDict):
     node_source: NDArray[np.int32]
     node_state: NDArray[np.int32]
