@@ -42,12 +42,15 @@ class ComponentLayout:
         Events that each source votes for, sorted; ``m`` of them.
     source_names : tuple of str
         For messages.
+    left_out : tuple of int
+        Sources whose votes are not read: their columns always abstain.
     """
 
     n_sources: int
     members: tuple[tuple[int, ...], ...]
     events: tuple[NDArray[np.int64], ...]
     source_names: tuple[str, ...]
+    left_out: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse components whose states are too many to count."""
@@ -100,6 +103,7 @@ class ComponentLayout:
         n_events = len(state_events)
         contribution = np.tile(np.arange(n_events + 1, dtype=np.int32), (self.n_sources, 1))
         index = {tuple(event): s for s, event in enumerate(state_events.tolist(), start=1)}
+        contribution[list(self.left_out)] = 0
         n_states = n_events + 1
         for group in self.members:
             n_states = max(n_states, self.n_states(group))

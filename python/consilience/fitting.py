@@ -20,6 +20,7 @@ from consilience.exceptions import (
     warn_caller,
 )
 from consilience.identifiability import IdentifiabilityReport
+from consilience.information import Factor, likelihood_intervals, tied_directions
 from consilience.intervals import accuracy_intervals
 from consilience.joint_tables import ComponentTable, fit_component_tables
 from consilience.moments import fit_moments
@@ -30,7 +31,7 @@ from consilience.tied import SourceTable, expand_tied, feasible_strength
 
 __all__ = ["METHODS", "SourceFit", "fit_sources", "learned_layout", "structure_for"]
 
-METHODS = ("auto", "completion", "moments", "majority")
+METHODS = ("auto", "completion", "moments", "em", "majority")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +56,12 @@ class SourceFit:
         Sources that depend on each other and were learned, to be scored together; None if there are none.
     components : list of ComponentTable
         Their tables.
+    model : str or None
+        How free the tables are, where they maximise the likelihood; None where the moments gave them.
+    bic : dict of str to float
+        What the choice of the model went by.
+    balance_learned : bool
+        Whether the class balance was learned with the tables.
     """
 
     tables: list[SourceTable]
@@ -65,14 +72,19 @@ class SourceFit:
     strength: NDArray[np.float64]
     layout: ComponentLayout | None = None
     components: list[ComponentTable] = field(default_factory=list)
+    model: str | None = None
+    bic: dict[str, float] = field(default_factory=dict)
+    balance_learned: bool = False
 
     @property
     def report(self) -> IdentifiabilityReport:
         """What the votes determine."""
         return self.structure.report
 
-    def accuracy_intervals(self) -> NDArray[np.float64]:
+    def accuracy_intervals(self, class_balance: NDArray[np.float64]) -> NDArray[np.float64]:
         """95 % interval of each source's accuracy, (m, 2); (0, 1) where it was not learned."""
+        if self.model is not None:
+            return self._likelihood_intervals(class_balance)
         intervals = accuracy_intervals(
             self.structure.system,
             self.report.omega_mask,
@@ -80,6 +92,48 @@ class SourceFit:
             self.tables,
             self.layout,
             self.components,
+        )[self.first]
+        intervals[~self.learned] = (0.0, 1.0)
+        return intervals
+
+    def _likelihood_intervals(self, class_balance: NDArray[np.float64]) -> NDArray[np.float64]:
+        assert self.model is not None
+        graph = self.structure.system.statistics.task_graph
+        m, k = len(self.tables), len(class_balance)
+        together = {j for component in self.components for j in component.members}
+        balance_gradients = np.zeros((m, k))
+        accuracy = np.zeros(m)
+        factors = []
+        gradients: dict[int, NDArray[np.float64]] = {}
+        for j, source in enumerate(self.tables):
+            if not len(source.events):
+                continue
+            inside = np.vstack([graph.event_masks(source.events), np.zeros((1, k), dtype=np.bool_)])
+            voted = np.vstack([np.ones((len(source.events), k)), np.zeros((1, k))])
+            rate = float((source.table[:-1] @ class_balance).sum())
+            accuracy[j] = float((source.table * inside) @ class_balance @ np.ones(len(inside))) / rate
+            per_cell = (inside - accuracy[j] * voted) / rate
+            gradients[j] = per_cell * class_balance
+            balance_gradients[j] = (per_cell * source.table).sum(axis=0)
+            if self.learned[j] and self.first[j] == j and j not in together:
+                abstains = bool(source.table[-1].any())
+                directions = tied_directions(inside[:-1], self.model, abstains=abstains, n_vectors=k)
+                factors.append(Factor(source.table, directions, {j: gradients[j]}))
+        for component in self.components:
+            assert self.layout is not None
+            states = self.layout.member_states(component.members)
+            free = np.eye(len(states))[:, 1:] - np.eye(len(states))[:, :1]
+            directions = np.einsum("eq,yz->eyqz", free, np.eye(k)).reshape(len(states), k, -1)
+            of_members = {
+                j: gradients[j][states[:, i] - 1] for i, j in enumerate(component.members) if j in gradients
+            }
+            factors.append(Factor(component.table, directions, of_members))
+        intervals = likelihood_intervals(
+            factors,
+            class_balance,
+            balance_gradients if self.balance_learned else None,
+            accuracy,
+            float(self.structure.system.statistics.n),
         )[self.first]
         intervals[~self.learned] = (0.0, 1.0)
         return intervals
@@ -143,7 +197,7 @@ def fit_sources(
         learned = learned[first]
     tables = expand_tied(system, strength, known)
     votes = statistics.n_votes > 0
-    if method == "auto" and not learned[votes].all():
+    if method in ("auto", "em") and not learned[votes].all():
         _warn_of_priors([report.source_names[j] for j in np.flatnonzero(votes & ~learned)], report)
     notes: list[list[str]] = [[] for _ in range(m)]
     for j in range(m):

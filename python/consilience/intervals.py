@@ -10,7 +10,7 @@ from consilience.joint_tables import ComponentTable
 from consilience.nodes import NodeSystem
 from consilience.tied import SourceTable
 
-__all__ = ["accuracy_intervals"]
+__all__ = ["accuracy_intervals", "choose_states"]
 
 QUANTILE = 1.959963984540054
 """Of the standard normal, for 95 %."""
@@ -101,20 +101,20 @@ def _draw(
     for component in components:
         assert layout is not None
         together.update(component.members)
-        states = layout.member_states(component.members)[_choose(rng, component.table, label)]
+        states = layout.member_states(component.members)[choose_states(rng, component.table, label)]
         for i, j in enumerate(component.members):
             votes = states[:, i] > 0
             indicators[rows[votes], first_node[j] + states[votes, i] - 1] = 1
     for j, table in enumerate(tables):
         n_nodes = first_node[j + 1] - first_node[j]
         if j not in together and n_nodes:
-            state = _choose(rng, table.table, label)
+            state = choose_states(rng, table.table, label)
             votes = state < n_nodes
             indicators[rows[votes], first_node[j] + state[votes]] = 1
     return indicators
 
 
-def _choose(
+def choose_states(
     rng: np.random.Generator, table: NDArray[np.float64], label: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """One state an item, drawn from the column of its label."""

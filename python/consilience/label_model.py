@@ -26,9 +26,10 @@ from consilience.exceptions import (
     listed,
 )
 from consilience.fitting import METHODS, fit_sources
+from consilience.likelihood import maximise_likelihood
 from consilience.model_file import FittedModel
 from consilience.scores import majority_scores, model_events, score_table
-from consilience.statistics import VoteStatistics, count, graph_of, threads_of
+from consilience.statistics import Observation, VoteStatistics, graph_of, observe, threads_of
 from consilience.table import Table
 from consilience.task_graph import ABSTAIN, TaskGraph
 from consilience.tied import SourceTable, chance_accuracy
@@ -49,14 +50,16 @@ class LabelModel:
         several tasks, votes are ``{task: table}``.
     class_balance : None, "uniform" or (K,) array, optional
         ``P(Y)`` over the classes (over ``task_graph.feasible_set`` with several tasks): positive, sums to 1.
-        None is uniform.
+        None is learned by ``method="em"`` and uniform otherwise.
     dependencies : iterable of pairs, optional
         Sources, by index or name, that depend on each other given the true label. None: independent, but
         sources that vote alike on (almost) all items are found, counted once and reported.
-    method : {"auto", "completion", "moments", "majority"}
+    method : {"auto", "completion", "moments", "em", "majority"}
         ``"completion"`` is the paper's Algorithm 1, one event at a time; ``"moments"`` its covariance form,
         all events at once. Both raise ``NotIdentifiableError`` where the votes cannot tell. ``"auto"`` is
-        ``"moments"`` and always answers: what cannot be learned keeps its prior. ``"majority"`` counts votes.
+        ``"moments"`` and always answers: what cannot be learned keeps its prior. ``"em"`` goes on from there
+        to the maximum of the likelihood, with one strength a source, tied or free tables by BIC; it presumes
+        that the sources are independent, or their dependencies given. ``"majority"`` counts votes.
     abstentions : {"auto", "informative", "missing"}
         Whether an abstention is a state of the source, with a probability given the label, or says nothing.
         ``"auto"`` is informative.
@@ -154,8 +157,12 @@ class LabelModel:
             raise InvalidArgumentError(
                 f"y is not used by method={self.method!r}, which learns from votes alone; leave it out"
             )
-        statistics = self._statistics_of(votes, weights)
-        self._set(self._learn(statistics))
+        self._check_parameters()
+        if isinstance(votes, VoteStatistics):
+            self._set(self._learn(self._given(votes, weights)))
+        else:
+            observed = self._observe(votes, weights)
+            self._set(self._learn(observed.statistics, observed))
         return self
 
     def partial_fit(self, votes: Any, weights: ArrayLike | None = None) -> LabelModel:
@@ -168,10 +175,16 @@ class LabelModel:
         Raises
         ------
         InvalidVotesError, InvalidArgumentError, WrongTypeError
-            If an argument is not of an allowed form, or classes or sources differ from those seen so far; the
-            model is left as it was.
+            If an argument is not of an allowed form, classes or sources differ from those seen so far, or the
+            method is ``"em"``, which needs all votes at once; the model is left as it was.
         """
-        statistics = self._statistics_of(votes, weights)
+        self._check_parameters()
+        if isinstance(votes, VoteStatistics):
+            statistics = self._given(votes, weights)
+        elif self.method == "em":
+            raise InvalidArgumentError('method="em" needs all votes at once: give them to fit')
+        else:
+            statistics = self._observe(votes, weights).statistics
         if self._seen is not None:
             statistics = self._seen.merge(statistics)
         try:
@@ -180,19 +193,20 @@ class LabelModel:
             self._seen, self._model, self._reason = statistics, None, str(error)
         return self
 
-    def _statistics_of(self, votes: Any, weights: ArrayLike | None) -> VoteStatistics:
-        self._check_parameters()
-        threads = threads_of(self.n_threads)
-        if isinstance(votes, VoteStatistics):
-            if weights is not None:
-                raise InvalidArgumentError("weights belong to items; the statistics hold theirs already")
-            self._check_graph(votes.task_graph)
-            return votes
+    def _given(self, statistics: VoteStatistics, weights: ArrayLike | None) -> VoteStatistics:
+        if weights is not None:
+            raise InvalidArgumentError("weights belong to items; the statistics hold theirs already")
+        if self.method == "em":
+            raise InvalidArgumentError('method="em" needs the votes themselves, not their statistics')
+        self._check_graph(statistics.task_graph)
+        return statistics
+
+    def _observe(self, votes: Any, weights: ArrayLike | None) -> Observation:
         read = as_votes(votes, n_classes=self.n_classes, classes=self.classes, task_graph=self.task_graph)
         graph = self.task_graph
         if graph is None:
             graph = graph_of(read, self.n_classes, self.classes)
-        return count(read, graph, weights, threads, self.dependencies)
+        return observe(read, graph, weights, self.n_threads, self.dependencies)
 
     def _check_graph(self, graph: TaskGraph) -> None:
         expected = self.task_graph
@@ -221,13 +235,22 @@ class LabelModel:
                 f"abstentions must be one of {listed(ABSTENTIONS)}, got {self.abstentions!r}"
             )
 
-    def _learn(self, statistics: VoteStatistics) -> FittedModel:
+    def _learn(self, statistics: VoteStatistics, observed: Observation | None = None) -> FittedModel:
         if not statistics.n_votes.any():
             raise _NothingToLearnError(
                 f"none of the {statistics.n_sources} sources votes on any item; give at least one vote"
             )
         balance = read_class_balance(self.class_balance, statistics.task_graph)
         fit = fit_sources(statistics, balance, self.dependencies, self.method)
+        if self.method == "em" and observed is not None:
+            fit, balance = maximise_likelihood(
+                observed,
+                fit,
+                balance,
+                learn_balance=self.class_balance is None,
+                missing=self.abstentions == "missing",
+                n_threads=threads_of(self.n_threads),
+            )
         return FittedModel(self.get_params(), statistics, fit, balance)
 
     def _set(self, model: FittedModel) -> None:
@@ -389,7 +412,7 @@ class LabelModel:
         """95 % interval of each accuracy, (m, 2)."""
         fit = self._fitted().fit
         if self._intervals is None:
-            self._intervals = fit.accuracy_intervals()
+            self._intervals = fit.accuracy_intervals(self.class_balance_)
         return self._intervals
 
     def summary(self) -> Table:
@@ -404,7 +427,11 @@ class LabelModel:
         model = self._fitted()
         statistics, n = model.statistics, model.statistics.n
         notes = [f"method: {model.params['method']}"]
-        if model.params["class_balance"] is None:
+        if model.fit.model is not None:
+            notes.append(f"tables: {model.fit.model}, by BIC")
+        if model.params["class_balance"] is None and model.fit.model is not None:
+            notes.append("class balance: learned")
+        elif model.params["class_balance"] is None:
             notes.append("class balance: assumed uniform; give class_balance if you know it")
         if not self.identifiability_.identifiable:
             notes += ["not identifiable: " + " ".join(self.identifiability_.advice)]

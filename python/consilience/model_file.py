@@ -53,10 +53,14 @@ class FittedModel:
             "version": _core.__version__,
             "params": _plain_params(self.params),
             "notes": self.fit.notes,
+            "model": self.fit.model,
+            "bic": self.fit.bic,
+            "balance_learned": self.fit.balance_learned,
         }
         arrays: dict[str, NDArray[Any]] = {
             "statistics": np.frombuffer(self.statistics.to_bytes(), dtype=np.uint8),
             "class_balance": self.class_balance,
+            "first_balance": self.fit.structure.system.class_balance,
             "learned": self.fit.learned,
             "strength": self.fit.strength,
             "first": self.fit.first,
@@ -85,7 +89,8 @@ class FittedModel:
             params = _read_params(header["params"])
             statistics = VoteStatistics.from_bytes(arrays["statistics"].tobytes())
             balance = read_class_balance(arrays["class_balance"], statistics.task_graph)
-            structure = structure_for(statistics, balance, params["dependencies"], params["method"])
+            first_balance = read_class_balance(arrays["first_balance"], statistics.task_graph)
+            structure = structure_for(statistics, first_balance, params["dependencies"], params["method"])
             first, m = arrays["first"], statistics.n_sources
             if arrays["events"].dtype != np.int64 or first.dtype != np.int64:
                 raise FileFormatError("events and first must hold int64")
@@ -99,7 +104,17 @@ class FittedModel:
             strength = arrays["strength"]
             if strength.shape != structure.system.means.shape or not np.isfinite(strength).all():
                 raise FileFormatError("strength does not fit the nodes")
-            fit = SourceFit(tables, learned, first, notes, structure, strength)
+            fit = SourceFit(
+                tables,
+                learned,
+                first,
+                notes,
+                structure,
+                strength,
+                model=header["model"],
+                bic=header["bic"],
+                balance_learned=header["balance_learned"],
+            )
             layout = None if params["method"] == "majority" else learned_layout(statistics, fit)
             if layout is not None:
                 fit = replace(fit, layout=layout, components=_read_joint_tables(arrays, layout))

@@ -27,7 +27,7 @@ from consilience.source_graph import Dependencies, SourceGraph
 from consilience.task_graph import ABSTAIN, TaskGraph
 from consilience.votes import Votes, as_votes
 
-__all__ = ["VoteStatistics"]
+__all__ = ["Observation", "VoteStatistics"]
 
 _KIND = "vote statistics"
 _MAX_TOTAL = 2**53
@@ -113,7 +113,7 @@ class VoteStatistics:
         """
         read = as_votes(votes, n_classes=n_classes, classes=classes, task_graph=task_graph)
         graph = graph_of(read, n_classes, classes) if task_graph is None else task_graph
-        return count(read, graph, weights, n_threads, dependencies)
+        return observe(read, graph, weights, n_threads, dependencies).statistics
 
     @property
     def n_sources(self) -> int:
@@ -352,14 +352,33 @@ def _plain_graph(task: str, k: int) -> TaskGraph:
     return TaskGraph({task: k})
 
 
-def count(
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """Votes and their statistics.
+
+    Attributes
+    ----------
+    statistics : VoteStatistics
+        Their sums.
+    coded : CodedVotes
+        The votes as the core takes them.
+    weights : (n_items,) array or None
+        As read.
+    """
+
+    statistics: VoteStatistics
+    coded: CodedVotes
+    weights: NDArray[Any] | None
+
+
+def observe(
     votes: Votes,
     task_graph: TaskGraph,
     weights: ArrayLike | None,
     n_threads: int | None,
     dependencies: Dependencies = None,
-) -> VoteStatistics:
-    """Statistics of checked votes under a task graph; warns of infeasible votes."""
+) -> Observation:
+    """Checked votes under a task graph with their statistics; warns of infeasible votes."""
     threads = threads_of(n_threads)
     read = None if weights is None else read_weights(weights, votes.n_items)
     coded = code_votes(votes, task_graph, n_threads=threads)
@@ -375,10 +394,9 @@ def count(
         layout = layout_of(source_graph, node_source, node_event)
         coding = layout.code(coded.coding, coded.events)
         # Conflicts between components are of no interest: any rule does.
-        joint = joint_counts(
-            layout, node_source, node_event, _count_moments(coded, coding, read, None, threads)
-        )
-    return VoteStatistics(
+        of_columns = _count_moments(coded, coding, read, None, threads)
+        joint = joint_counts(layout, node_source, node_event, of_columns)
+    statistics = VoteStatistics(
         task_graph,
         votes.source_names,
         votes.n_items if read is None else read.sum().item(),
@@ -392,6 +410,7 @@ def count(
         coded.n_infeasible,
         joint,
     )
+    return Observation(statistics, coded, read)
 
 
 def layout_of(

@@ -1,0 +1,311 @@
+"""Maximum likelihood: EM over the distinct rows of votes, from the moments, and how free the tables may be.
+
+Three models of a source, from few to many parameters: ``"one-coin"`` (one strength for all its votes),
+``"tied"`` (two numbers for each event it votes for, see :mod:`consilience.tied`) and ``"free"`` (a
+probability for each of its states under each label vector). Dependent sources are read as one column, whose
+joint table is always free. Which model is fitted is left to BIC, which presumes that different columns are
+independent given the label: where they are not and nobody said so, free tables spend their freedom on the
+dependence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience import _core
+
+__all__ = ["MODELS", "Columns", "EMFit", "choose_model", "fit_em"]
+
+MODELS = ("one-coin", "tied", "free")
+
+MAX_PASSES = 3000
+TOLERANCE = 1e-6
+PRIOR_COUNT = 1e-2
+"""Items that each column of a free table starts with, shared among its states."""
+
+MIN_RATIO = 1e-4
+"""Least probability of a state given a label vector, relative to its overall rate."""
+
+Tables = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Distinct rows of votes, and what their columns stand for.
+
+    Attributes
+    ----------
+    patterns
+        Rows and their weights.
+    n : float
+        Sum of the weights.
+    masks : (S, K) bool array
+        Event of each state of a column that is one source; row 0, the abstention, is not read.
+    single : (C,) bool array
+        Columns that are one source.
+    held : (C,) bool array
+        Columns whose tables stay as they start, and whose abstentions say nothing.
+    voters : (C, S) int array or None
+        Which of a column's sources vote in each state, as a number; with it, states are weighed given who
+        votes, and abstentions say nothing.
+    n_threads : int
+        For the passes over the rows; no result depends on it.
+    """
+
+    patterns: _core.Patterns
+    n: float
+    masks: NDArray[np.bool_]
+    single: NDArray[np.bool_]
+    held: NDArray[np.bool_]
+    voters: NDArray[np.int64] | None
+    n_threads: int
+
+
+@dataclass(frozen=True, eq=False)
+class EMFit:
+    """A maximum of the likelihood.
+
+    Attributes
+    ----------
+    model : str
+        One of ``MODELS``.
+    tables : (C, S, K) float64 array
+        ``P(state | Y = y)`` of each column; state 0 abstains; columns sum to 1.
+    class_balance : (K,) float64 array
+        ``P(Y)``.
+    log_likelihood : float
+        Of all items.
+    n_parameters : int
+        Free parameters, those of the class balance included where it was learned.
+    n_passes : int
+        Passes over the rows.
+    converged : bool
+        Whether the tables stopped changing.
+    """
+
+    model: str
+    tables: Tables
+    class_balance: NDArray[np.float64]
+    log_likelihood: float
+    n_parameters: int
+    n_passes: int
+    converged: bool
+
+    def bic(self, n: float) -> float:
+        """Bayesian information criterion for `n` items; the lower the better."""
+        return -2 * self.log_likelihood + self.n_parameters * float(np.log(n))
+
+
+def choose_model(
+    columns: Columns, start: Tables, class_balance: NDArray[np.float64], *, learn_balance: bool
+) -> tuple[EMFit, dict[str, float]]:
+    """The fit with the lowest BIC among ``MODELS``, and the BIC of each."""
+    fits = [
+        fit_em(columns, start, class_balance, model=model, learn_balance=learn_balance) for model in MODELS
+    ]
+    bic = {fit.model: fit.bic(columns.n) for fit in fits}
+    return min(fits, key=lambda fit: bic[fit.model]), bic
+
+
+def fit_em(
+    columns: Columns,
+    start: Tables,
+    class_balance: NDArray[np.float64],
+    *,
+    model: str,
+    learn_balance: bool,
+) -> EMFit:
+    """Maximum of the likelihood that EM reaches from a start.
+
+    Parameters
+    ----------
+    columns : Columns
+        The rows of votes.
+    start : (C, S, K) float64 array
+        Tables to start from; a state that is 0 in all columns of its table never occurs.
+    class_balance : (K,) float64 array
+        ``P(Y)``, or where to start.
+    model : str
+        One of ``MODELS``.
+    learn_balance : bool
+        Whether ``P(Y)`` is learned too.
+
+    Notes
+    -----
+    Every third pass extrapolates along the last two steps (SQUAREM, in the logarithms of the probabilities);
+    where that lowers the likelihood the plain step is kept. The steps of ``"tied"`` and ``"one-coin"`` match
+    the expected rates of each event, and stop where these agree with the tables.
+    """
+    occurs: NDArray[np.bool_] = np.asarray((start > 0).any(axis=2), dtype=np.bool_)
+    maximise = {"one-coin": _one_coin, "tied": _tied, "free": _free}[model]
+    n_passes = 0
+
+    def step(at: _Point) -> tuple[_Point, float]:
+        """Next point of plain EM, and the log-likelihood of the one given."""
+        nonlocal n_passes
+        n_passes += 1
+        counts, weights, log_likelihood = _expect(columns, at)
+        tables = _floored(maximise(columns, counts, weights, occurs), counts, columns.n, occurs)
+        tables[columns.held] = start[columns.held]
+        balance = at.balance
+        if learn_balance:
+            balance = np.maximum(weights / weights.sum(), 1e-3 / len(weights))
+            balance = balance / balance.sum()
+        return _Point(tables, balance), log_likelihood
+
+    point, converged = _Point(start, class_balance), False
+    while n_passes < MAX_PASSES and not converged:
+        first, _ = step(point)
+        second, before = step(first)
+        converged = second.distance(first) < TOLERANCE
+        if not converged:
+            far = _extrapolated(point, first, second, occurs & ~columns.held[:, None])
+            ahead, after = step(far)
+            point = ahead if after >= before else second
+        else:
+            point = second
+    return EMFit(
+        model,
+        point.tables,
+        point.balance,
+        _expect(columns, point)[2],
+        _n_parameters(model, columns, occurs) + (len(class_balance) - 1) * learn_balance,
+        n_passes,
+        converged,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Point:
+    tables: Tables
+    balance: NDArray[np.float64]
+
+    def distance(self, other: _Point) -> float:
+        return float(
+            max(np.abs(self.tables - other.tables).max(), np.abs(self.balance - other.balance).max())
+        )
+
+
+def _expect(columns: Columns, point: _Point) -> tuple[Tables, NDArray[np.float64], float]:
+    """Expected counts of states, (C, S, K), and of label vectors, (K,), and the log-likelihood."""
+    tables = point.tables
+    if columns.voters is not None:
+        tables = _given_voters(tables, columns.voters)
+    logs = np.log(np.where(tables > 0, tables, 1.0))
+    silent = np.where(columns.held[:, None], 0.0, logs[:, 0])
+    of_state = logs - silent[:, None]
+    of_state[:, 0] = 0.0
+    base = np.log(point.balance) + silent.sum(axis=0)
+    counts, weights, log_likelihood = _core.expect(
+        columns.patterns, of_state, base, n_threads=columns.n_threads
+    )
+    counts[:, 0] = np.maximum(weights - counts[:, 1:].sum(axis=1), 0.0)
+    return counts, weights, log_likelihood
+
+
+def _given_voters(tables: Tables, voters: NDArray[np.int64]) -> Tables:
+    """``P(state | who votes, Y = y)``."""
+    given: Tables = tables.copy()
+    for c, pattern in enumerate(voters):
+        total = np.zeros((int(pattern.max()) + 1, tables.shape[2]))
+        np.add.at(total, pattern, tables[c])
+        given[c] = np.divide(
+            tables[c], total[pattern], out=np.zeros_like(tables[c]), where=total[pattern] > 0
+        )
+    return given
+
+
+def _free(
+    columns: Columns, counts: Tables, weights: NDArray[np.float64], occurs: NDArray[np.bool_]
+) -> Tables:
+    share = PRIOR_COUNT * occurs / occurs.sum(axis=1, keepdims=True)
+    tables: Tables = np.divide(counts + share[:, :, None], weights + PRIOR_COUNT)
+    return tables
+
+
+def _tied(
+    columns: Columns, counts: Tables, weights: NDArray[np.float64], occurs: NDArray[np.bool_]
+) -> Tables:
+    """Rates of each event's votes inside and outside the event; abstentions are what remains."""
+    tables = _free(columns, counts, weights, occurs)
+    inside, outside = columns.masks[1:], ~columns.masks[1:]
+    votes = counts[columns.single, 1:]
+    alpha = _rate((votes * inside).sum(axis=2), inside @ weights)
+    beta = _rate((votes * outside).sum(axis=2), outside @ weights)
+    tables[columns.single] = _with_abstention(np.where(inside, alpha[:, :, None], beta[:, :, None]))
+    return tables
+
+
+def _one_coin(
+    columns: Columns, counts: Tables, weights: NDArray[np.float64], occurs: NDArray[np.bool_]
+) -> Tables:
+    """One strength a source: the mean of its nodes' strengths, weighed by what each tells."""
+    tables = _free(columns, counts, weights, occurs)
+    inside = columns.masks[1:]
+    p = inside @ weights / weights.sum()
+    votes = counts[columns.single, 1:]
+    rate = votes.sum(axis=2) / weights.sum()
+    alpha = _rate((votes * inside).sum(axis=2), inside @ weights)
+    beta = _rate((votes * ~inside).sum(axis=2), ~inside @ weights)
+    telling = (p * (1 - p)) * (rate > 0)
+    total = telling.sum(axis=1, keepdims=True)
+    strength = (telling * (alpha - beta)).sum(axis=1, keepdims=True) / np.where(total > 0, total, 1.0)
+    low = (rate - strength * p)[:, :, None]
+    voted = np.where(inside, low + strength[:, :, None], low) * (rate > 0)[:, :, None]
+    tables[columns.single] = _with_abstention(np.maximum(voted, 0.0))
+    return tables
+
+
+def _rate(counts: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(counts, of, out=np.zeros_like(counts), where=of > 0)
+
+
+def _with_abstention(votes: Tables) -> Tables:
+    return np.concatenate([np.maximum(1 - votes.sum(axis=1, keepdims=True), 0.0), votes], axis=1)
+
+
+def _floored(tables: Tables, counts: Tables, n: float, occurs: NDArray[np.bool_]) -> Tables:
+    """Probabilities that no state that occurs has too little of, with columns that sum to 1."""
+    rate = counts.sum(axis=2, keepdims=True) / n
+    floored = np.where(occurs[:, :, None], np.maximum(tables, MIN_RATIO * rate), 0.0)
+    result: Tables = floored / floored.sum(axis=1, keepdims=True)
+    return result
+
+
+def _extrapolated(at: _Point, first: _Point, second: _Point, occurs: NDArray[np.bool_]) -> _Point:
+    """Where the sequence of three points seems to go."""
+    points = [np.concatenate([_logs(p.tables, occurs), np.log(p.balance)]) for p in (at, first, second)]
+    step = points[1] - points[0]
+    bend = points[2] - points[1] - step
+    length = max(1.0, float(np.sqrt(step @ step / max(bend @ bend, 1e-300))))
+    ahead = points[0] + 2 * length * step + length**2 * bend
+    n_cells = len(ahead) - len(at.balance)
+    # A step far out is cut: the likelihood, not the extrapolation, is trusted.
+    ahead = np.clip(ahead, points[2] - 3.0, points[2] + 3.0)
+    tables, moving = at.tables.copy(), occurs.any(axis=1)
+    tables[occurs] = np.exp(ahead[:n_cells]).reshape(-1, tables.shape[2])
+    tables[moving] /= tables[moving].sum(axis=1, keepdims=True)
+    balance = np.exp(ahead[n_cells:])
+    return _Point(tables, balance / balance.sum())
+
+
+def _logs(tables: Tables, occurs: NDArray[np.bool_]) -> NDArray[np.float64]:
+    logs: NDArray[np.float64] = np.log(np.maximum(tables[occurs], 1e-300)).ravel()
+    return logs
+
+
+def _n_parameters(model: str, columns: Columns, occurs: NDArray[np.bool_]) -> int:
+    states = occurs[:, 1:].sum(axis=1)
+    abstains = occurs[:, 0]
+    k = columns.masks.shape[1]
+    free = k * (states - 1 + abstains)
+    of_single = {
+        "free": free,
+        "tied": np.where(abstains, 2 * states, states),
+        "one-coin": np.where(abstains, states + 1, states),
+    }[model]
+    counted = np.where(columns.single, np.minimum(of_single, free), free)
+    return int(counted[~columns.held & (states > 0)].sum())

@@ -1,0 +1,170 @@
+"""How sure the accuracies are at a maximum of the likelihood: intervals from the information of the votes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience.intervals import MAX_DRAWS, QUANTILE, choose_states
+
+__all__ = ["Factor", "likelihood_intervals", "tied_directions"]
+
+MAX_PARAMETERS = 1500
+MAX_CELLS = 20_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """One independent part of the votes: a source, or some that depend on each other.
+
+    Attributes
+    ----------
+    table : (S, K) float64 array
+        ``P(state | Y = y)``, every entry of a state that occurs positive.
+    directions : (S, K, q) float64 array
+        How the table moves with each of its ``q`` parameters; sums to 0 over the states.
+    gradients : dict of int to (S, K) float64 array
+        For each source of the factor, by its number: derivative of its accuracy with respect to the table.
+    """
+
+    table: NDArray[np.float64]
+    directions: NDArray[np.float64]
+    gradients: dict[int, NDArray[np.float64]]
+
+
+def tied_directions(
+    masks: NDArray[np.bool_], model: str, *, abstains: bool, n_vectors: int
+) -> NDArray[np.float64]:
+    """Directions of a source's table under a model: its votes for the events in `masks`, then abstention.
+
+    Parameters
+    ----------
+    masks : (s, K) bool array
+        Events of its votes.
+    model : {"one-coin", "tied", "free"}
+        See :mod:`consilience.em`.
+    abstains : bool
+        Whether it ever abstains; otherwise its votes alone sum to 1.
+    n_vectors : int
+        ``K``.
+    """
+    s, k = len(masks), n_vectors
+    inside = masks.astype(np.float64)
+    votes: list[NDArray[np.float64]] = []
+    n_free = s if abstains else s - 1  # without abstentions the last vote is what remains
+
+    def moved(event: int, by: NDArray[np.float64]) -> NDArray[np.float64]:
+        direction = np.zeros((s + 1, k))
+        direction[event] = by
+        return direction
+
+    if model == "free":
+        votes = [moved(a, np.eye(k)[y]) for a in range(n_free) for y in range(k)]
+    else:
+        votes = [moved(a, np.ones(k)) for a in range(n_free)]
+        if model == "tied" and abstains:
+            votes += [moved(a, inside[a]) for a in range(s)]
+        else:
+            votes.append(np.vstack([inside, np.zeros((1, k))]))
+    directions = np.stack(votes, axis=2) if votes else np.zeros((s + 1, k, 0))
+    remainder = s if abstains else s - 1
+    directions[remainder] -= directions.sum(axis=0)
+    return directions
+
+
+def likelihood_intervals(
+    factors: Sequence[Factor],
+    class_balance: NDArray[np.float64],
+    balance_gradients: NDArray[np.float64] | None,
+    accuracy: NDArray[np.float64],
+    n: float,
+) -> NDArray[np.float64]:
+    """95 % intervals of the accuracies, by the delta method.
+
+    The information is the mean outer product of the scores over items drawn from the fitted model (with a
+    fixed seed). With more than ``MAX_PARAMETERS`` parameters, that of each factor is inverted alone.
+
+    Parameters
+    ----------
+    factors : sequence of Factor
+        Independent given the label.
+    class_balance : (K,) float64 array
+        ``P(Y)``.
+    balance_gradients : (m, K) float64 array or None
+        Derivative of each accuracy with respect to ``P(Y)``, where that was learned.
+    accuracy : (m,) float64 array
+        The accuracies.
+    n : float
+        Number of items.
+
+    Returns
+    -------
+    (m, 2) float64 array
+        Within [0, 1]; (0, 1) for a source in no factor.
+    """
+    k = len(class_balance)
+    sizes = [factor.directions.shape[2] for factor in factors]
+    n_balance = 0 if balance_gradients is None else k - 1
+    total = sum(sizes) + n_balance
+    n_draws = int(np.clip(MAX_CELLS // max(total, 1), 2000, MAX_DRAWS))
+    states, posterior = _draw(factors, class_balance, n_draws)
+    # Movement of P(Y) with its logits, all but the last.
+    moves = (np.diag(class_balance) - np.outer(class_balance, class_balance))[:, : k - 1]
+
+    blocks = [_scores(factor, own, posterior) for factor, own in zip(factors, states, strict=True)]
+    if n_balance:
+        blocks.append(posterior[:, : k - 1] - class_balance[: k - 1])
+    if total <= MAX_PARAMETERS:
+        covariance = _inverse(np.hstack(blocks), n)
+        parts = np.split(np.arange(total), np.cumsum(sizes))
+    variance = np.full(len(accuracy), np.nan)
+    for f, factor in enumerate(factors):
+        for j, gradient in factor.gradients.items():
+            own = np.einsum("sy,syq->q", gradient, factor.directions)
+            if total <= MAX_PARAMETERS:
+                along = np.zeros(total)
+                along[parts[f]] = own
+                if balance_gradients is not None:
+                    along[parts[-1]] = balance_gradients[j] @ moves
+                variance[j] = along @ covariance @ along
+            else:
+                variance[j] = own @ _inverse(blocks[f], n) @ own
+    error = QUANTILE * np.sqrt(np.maximum(variance, 0.0))
+    intervals = np.column_stack([accuracy - error, accuracy + error])
+    intervals[~np.isfinite(intervals).all(axis=1)] = (0.0, 1.0)
+    clipped: NDArray[np.float64] = np.clip(intervals, 0.0, 1.0)
+    return clipped
+
+
+def _draw(
+    factors: Sequence[Factor], class_balance: NDArray[np.float64], n_draws: int
+) -> tuple[list[NDArray[np.int64]], NDArray[np.float64]]:
+    """States of drawn items in each factor, and their posterior, (n_draws, K)."""
+    rng = np.random.default_rng(0)
+    label = rng.choice(len(class_balance), n_draws, p=class_balance)
+    states = [choose_states(rng, factor.table, label) for factor in factors]
+    logs = np.log(class_balance) + sum(
+        np.log(np.maximum(factor.table, 1e-300))[own] for factor, own in zip(factors, states, strict=True)
+    )
+    weights = np.exp(logs - logs.max(axis=1, keepdims=True))
+    posterior: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+    return states, posterior
+
+
+def _scores(factor: Factor, states: NDArray[np.int64], posterior: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Derivative of each drawn item's log-likelihood, (n_draws, q)."""
+    scores = np.zeros((len(states), factor.directions.shape[2]))
+    for s in np.unique(states):
+        rows = states == s
+        per_vector = factor.directions[s] / np.maximum(factor.table[s], 1e-300)[:, None]
+        scores[rows] = posterior[rows] @ per_vector
+    return scores
+
+
+def _inverse(scores: NDArray[np.float64], n: float) -> NDArray[np.float64]:
+    information = scores.T @ scores / len(scores)
+    covariance: NDArray[np.float64] = np.linalg.pinv(information, rcond=1e-10, hermitian=True) / n
+    return covariance

@@ -1,0 +1,145 @@
+"""From a fit by moments to the maximum of the likelihood: sources to columns for EM, and back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience import _core
+from consilience.components import ComponentLayout
+from consilience.em import Columns, EMFit, choose_model
+from consilience.exceptions import ConvergenceWarning, warn_caller
+from consilience.fitting import SourceFit
+from consilience.joint_tables import ComponentTable
+from consilience.statistics import Observation
+from consilience.tied import SourceTable
+
+__all__ = ["maximise_likelihood"]
+
+
+def maximise_likelihood(
+    observed: Observation,
+    fit: SourceFit,
+    class_balance: NDArray[np.float64],
+    *,
+    learn_balance: bool,
+    missing: bool,
+    n_threads: int,
+) -> tuple[SourceFit, NDArray[np.float64]]:
+    """Tables, and class balance, of the greatest likelihood, with the model of a source chosen by BIC.
+
+    Parameters
+    ----------
+    observed : Observation
+        The votes.
+    fit : SourceFit
+        By the moments: the start. Sources that it could not learn keep their tables; duplicates count once.
+    class_balance : (K,) float64 array
+        ``P(Y)``, or where to start.
+    learn_balance : bool
+        Whether to learn it.
+    missing : bool
+        Whether abstentions say nothing.
+    n_threads : int
+        For the passes over the votes.
+
+    Returns
+    -------
+    fit : SourceFit
+    class_balance : (K,) float64 array
+    """
+    if not fit.learned.any():
+        return fit, class_balance
+    statistics = observed.statistics
+    copies = np.flatnonzero(fit.first != np.arange(len(fit.first)))
+    layout = ComponentLayout(
+        statistics.n_sources,
+        () if fit.layout is None else fit.layout.members,
+        tuple(table.events for table in fit.tables),
+        fit.report.source_names,
+        tuple(copies.tolist()),
+    )
+    columns = _columns(observed, fit, layout, missing=missing, n_threads=n_threads)
+    start = _to_columns(fit, layout, observed.coded.events, len(columns.masks))
+    found, bic = choose_model(columns, start, class_balance, learn_balance=learn_balance)
+    if not found.converged:
+        warn_caller(
+            f"EM stopped after {found.n_passes} passes over the votes before its tables settled; they are "
+            "near a maximum of the likelihood but not at it",
+            ConvergenceWarning,
+        )
+    refined = _to_sources(fit, layout, observed.coded.events, found, bic)
+    return replace(refined, balance_learned=learn_balance), found.class_balance
+
+
+def _columns(
+    observed: Observation, fit: SourceFit, layout: ComponentLayout, *, missing: bool, n_threads: int
+) -> Columns:
+    coded, graph = observed.coded, observed.statistics.task_graph
+    coding = layout.code(coded.coding, coded.events)
+    weights = None if observed.weights is None else observed.weights.astype(np.float64)
+    patterns = _core.find_patterns(coded.view, coding, weights)
+    masks = np.zeros((coding.n_states, graph.n_vectors), dtype=np.bool_)
+    masks[1 : len(coded.events) + 1] = graph.event_masks(coded.events)
+    n_columns = int(layout.column.max()) + 1
+    single = np.ones(n_columns, dtype=np.bool_)
+    held = np.zeros(n_columns, dtype=np.bool_)
+    held[layout.column[~fit.learned]] = True
+    held[layout.column[list(layout.left_out)]] = True
+    voters = np.tile(np.minimum(np.arange(coding.n_states), 1), (n_columns, 1))
+    for group in layout.members:
+        column = layout.column[group[0]]
+        single[column] = False
+        who = np.asarray(layout.member_states(group) > 0) @ (1 << np.arange(len(group)))
+        voters[column] = 0
+        voters[column, : len(who)] = who
+    return Columns(
+        patterns, float(observed.statistics.n), masks, single, held, voters if missing else None, n_threads
+    )
+
+
+def _to_columns(
+    fit: SourceFit, layout: ComponentLayout, events: NDArray[np.int64], n_states: int
+) -> NDArray[np.float64]:
+    """Tables of the columns, (C, S, K), with the abstention first."""
+    k = fit.tables[0].table.shape[1]
+    tables = np.zeros((int(layout.column.max()) + 1, n_states, k))
+    tables[:, 0] = 1.0  # where a column's votes are not read
+    for j, source in enumerate(fit.tables):
+        if j in layout.left_out:
+            continue
+        column = layout.column[j]
+        tables[column, 0] = source.table[-1]
+        tables[column, _states(source, events)] = source.table[:-1]
+    for component in fit.components:
+        column = layout.column[component.members[0]]
+        tables[column] = 0.0
+        tables[column, : len(component.table)] = component.table
+    return tables
+
+
+def _to_sources(
+    fit: SourceFit, layout: ComponentLayout, events: NDArray[np.int64], found: EMFit, bic: dict[str, float]
+) -> SourceFit:
+    tables = []
+    for j, source in enumerate(fit.tables):
+        of_column = found.tables[layout.column[fit.first[j]]]
+        order = [*_states(source, events), 0]
+        tables.append(SourceTable(source.events, of_column[order]) if fit.learned[j] else source)
+    components = []
+    for component in fit.components:
+        joint = found.tables[layout.column[component.members[0]], : len(component.table)]
+        components.append(ComponentTable(component.members, joint))
+        states = layout.member_states(component.members)
+        for i, j in enumerate(component.members):
+            own = np.zeros_like(tables[j].table)
+            np.add.at(own, states[:, i] - 1, joint)  # state 0, the abstention, is the last row
+            tables[j] = SourceTable(tables[j].events, own)
+    return replace(fit, tables=tables, components=components, model=found.model, bic=bic)
+
+
+def _states(source: SourceTable, events: NDArray[np.int64]) -> list[int]:
+    index = {tuple(event): s for s, event in enumerate(events.tolist(), start=1)}
+    return [index[tuple(event)] for event in source.events.tolist()]
