@@ -1,23 +1,19 @@
-#include "../src/simd/loops.hpp"
+#include <pybind11/stl.h>
+
 #include "arrays.hpp"
+#include "consilience/simd.hpp"
 
 namespace consilience::bindings {
 
 using namespace pybind11::literals;
 
 void bind_simd(py::module_& m) {
-  m.def("simd_levels", [] {
-    const char* names[8];
-    const std::size_t n = simd::available_loops(names, 8);
-    py::list result;
-    for (std::size_t i = 0; i < n; ++i) result.append(py::str(names[i]));
-    return result;
-  });
-  m.def("simd_level", [] { return std::string(simd::loops().name); });
+  m.def("simd_levels", &simd_levels);
+  m.def("simd_level", &simd_level);
   m.def(
       "select_simd_level",
       [](const std::string& name) {
-        require_shape(simd::select_loops(name.c_str()), "this machine does not run " + name);
+        require_shape(select_simd_level(name), "this machine does not run " + name);
       },
       "name"_a);
 }

@@ -73,7 +73,7 @@ void add(std::vector<Sum>& total, const std::vector<Sum>& part) {
 /// Mirrors the upper triangle of the pairs, drops the indicators that never occur, and adds up the
 /// votes of each source.
 template <class Sum>
-Moments<Sum> finish(Moments<Sum> moments) {
+Moments<Sum> finish(Moments<Sum> moments, const Execution& execution) {
   const std::size_t d = moments.node_source.size();
   std::vector<std::size_t> live;
   for (std::size_t a = 0; a < d; ++a) {
@@ -88,6 +88,7 @@ Moments<Sum> finish(Moments<Sum> moments) {
       const std::size_t from = i <= j ? live[i] * d + live[j] : j * live.size() + i;
       moments.pairs[cell++] = moments.pairs[from];
     }
+    if (i % 256 == 255 && execution.poll) execution.poll();
     moments.node_source[i] = moments.node_source[live[i]];
     moments.node_state[i] = moments.node_state[live[i]];
   }
@@ -99,15 +100,16 @@ Moments<Sum> finish(Moments<Sum> moments) {
 
 /// Sums the workers' shares into the first.
 template <class Sum>
-Moments<Sum> merge(std::vector<Moments<Sum>>& parts) {
+Moments<Sum> merge(std::vector<Moments<Sum>>& parts, const Execution& execution) {
   Moments<Sum>& total = parts[0];
   for (std::size_t w = 1; w < parts.size(); ++w) {
     add(total.pairs, parts[w].pairs);
     add(total.overlaps, parts[w].overlaps);
     add(total.conflicts, parts[w].conflicts);
     total.n_covered += parts[w].n_covered;
+    if (execution.poll) execution.poll();
   }
-  return finish(std::move(total));
+  return finish(std::move(total), execution);
 }
 
 /// Which (source, state) occur, (m, n_states).
@@ -290,7 +292,11 @@ Moments<std::int64_t> count_by_bit_planes(const StateReader& reader, const Confl
   const std::int32_t n_states = reader.coding().n_states();
   const Nodes nodes = nodes_to_count(reader, execution);
 
-  const Blocks blocks(reader.votes(), Blocks::kMaxRows);
+  // Long blocks suit the population count; with very many indicators a block is short enough for a
+  // poll every few milliseconds all the same.
+  const Index pairs = nodes.size() * nodes.size() / 2 + 1;
+  const Blocks blocks(reader.votes(),
+                      std::clamp<Index>((Index{1} << 32) / pairs / 64 * 64, 64, Blocks::kMaxRows));
   const auto workers = static_cast<std::size_t>(n_workers(blocks.n, execution));
   std::vector<Moments<std::int64_t>> parts(workers, empty_moments<std::int64_t>(nodes, m));
   std::vector<BitPlanes> planes(workers, BitPlanes(nodes, conflicts, m, n_states));
@@ -300,7 +306,7 @@ Moments<std::int64_t> count_by_bit_planes(const StateReader& reader, const Confl
     reader.read(blocks.begin(block), blocks.size(block), tiles[w]);
     planes[w].count(tiles[w], parts[w]);
   });
-  return merge(parts);
+  return merge(parts, execution);
 }
 
 // --- row lists ----------------------------------------------------------------------------------
@@ -385,7 +391,7 @@ Moments<std::int64_t> count_by_row_lists(const StateReader& reader, const Confli
     const auto w = static_cast<std::size_t>(worker);
     lists[w].count(blocks.begin(block), blocks.size(block), weights, all, parts[w]);
   });
-  return merge(parts);
+  return merge(parts, execution);
 }
 
 /// Pairs of votes on a row (a vote pairs with itself too), on average over a sample of the rows.
@@ -453,7 +459,7 @@ Moments<double> count_moments(const StateReader& reader, const Conflicts& confli
   // A cell is added up by one worker, row after row: all workers read the same stretch of rows and
   // each adds the pairs whose first source is in its share. Stretches are short, so that a poll
   // that throws ends all workers soon.
-  constexpr Index kStretch = 16;
+  constexpr Index kStretch = 4;
   const Index n_shares = n_workers(m, execution);
   std::vector<Moments<double>> parts(static_cast<std::size_t>(n_shares),
                                      empty_moments<double>(nodes, m));
@@ -470,7 +476,7 @@ Moments<double> count_moments(const StateReader& reader, const Conflicts& confli
       }
     });
   }
-  return merge(parts);
+  return merge(parts, execution);
 }
 
 }  // namespace consilience

@@ -16,6 +16,7 @@ from consilience.exceptions import (
     NotIdentifiableError,
     NotIdentifiableWarning,
     SingularCovarianceError,
+    TooManyJointStatesWarning,
     WrongTypeError,
 )
 from consilience.identifiability import IdentifiabilityReport
@@ -44,6 +45,7 @@ __all__ = [
     "SingularCovarianceError",
     "Table",
     "TaskGraph",
+    "TooManyJointStatesWarning",
     "VoteStatistics",
     "Votes",
     "WrongTypeError",

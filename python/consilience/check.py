@@ -74,7 +74,7 @@ def find_structure(
     source_graph = SourceGraph(m, () if dependencies is None else dependencies, statistics.source_names)
     own = np.arange(m)
     first = find_duplicates(statistics) if dependencies is None else own
-    system = NodeSystem(statistics.of_sources(first == own), source_graph, class_balance)
+    system = NodeSystem(statistics.of_sources(first == own), source_graph, class_balance, first)
     report = completion_report(system) if method == "completion" else moments_report(system)
     if not np.array_equal(first, own):
         report = dataclasses.replace(report, sources=[report.sources[j] for j in first])

@@ -17,7 +17,7 @@ from consilience.identifiability import IdentifiabilityReport
 from consilience.moments import signed_start, warn_unless_converged
 from consilience.nodes import NodeSystem, describe_event
 
-__all__ = ["completion_report", "fit_completion"]
+__all__ = ["completion_influence", "completion_report", "fit_completion"]
 
 
 def completion_report(system: NodeSystem) -> IdentifiabilityReport:
@@ -78,13 +78,66 @@ def fit_completion(system: NodeSystem, report: IdentifiabilityReport) -> NDArray
         warn_unless_converged(fit)
         z = fit.z / scale
         sigma_s = float(system.events.g[members[0], members[0]])
-        c = (1 + z @ sigma_o @ z) / sigma_s
-        sigma_os = sigma_o @ z / np.sqrt(c)
+        image = np.einsum("ab,b->a", sigma_o, z)  # the same bits for any number of BLAS threads
+        c = (1 + np.sum(z * image)) / sigma_s
+        sigma_os = image / np.sqrt(c)
         # One sign an event: sources with a detectable signal are better than chance on average.
         telling = report.sign_components[members] >= 0
         sign = -1.0 if sigma_os[telling].sum() < 0 else 1.0
         strength[members] = sign * sigma_os / sigma_s
     return strength
+
+
+def completion_influence(
+    system: NodeSystem,
+    report: IdentifiabilityReport,
+    strength: NDArray[np.float64],
+    centred: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """What single items do to the estimate of :func:`fit_completion`.
+
+    An item moves ``Sigma_O`` by ``x x^T - Sigma_O``, hence its inverse ``A`` by ``A - (A x)(A x)^T``, ``z``
+    through ``sum_b w_ab (A_ab + z_a z_b) z_b = 0``, and then ``c`` and ``Sigma_OS``.
+
+    Parameters
+    ----------
+    system, report
+        As for :func:`fit_completion`.
+    strength : (d,) float64 array
+        Its result.
+    centred : (n_items, d) float64 array
+        Indicators of some items, minus their means.
+
+    Returns
+    -------
+    (n_items, d) float64 array
+        Influence of each item on each strength; its variance over items, divided by n, is the estimate's.
+    """
+    influence = np.zeros_like(centred)
+    inverse = _inverse(system)
+    for members in _nodes_by_event(system):
+        place = np.ix_(members, members)
+        pairs = report.omega_mask[place]
+        if not pairs.any():
+            continue
+        sigma_o, a, x = system.covariance[place], inverse[place], centred[:, members]
+        sigma_s = float(system.events.g[members[0], members[0]])
+        # With Sigma_OS = Sigma_O z / sqrt(c), z is Sigma_O^-1 Sigma_OS times sqrt(c).
+        whitened = a @ (strength[members] * sigma_s)
+        c = 1 / max(sigma_s - float(whitened @ sigma_o @ whitened), 1e-12)
+        z = np.sqrt(c) * whitened
+        weight = np.where(pairs, np.outer(1 / np.diag(a), 1 / np.diag(a)), 0.0)
+        derivative = weight * (a + 2 * np.outer(z, z))
+        derivative[np.diag_indices_from(derivative)] = weight @ z**2
+        image = x @ a
+        equations = (weight * a) @ z - image * (image @ (weight * z).T)
+        dz = -equations @ np.linalg.pinv(derivative, rcond=1e-10).T
+        moved = x * (x @ z)[:, None] - sigma_o @ z + dz @ sigma_o
+        dc = ((x @ z) ** 2 - z @ sigma_o @ z + 2 * dz @ (sigma_o @ z)) / sigma_s
+        of_os = moved / np.sqrt(c) - np.outer(dc, sigma_o @ z) / (2 * c**1.5)
+        influence[:, members] = of_os / sigma_s
+    centred_influence: NDArray[np.float64] = influence - influence.mean(axis=0)
+    return centred_influence
 
 
 def _nodes_by_event(system: NodeSystem) -> list[NDArray[np.intp]]:

@@ -8,7 +8,7 @@ the labels it is independent of every other component, which is all that the pos
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
-from consilience.exceptions import InvalidArgumentError, listed
+from consilience.exceptions import (
+    InvalidArgumentError,
+    TooManyJointStatesWarning,
+    listed,
+    warn_caller,
+)
 from consilience.task_graph import ABSTAIN
 
 __all__ = ["MAX_JOINT_STATES", "ComponentLayout", "JointCounts"]
@@ -52,15 +57,40 @@ class ComponentLayout:
     source_names: tuple[str, ...]
     left_out: tuple[int, ...] = ()
 
-    def __post_init__(self) -> None:
-        """Refuse components whose states are too many to count."""
+    def checked(self) -> ComponentLayout:
+        """The layout itself.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the states of a component are too many to count.
+        """
         for group in self.members:
             if self.n_states(group) > MAX_JOINT_STATES:
-                names = [self.source_names[j] for j in group]
                 raise InvalidArgumentError(
-                    f"the dependent sources {listed(names)} have {self.n_states(group)} joint states, more "
-                    f"than {MAX_JOINT_STATES}; leave out the weakest dependency between them"
+                    f"{self._too_large(group)}; leave out dependencies so that fewer hang together, or "
+                    'use method="auto", which scores them apart'
                 )
+        return self
+
+    def without_too_large(self) -> ComponentLayout:
+        """The layout without components whose states are too many to count; warns of them."""
+        kept = tuple(group for group in self.members if self.n_states(group) <= MAX_JOINT_STATES)
+        for group in self.members:
+            if group not in kept:
+                warn_caller(
+                    f"{self._too_large(group)}; they are kept apart when accuracies are learned, but "
+                    "labels take them as independent",
+                    TooManyJointStatesWarning,
+                )
+        return replace(self, members=kept)
+
+    def _too_large(self, group: tuple[int, ...]) -> str:
+        names = [self.source_names[j] for j in group]
+        return (
+            f"the {len(group)} dependent sources {listed(names)} have {self.n_states(group)} joint states, "
+            f"more than the {MAX_JOINT_STATES} that are counted"
+        )
 
     def n_states(self, group: Sequence[int]) -> int:
         """Number of joint states of a component, abstentions of all members included."""

@@ -154,6 +154,10 @@ class EventProbabilities:
     @classmethod
     def of(cls, masks: NDArray[np.bool_], class_balance: NDArray[np.float64]) -> EventProbabilities:
         """From the events and ``P(Y)`` over the feasible set, (K,)."""
-        member = masks.astype(np.float64)
-        p = member @ class_balance
-        return cls(masks, p, (member * class_balance) @ member.T - np.outer(p, p))
+        # Few events are distinct. einsum adds in one order, whatever the number of BLAS threads.
+        distinct, at = np.unique(masks, axis=0, return_inverse=True)
+        at = at.reshape(-1)
+        member = distinct.astype(np.float64)
+        p = np.einsum("ay,y->a", member, class_balance)
+        g = np.einsum("ay,by->ab", member * class_balance, member) - np.outer(p, p)
+        return cls(masks, p[at], g[np.ix_(at, at)])

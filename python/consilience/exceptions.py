@@ -25,6 +25,7 @@ __all__ = [
     "NotIdentifiableError",
     "NotIdentifiableWarning",
     "SingularCovarianceError",
+    "TooManyJointStatesWarning",
     "WrongTypeError",
     "listed",
     "warn_caller",
@@ -83,6 +84,10 @@ class InfeasibleVotesWarning(ConsilienceWarning):
 
 class DuplicateSourcesWarning(ConsilienceWarning):
     """Some sources vote alike on (almost) every item and were counted once."""
+
+
+class TooManyJointStatesWarning(ConsilienceWarning):
+    """Some dependent sources are too many to be modelled together; their labels take them as independent."""
 
 
 class ConvergenceWarning(ConsilienceWarning):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consilience.check import Structure, find_structure
-from consilience.completion import fit_completion
+from consilience.completion import completion_influence, fit_completion
 from consilience.components import ComponentLayout
 from consilience.exceptions import (
     DuplicateSourcesWarning,
@@ -23,7 +24,7 @@ from consilience.identifiability import IdentifiabilityReport
 from consilience.information import Factor, likelihood_intervals, tied_directions
 from consilience.intervals import accuracy_intervals
 from consilience.joint_tables import ComponentTable, fit_component_tables
-from consilience.moments import fit_moments
+from consilience.moments import fit_moments, moments_influence
 from consilience.nodes import NodeSystem
 from consilience.source_graph import Dependencies, SourceGraph
 from consilience.statistics import VoteStatistics
@@ -52,6 +53,8 @@ class SourceFit:
         What it was learned from.
     strength : (d,) float64 array
         ``alpha - beta`` of each node of the structure.
+    method : str
+        One of ``METHODS``.
     layout : ComponentLayout or None
         Sources that depend on each other and were learned, to be scored together; None if there are none.
     components : list of ComponentTable
@@ -70,6 +73,7 @@ class SourceFit:
     notes: list[list[str]]
     structure: Structure
     strength: NDArray[np.float64]
+    method: str
     layout: ComponentLayout | None = None
     components: list[ComponentTable] = field(default_factory=list)
     model: str | None = None
@@ -85,10 +89,11 @@ class SourceFit:
         """95 % interval of each source's accuracy, (m, 2); (0, 1) where it was not learned."""
         if self.model is not None:
             return self._likelihood_intervals(class_balance)
+        influence = completion_influence if self.method == "completion" else moments_influence
         intervals = accuracy_intervals(
             self.structure.system,
-            self.report.omega_mask,
             self.strength,
+            partial(influence, self.structure.system, self.report, self.strength),
             self.tables,
             self.layout,
             self.components,
@@ -207,7 +212,7 @@ def fit_sources(
             notes[j].append("never votes")
         elif not learned[j]:
             notes[j].append("not estimated" if method == "majority" else "not identified: prior kept")
-    fit = SourceFit([tables[j] for j in first], learned, first, notes, structure, strength)
+    fit = SourceFit([tables[j] for j in first], learned, first, notes, structure, strength, method)
     layout = None if method == "majority" else learned_layout(statistics, fit)
     if layout is None:
         return fit
@@ -228,7 +233,11 @@ def _check_joint(statistics: VoteStatistics, source_graph: SourceGraph, method: 
     """Refuse statistics that did not count the dependent sources together."""
     groups = (source_graph.members(c) for c in range(source_graph.n_components))
     wanted = tuple(tuple(group) for group in groups if len(group) > 1)
-    if wanted != statistics.joint.members and method != "majority":
+    counted = set(statistics.joint.members)
+    # Other methods leave out those with too many joint states.
+    exact = method in ("moments", "completion")
+    matches = counted == set(wanted) if exact else counted <= set(wanted)
+    if not matches and method != "majority":
         raise InvalidArgumentError(
             f"the statistics count the sources {statistics.joint.members} together, dependencies ask for "
             f"{wanted}; give the same dependencies to VoteStatistics.of and to the model"

@@ -17,7 +17,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,6 +29,8 @@ __all__ = ["IdentifiabilityReport", "solve_log_linear", "structure_report"]
 
 FLOOR = 1e-10
 """Entries of the target below this share of the largest one are clamped to it before the logarithm."""
+
+_FACTORISED = 64  # systems up to this size are factorised
 
 NodeStatus = Literal["identified", "scale ambiguous", "no signal"]
 SourceStatus = Literal["identified", "sign only", "scale ambiguous", "no signal"]
@@ -159,6 +161,7 @@ def structure_report(
     omega_mask: ArrayLike,
     target: ArrayLike | None = None,
     has_signal: ArrayLike | None = None,
+    first: ArrayLike | None = None,
     dependency_weights: Mapping[Edge, float] | None = None,
 ) -> IdentifiabilityReport:
     """Report on given nodes and pairs.
@@ -178,6 +181,8 @@ def structure_report(
     has_signal : (d,) bool array, optional
         False for nodes whose covariances on the pairs cannot be told from zero; all True by default. Nodes
         without a pair cannot be tested and count as having signal.
+    first : (m,) int array, optional
+        Source that each one repeats, itself for most; a source that repeats another has no nodes of its own.
     dependency_weights : mapping of edge to float, optional
         Positive strength of each dependency, ``{(i, j): weight}`` with ``i < j``; the advice drops the
         weakest. Edges not named weigh 1.
@@ -210,6 +215,7 @@ def structure_report(
             f"omega_mask pairs {node_names[a]!r} with {node_names[b]!r}, whose sources depend on each other"
         )
 
+    repeats = np.zeros(m, dtype=np.bool_) if first is None else np.asarray(first) != np.arange(m)
     paired = omega.any(axis=1)
     live = signal | ~paired
     pairs = omega & live[:, None] & live
@@ -267,7 +273,7 @@ def structure_report(
             sources_to_add,
             [node_names[a] for a in np.flatnonzero(~settled).tolist()] if n_components >= 3 else [],
             dependencies_to_drop,
-            silent=np.flatnonzero(~of_sources(np.ones(d, dtype=np.bool_))),
+            silent=np.flatnonzero(~of_sources(np.ones(d, dtype=np.bool_)) & ~repeats),
             weak=np.flatnonzero(of_sources(~live) & ~of_sources(live)),
         ),
     )
@@ -334,11 +340,36 @@ def solve_log_linear(target: ArrayLike, omega_mask: ArrayLike) -> tuple[NDArray[
         if graph.bipartite[c]:
             side = graph.side[members]
             normal += np.outer(side, side)  # fills the null space, which the right side is orthogonal to
-        log_z2[members] = np.linalg.solve(normal, right_side[members])
+        log_z2[members] = _solve_positive(normal, right_side[members])
     q -= log_z2
     q -= log_z2[:, None]
     misfit = q[omega]
     return log_z2, float(np.sqrt(np.mean(misfit**2)))
+
+
+def _solve_positive(matrix: NDArray[np.float64], right: NDArray[Any]) -> NDArray[np.float64]:
+    """Solution of a positive definite system, with the same bits however many threads BLAS has.
+
+    Conjugate gradients: the eigenvalues of degrees plus adjacency lie close together where most nodes are
+    paired, and a few steps suffice. Small systems, and what that does not settle, are factorised.
+    """
+    scale: NDArray[np.float64] = 1 / np.diag(matrix)
+    x: NDArray[np.float64] = scale * right
+    residual: NDArray[np.float64] = right - np.einsum("ab,b->a", matrix, x)
+    direction = preconditioned = scale * residual
+    size, goal = float(np.sum(residual * preconditioned)), 1e-26 * float(np.sum(scale * right * right))
+    for _ in range(200 if len(right) > _FACTORISED else 0):
+        if size <= goal:
+            return x
+        image = np.einsum("ab,b->a", matrix, direction)
+        length = size / float(np.sum(direction * image))
+        x += length * direction
+        residual -= length * image
+        preconditioned = scale * residual
+        size, last = float(np.sum(residual * preconditioned)), size
+        direction = preconditioned + (size / last) * direction
+    solution: NDArray[np.float64] = np.linalg.solve(matrix, right)
+    return solution
 
 
 class _NodeGraph:

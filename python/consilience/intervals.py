@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,26 +24,25 @@ MIN_DRAWS = 2_000
 
 def accuracy_intervals(
     system: NodeSystem,
-    pairs: NDArray[np.bool_],
     strength: NDArray[np.float64],
+    influence_of: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     tables: list[SourceTable],
     layout: ComponentLayout | None,
     components: list[ComponentTable],
 ) -> NDArray[np.float64]:
     """95 % intervals of ``P(vote right | source votes)``, for the class balance as given.
 
-    The estimate solves ``sum_b G_ab d_b (C_ab - G_ab d_a d_b) / V_ab = 0``; the influence of an item on it is
-    linear in the products of its indicators. Its variance is taken over items drawn from the fitted model
-    (with a fixed seed: the same interval for the same fit), so that statistics alone suffice.
+    The variance of an estimate is that of the influence of single items on it. It is taken over items drawn
+    from the fitted model (with a fixed seed: the same interval for the same fit), so that statistics suffice.
 
     Parameters
     ----------
     system : NodeSystem
         The ``d`` nodes.
-    pairs : (d, d) bool array
-        Pairs of nodes that the estimate uses.
     strength : (d,) float64 array
         The estimate.
+    influence_of : callable
+        From centred indicators, (n_items, d), to the influence of each item on the strength, (n_items, d).
     tables : list of SourceTable
         One a source; the first rows of each are those of its nodes.
     layout, components
@@ -51,24 +52,11 @@ def accuracy_intervals(
     -------
     (m, 2) float64 array
         Within [0, 1]; (0, 1) for a source without votes.
-
-    Notes
-    -----
-    The covariance of the estimate is ``H^-1 S H^-1 / n``, with ``S`` the covariance of the estimating
-    equations over items and ``H`` their derivative.
     """
     statistics, p = system.statistics, system.events.p
     indicators = _draw(system, tables, layout, components)
     centred = indicators - indicators.mean(axis=0)
-
-    g = np.where(pairs, system.events.g, 0.0)
-    slope = g * strength / system.variance  # d equation_a / d C_ab
-    hessian = g**2 * np.outer(strength, strength) / system.variance
-    hessian[np.diag_indices_from(hessian)] = (g**2 * strength**2 / system.variance).sum(axis=1)
-    equations = centred * (centred @ slope.T)
-    equations -= equations.mean(axis=0)
-    influence = equations @ np.linalg.pinv(hessian, rcond=1e-10, hermitian=True)
-
+    influence = influence_of(centred)
     source = np.eye(statistics.n_sources)[statistics.node_source]
     rate = system.means @ source
     right = (p * (system.means + strength * (1 - p))) @ source

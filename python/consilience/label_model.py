@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +28,7 @@ from consilience.exceptions import (
 from consilience.fitting import METHODS, fit_sources
 from consilience.likelihood import maximise_likelihood
 from consilience.model_file import FittedModel
-from consilience.scores import majority_scores, model_events, score_table
+from consilience.scores import model_events, score_table
 from consilience.statistics import Observation, VoteStatistics, graph_of, observe, threads_of
 from consilience.table import Table
 from consilience.task_graph import ABSTAIN, TaskGraph
@@ -55,11 +55,13 @@ class LabelModel:
         Sources, by index or name, that depend on each other given the true label. None: independent, but
         sources that vote alike on (almost) all items are found, counted once and reported.
     method : {"auto", "completion", "moments", "em", "majority"}
-        ``"completion"`` is the paper's Algorithm 1, one event at a time; ``"moments"`` its covariance form,
-        all events at once. Both raise ``NotIdentifiableError`` where the votes cannot tell. ``"auto"`` is
-        ``"moments"`` and always answers: what cannot be learned keeps its prior. ``"em"`` goes on from there
-        to the maximum of the likelihood, with one strength a source, tied or free tables by BIC; it presumes
-        that the sources are independent, or their dependencies given. ``"majority"`` counts votes.
+        ``"completion"`` is the paper's Algorithm 1, one event at a time, with the inverse covariance scaled
+        to unit diagonal (which changes the answer only where the fit is not exact). ``"moments"`` is its
+        covariance form, all events at once. Both raise ``NotIdentifiableError`` where the votes cannot tell.
+        ``"auto"`` is ``"moments"`` and always answers: what cannot be learned keeps its prior. ``"em"`` goes
+        on from there to the maximum of the likelihood, with one strength a source, tied or free tables by
+        BIC; it presumes that the sources are independent, or their dependencies given. ``"majority"`` counts
+        votes.
     abstentions : {"auto", "informative", "missing"}
         Whether an abstention is a state of the source, with a probability given the label, or says nothing.
         ``"auto"`` is informative.
@@ -188,10 +190,19 @@ class LabelModel:
         if self._seen is not None:
             statistics = self._seen.merge(statistics)
         try:
-            self._set(self._learn(statistics))
-        except (NotIdentifiableError, SingularCovarianceError, _NothingToLearnError) as error:
-            self._seen, self._model, self._reason = statistics, None, str(error)
+            if statistics.n_votes.any():
+                self._set(self._learn(statistics))
+            else:
+                self._postpone(statistics, "no source has voted so far")
+        except (NotIdentifiableError, SingularCovarianceError) as error:
+            self._postpone(statistics, str(error))
         return self
+
+    def _postpone(self, statistics: VoteStatistics, reason: str) -> None:
+        """Keep what was seen, and forget what was learned from less."""
+        for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
+            delattr(self, name)
+        self._seen, self._model, self._reason = statistics, None, reason
 
     def _given(self, statistics: VoteStatistics, weights: ArrayLike | None) -> VoteStatistics:
         if weights is not None:
@@ -206,7 +217,8 @@ class LabelModel:
         graph = self.task_graph
         if graph is None:
             graph = graph_of(read, self.n_classes, self.classes)
-        return observe(read, graph, weights, self.n_threads, self.dependencies)
+        strict = self.method in ("moments", "completion")
+        return observe(read, graph, weights, self.n_threads, self.dependencies, strict=strict)
 
     def _check_graph(self, graph: TaskGraph) -> None:
         expected = self.task_graph
@@ -228,6 +240,10 @@ class LabelModel:
             isinstance(self.classes, str) or not isinstance(self.classes, (Sequence, np.ndarray))
         ):
             raise WrongTypeError(f"classes must be a sequence of names, got {self.classes!r}")
+        if isinstance(self.dependencies, Iterator):
+            raise WrongTypeError(
+                f"dependencies must be a list of pairs, got {type(self.dependencies).__name__}"
+            )
         if self.method not in METHODS:
             raise InvalidArgumentError(f"method must be one of {listed(METHODS)}, got {self.method!r}")
         if self.abstentions not in ABSTENTIONS:
@@ -237,7 +253,7 @@ class LabelModel:
 
     def _learn(self, statistics: VoteStatistics, observed: Observation | None = None) -> FittedModel:
         if not statistics.n_votes.any():
-            raise _NothingToLearnError(
+            raise InvalidVotesError(
                 f"none of the {statistics.n_sources} sources votes on any item; give at least one vote"
             )
         balance = read_class_balance(self.class_balance, statistics.task_graph)
@@ -337,10 +353,7 @@ class LabelModel:
         ConsilienceError
             If the votes are not of an allowed form, or of other sources.
         """
-        model = self._fitted()
-        graph, scores = model.statistics.task_graph, self._scores
-        if model.params["method"] == "majority":
-            scores = majority_scores(model.statistics.n_sources, graph, model_events(model))
+        graph, scores = self._fitted().statistics.task_graph, self._scores
         coded = self._code(votes)
         preference = np.lexsort((np.arange(graph.n_vectors), -self.class_balance_)).astype(np.int32)
         try:
@@ -493,7 +506,10 @@ class LabelModel:
         changed = [
             f"{name}={value!r}"
             for name, value in self.get_params().items()
-            if value is not defaults[name].default
+            if not (
+                value is defaults[name].default
+                or (isinstance(value, str) and value == defaults[name].default)
+            )
         ]
         return f"LabelModel({', '.join(changed)})"
 
@@ -548,7 +564,3 @@ def load(path: str | os.PathLike[str]) -> LabelModel:
     except (TypeError, ValueError) as error:
         raise FileFormatError(f"{name} does not hold a label model: {error}; save it again") from error
     return model
-
-
-class _NothingToLearnError(InvalidVotesError):
-    """There is no vote at all."""

@@ -111,6 +111,7 @@ class FittedModel:
                 notes,
                 structure,
                 strength,
+                params["method"],
                 model=header["model"],
                 bic=header["bic"],
                 balance_learned=header["balance_learned"],

@@ -17,7 +17,7 @@ from consilience.exceptions import ConvergenceWarning, warn_caller
 from consilience.identifiability import IdentifiabilityReport
 from consilience.nodes import NodeSystem
 
-__all__ = ["fit_moments", "moments_report", "signed_start"]
+__all__ = ["fit_moments", "moments_influence", "moments_report", "signed_start"]
 
 
 def moments_report(system: NodeSystem) -> IdentifiabilityReport:
@@ -56,14 +56,56 @@ def fit_moments(system: NodeSystem, report: IdentifiabilityReport) -> NDArray[np
     warn_unless_converged(fit)
     strength = _orient(fit.z, report.sign_components)
     # Nodes without a detectable signal took no part; what their pairs with the others say is (near) zero.
-    weak = (report.sign_components < 0) & system.related.any(axis=1)
+    weak = weak_nodes(system, report)
     if weak.any():
         weight = np.where(system.related[weak], precision[weak], 0.0)
-        below = weight @ strength**2
-        strength[weak] = np.divide(
-            (weight * target[weak]) @ strength, below, out=np.zeros_like(below), where=below > 0
-        )
+        below = np.einsum("ab,b->a", weight, strength**2)
+        above = np.einsum("ab,b->a", weight * target[weak], strength)
+        strength[weak] = np.divide(above, below, out=np.zeros_like(below), where=below > 0)
     return strength
+
+
+def weak_nodes(system: NodeSystem, report: IdentifiabilityReport) -> NDArray[np.bool_]:
+    """Nodes that took no part in the completion and are then read off their pairs with the others, (d,)."""
+    weak: NDArray[np.bool_] = (report.sign_components < 0) & system.related.any(axis=1)
+    return weak
+
+
+def moments_influence(
+    system: NodeSystem,
+    report: IdentifiabilityReport,
+    strength: NDArray[np.float64],
+    centred: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """What single items do to the estimate of :func:`fit_moments`.
+
+    The estimate solves ``sum_b G_ab d_b (C_ab - G_ab d_a d_b) / V_ab = 0`` over the pairs of each node, for a
+    weak node those with the others only.
+
+    Parameters
+    ----------
+    system, report
+        As for :func:`fit_moments`.
+    strength : (d,) float64 array
+        Its result.
+    centred : (n_items, d) float64 array
+        Indicators of some items, minus their means.
+
+    Returns
+    -------
+    (n_items, d) float64 array
+        Influence of each item on each strength; its variance over items, divided by n, is the estimate's.
+    """
+    weak = weak_nodes(system, report)
+    pairs = np.where(weak[:, None], system.related & ~weak, report.omega_mask)
+    g = np.where(pairs, system.events.g, 0.0)
+    slope = g * strength / system.variance  # d equation_a / d C_ab
+    derivative = slope * g * strength[:, None]
+    derivative[np.diag_indices_from(derivative)] = (slope * g * strength).sum(axis=1)
+    equations = centred * (centred @ slope.T)
+    equations -= equations.mean(axis=0)
+    influence: NDArray[np.float64] = equations @ np.linalg.pinv(derivative, rcond=1e-10).T
+    return influence
 
 
 def _target(system: NodeSystem) -> NDArray[np.float64]:

@@ -38,11 +38,14 @@ class NodeSystem:
         Which sources depend on each other given the true labels.
     class_balance : (K,) float64 array
         ``P(Y)`` over the feasible set.
+    first : (m,) int64 array
+        Source that each one repeats, itself for most; the nodes of the others are left out.
     """
 
     statistics: VoteStatistics
     source_graph: SourceGraph
     class_balance: NDArray[np.float64]
+    first: NDArray[np.int64] | None = None
 
     @cached_property
     def events(self) -> EventProbabilities:
@@ -108,6 +111,7 @@ class NodeSystem:
             node_names=self.names,
             omega_mask=pairs,
             target=target,
+            first=self.first,
             has_signal=self.live & (np.where(pairs, z, 0.0).max(axis=1, initial=0.0) >= SIGNAL),
         )
 

@@ -15,7 +15,7 @@ from consilience.model_file import FittedModel
 from consilience.task_graph import TaskGraph
 from consilience.tied import SourceTable
 
-__all__ = ["ScoreTable", "majority_scores", "model_events", "score_table"]
+__all__ = ["ScoreTable", "model_events", "score_table"]
 
 MAX_CELLS = 1 << 28
 """Largest table, 2 GiB."""
@@ -175,12 +175,6 @@ def majority_shares(
     masks = graph.event_masks(events)
     within = np.where(masks, class_balance, 0.0)
     return _same_for_all(n_sources, within / within.sum(axis=1, keepdims=True), _TRACE * class_balance)
-
-
-def majority_scores(n_sources: int, graph: TaskGraph, events: NDArray[np.int64]) -> ScoreTable:
-    """Number of votes that agree with each vector."""
-    masks = graph.event_masks(events).astype(np.float64)
-    return _same_for_all(n_sources, masks, np.zeros(graph.n_vectors))
 
 
 def _same_for_all(n_sources: int, of_event: NDArray[np.float64], base: NDArray[np.float64]) -> ScoreTable:

@@ -113,7 +113,7 @@ class VoteStatistics:
         """
         read = as_votes(votes, n_classes=n_classes, classes=classes, task_graph=task_graph)
         graph = graph_of(read, n_classes, classes) if task_graph is None else task_graph
-        return observe(read, graph, weights, n_threads, dependencies).statistics
+        return observe(read, graph, weights, n_threads, dependencies, strict=True).statistics
 
     @property
     def n_sources(self) -> int:
@@ -377,8 +377,14 @@ def observe(
     weights: ArrayLike | None,
     n_threads: int | None,
     dependencies: Dependencies = None,
+    *,
+    strict: bool,
 ) -> Observation:
-    """Checked votes under a task graph with their statistics; warns of infeasible votes."""
+    """Checked votes under a task graph with their statistics; warns of infeasible votes.
+
+    Dependent sources with too many joint states to count together are an error if `strict`; otherwise they
+    are left uncounted, with a warning.
+    """
     threads = threads_of(n_threads)
     read = None if weights is None else read_weights(weights, votes.n_items)
     coded = code_votes(votes, task_graph, n_threads=threads)
@@ -392,10 +398,12 @@ def observe(
         source_graph = SourceGraph(votes.n_sources, dependencies, votes.source_names)
     if source_graph is not None and source_graph.edges:
         layout = layout_of(source_graph, node_source, node_event)
-        coding = layout.code(coded.coding, coded.events)
-        # Conflicts between components are of no interest: any rule does.
-        of_columns = _count_moments(coded, coding, read, None, threads)
-        joint = joint_counts(layout, node_source, node_event, of_columns)
+        layout = layout.checked() if strict else layout.without_too_large()
+        if layout.members:
+            coding = layout.code(coded.coding, coded.events)
+            # Conflicts between components are of no interest: any rule does.
+            of_columns = _count_moments(coded, coding, read, None, threads)
+            joint = joint_counts(layout, node_source, node_event, of_columns)
     statistics = VoteStatistics(
         task_graph,
         votes.source_names,

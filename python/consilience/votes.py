@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -26,6 +27,7 @@ MAX_CLASSES = 10_000
 MAX_ITEMS = 2**32
 MAX_SOURCES = 2**20
 _SINGLE_TASK = "label"
+_DIGITS = re.compile(r"\d{1,9}", re.ASCII).fullmatch
 _UNKNOWN = (1 << 30) - 1  # cardinality while the classes are still to be read from the votes
 
 
@@ -78,6 +80,10 @@ class Votes:
         largest = self._check([k or _UNKNOWN for k in given])
         self.cardinalities = tuple(k or max(2, high + 1) for k, high in zip(given, largest, strict=True))
         for task, k in zip(self.tasks, self.cardinalities, strict=True):
+            if _is_unsigned(self._tables[task]) and k - 1 in _UNSIGNED_MINUS_ONE:
+                raise InvalidVotesError(
+                    f"{_of_task(task)} holds {k - 1}, which is -1 in an unsigned dtype; use a signed one"
+                )
             if k > MAX_CLASSES:
                 raise InvalidVotesError(
                     f"{_of_task(task)} has labels up to {k - 1}; at most {MAX_CLASSES} classes are "
@@ -195,6 +201,8 @@ class Votes:
             raise InvalidVotesError(
                 f"item, source and label must be equally long, got {len(rows)}, {len(columns)}, {len(labels)}"
             )
+        if n_items is not None and (isinstance(n_items, bool) or not isinstance(n_items, (int, np.integer))):
+            raise WrongTypeError(f"n_items must be an int, got {n_items!r}")
         if n_items is not None and not 1 <= n_items <= MAX_ITEMS:
             raise InvalidVotesError(f"n_items must lie in 1..{MAX_ITEMS}, got {n_items}")
         for name, values, most in (("item", rows, MAX_ITEMS), ("source", columns, MAX_SOURCES)):
@@ -203,6 +211,16 @@ class Votes:
                 raise InvalidVotesError(f"{name}[{at}] is {values[at]}; it must lie in 0..{most - 1}")
         n = int(rows.max(initial=-1)) + 1 if n_items is None else int(n_items)
         m = int(columns.max(initial=-1)) + 1 if names_of_sources is None else len(names_of_sources)
+        if n_items is None and n > 1000 * (len(rows) + 1000):
+            raise InvalidVotesError(
+                f"item goes up to {n - 1} for {len(rows)} votes; number the items 0, 1, 2, ... (np.unique "
+                "with return_inverse does), or give n_items"
+            )
+        for name, values in (("item", rows), ("source", columns)):
+            if len(values) and values.min() < 0:
+                raise InvalidVotesError(
+                    f"{name}[{int(values.argmin())}] is {values.min()}; it must be at least 0"
+                )
         for name, values, size in (("item", rows, n), ("source", columns, m)):
             if len(values) and not 0 <= values.min() <= values.max() < size:
                 at = int(np.flatnonzero((values < 0) | (values >= size))[0])
@@ -257,6 +275,9 @@ class Votes:
                 f"votes are about {listed(unknown)}, but task_graph has the tasks {listed(known)}"
             )
         names: Sequence[str] | None
+        columns = {task: _column_names(table) for task, table in tables.items()}
+        if source_names is None and all(own is not None for own in columns.values()):
+            source_names = {task: own for task, own in columns.items() if own is not None}
         if isinstance(source_names, Mapping):
             tables, names = _match_columns(tables, source_names)
         else:
@@ -382,7 +403,7 @@ def as_votes(
         return votes
     if isinstance(votes, (str, os.PathLike)):
         return Votes.from_file(votes, classes=classes if task_graph is None else task_graph.classes)
-    if isinstance(votes, Mapping):
+    if isinstance(votes, Mapping) and not _is_sparse(votes):
         return Votes.from_tasks(votes, task_graph=task_graph)
     if task_graph is not None:
         if task_graph.n_tasks > 1:
@@ -395,6 +416,14 @@ def as_votes(
     if _is_sparse(votes):
         return Votes.from_sparse(votes, n_classes=n_classes, classes=classes)
     return Votes.from_dense(votes, n_classes=n_classes, classes=classes, source_names=_column_names(votes))
+
+
+_UNSIGNED_MINUS_ONE = (2**8 - 1, 2**16 - 1, 2**32 - 1)
+
+
+def _is_unsigned(table: Table) -> bool:
+    """Whether a dense table cannot hold -1."""
+    return not isinstance(table, tuple) and table.dtype.kind == "u"
 
 
 def _of_task(task: str) -> str:
@@ -433,16 +462,21 @@ def _column_names(table: Any) -> list[str] | None:
     return None if columns is None else [str(name) for name in columns]
 
 
-def _as_table(table: Any, classes: Names | None, where: str) -> tuple[NDArray[Any], list[Hashable] | None]:
-    """A dense integer table and its class names."""
+def _as_table(
+    table: Any, classes: Names | None, where: str, *, encode: bool = True
+) -> tuple[NDArray[Any], list[Hashable] | None]:
+    """A dense integer table and its class names; one of names as it is, unless they are to be encoded."""
     names = None if classes is None else _distinct_names(classes)
+    if isinstance(table, np.ma.MaskedArray):
+        signed = np.result_type(table.dtype, np.int8)
+        table = np.where(np.ma.getmaskarray(table), ABSTAIN, table.data.astype(signed))
     array = as_array(table, where, InvalidVotesError)
     if array.ndim != 2:
         raise InvalidVotesError(
             f"{where} must be a table of shape (n_items, n_sources), got shape {array.shape}"
         )
     if array.dtype.kind in "OUST":
-        return _encode_names(array, names, where)
+        return _encode_names(array, names, where) if encode else (array, names)
     if array.dtype.kind == "f" and hasattr(table, "columns"):
         array = _fill_nulls(array)
     if array.dtype.kind == "f":
@@ -467,6 +501,9 @@ def _distinct_names(classes: Names) -> list[Hashable]:
     if isinstance(classes, str) or not isinstance(classes, (Sequence, np.ndarray)):
         raise WrongTypeError(f"classes must be a sequence of names, got {classes!r}")
     names = [name.item() if isinstance(name, np.generic) else name for name in classes]
+    odd = next((name for name in names if not isinstance(name, (str, int, float))), None)
+    if odd is not None:
+        raise WrongTypeError(f"classes must hold strings or numbers, got {odd!r}")
     if len(set(names)) < len(names):
         repeated = next(name for name in names if names.count(name) > 1)
         raise InvalidArgumentError(f"classes has {repeated!r} twice; rename one")
@@ -491,6 +528,9 @@ def _encode_names(
         distinct = {value for value in flat if not _is_null(value)}
     except TypeError as error:
         raise WrongTypeError(f"{where} holds something that is no vote: {error}") from error
+    if names is None and distinct and all(isinstance(value, str) and _DIGITS(value) for value in distinct):
+        flat = [None if _is_null(value) else int(value) for value in flat]
+        distinct = {value for value in flat if value is not None}
     if distinct and all(isinstance(value, int) and not isinstance(value, bool) for value in distinct):
         indices = [ABSTAIN if _is_null(value) else value for value in flat]
         if all(abs(value) < 2**31 for value in distinct):
@@ -517,7 +557,7 @@ def _encode_names(
 def _is_null(value: Any) -> bool:
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
-    return bool(value == "" or value != value)  # NaN differs from itself
+    return bool(value in ("", "-1") or value != value)  # NaN differs from itself
 
 
 def _is_sparse(table: Any) -> bool:
@@ -532,7 +572,12 @@ def _as_csr(matrix: Any, where: str) -> tuple[Table, tuple[int, int]]:
         raise InvalidVotesError(f"{where} must have shape (n_items, n_sources), got {matrix.shape}")
     if matrix.dtype.kind not in "iu":
         raise WrongTypeError(f"{where} must store integers (label + 1), got dtype {matrix.dtype}")
-    csr = matrix.tocsr()
+    try:
+        if hasattr(matrix, "check_format"):
+            matrix.check_format(full_check=True)  # SciPy itself trusts it, at the price of a crash
+        csr = matrix.tocsr()
+    except ValueError as error:
+        raise InvalidVotesError(f"{where} is a damaged sparse matrix: {error}; build it again") from None
     if not csr.has_canonical_format:
         stored = csr.nnz
         csr = csr.copy()
@@ -578,7 +623,7 @@ def _match_columns(
     all_names = list(dict.fromkeys(name for task in tables for name in names[task]))
     matched = {}
     for task, table in tables.items():
-        array = as_array(table, f"votes[{task!r}]", InvalidVotesError)
+        array, _ = _as_table(table, None, f"votes[{task!r}]", encode=False)
         own = list(names[task])
         if array.ndim != 2 or array.shape[1] != len(own):
             raise InvalidVotesError(

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from consilience.datasets import load_clinc, load_youtube
-from consilience.demo import best_vectors, print_demo, vote_counts
+from consilience.demo import best_vectors, print_demo
 from consilience.label_model import LabelModel
-from consilience.task_graph import TaskGraph
 
 
 @pytest.fixture(scope="module")
@@ -68,14 +67,6 @@ def test_the_accuracy_of_the_label_model_is_that_of_its_predictions(output: str)
 
     # Its probabilities do not tie here, so that every item counts wholly or not at all.
     assert _row(output, "label")[1] == pytest.approx((predicted == data.gold[test])[voted].mean(), abs=5e-4)
-
-
-def test_votes_at_different_granularity_count_for_every_vector_they_agree_with() -> None:
-    graph = TaskGraph({"kind": ["a", "b"], "sort": ["x", "y"]}, parents={"sort": ("kind", "a")})
-    votes = np.array([[[0, -1], [-1, 1], [-1, -1]]])
-
-    assert graph.feasible_set.tolist() == [[0, 0], [0, 1], [1, 2]]
-    assert vote_counts(votes, graph).tolist() == [[1, 2, 0]]
 
 
 def test_ties_are_shared_equally() -> None:

@@ -1,0 +1,176 @@
+"""EM against exact models: the truth is its fixed point; the likelihood never falls; BIC finds the model."""
+
+import numpy as np
+import pytest
+from enumeration import COARSE_AND_FINE, draw, hierarchy, single_task, single_task_with_pairs, table_error
+
+import consilience as cs
+from consilience import _core
+from consilience.em import MODELS, Columns, fit_em
+
+
+def fitted(exact, **arguments):
+    arguments = {"task_graph": exact.graph, "class_balance": exact.class_balance, **arguments}
+    return cs.LabelModel(method="em", **arguments).fit(exact.votes, weights=exact.weights)
+
+
+@pytest.mark.parametrize("k", [2, 3, 4])
+@pytest.mark.parametrize("abstains", [True, False])
+def test_em_stays_at_the_exact_tables_of_exact_votes(k, abstains):
+    exact = single_task(np.random.default_rng(k), k, abstains=abstains)
+    assert table_error(fitted(exact), exact) < 1e-6
+
+
+def test_em_stays_at_the_exact_tables_of_a_hierarchy():
+    exact = hierarchy(np.random.default_rng(0), COARSE_AND_FINE)
+    assert table_error(fitted(exact), exact) < 1e-6
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_em_stays_at_the_exact_tables_of_dependent_sources(k):
+    exact = single_task_with_pairs(np.random.default_rng(0), k)
+    model = fitted(exact, dependencies=exact.dependencies)
+    assert table_error(model, exact) < 1e-6
+    # EM stops when its tables move by less than 1e-6.
+    np.testing.assert_allclose(model.predict_proba(exact.votes), exact.posterior, atol=1e-5)
+
+
+@pytest.mark.parametrize("minority", [0.02, 0.1, 0.3])
+def test_em_learns_the_class_balance(minority):
+    exact = single_task(np.random.default_rng(1), 2, 8)
+    rng = np.random.default_rng(2)
+    label = (rng.random(20_000) < minority).astype(int)
+    tables = np.stack([source.table for source in exact.sources])  # (m, 3, 2)
+    edges = tables.cumsum(axis=1)[:, :, label]  # (m, 3, n)
+    votes = (rng.random((8, 1, 20_000)) >= edges).sum(axis=1).T
+    votes = np.where(votes == 2, -1, votes)
+    model = cs.LabelModel(n_classes=2, method="em").fit(votes)
+    # The counts alone have a standard error of sqrt(p (1 - p) / n), at most 0.0033; EM at most twice that.
+    assert model.class_balance_[1] == pytest.approx(label.mean(), abs=0.01)
+
+
+def columns_of(votes, k):
+    n, m = votes.shape
+    view = _core.VoteView([np.ascontiguousarray(votes, dtype=np.int8)], n, m, [k])
+    patterns = _core.find_patterns(view, _core.StateCoding.of_one_task(k), None)
+    masks = np.vstack([np.zeros((1, k), bool), np.eye(k, dtype=bool)])
+    return Columns(patterns, float(n), masks, np.ones(m, bool), np.zeros(m, bool), None, 1)
+
+
+def plain_em(votes, tables, balance, passes):
+    """Slow twin: free tables, item by item, without extrapolation."""
+    n, m = votes.shape
+    for _ in range(passes):
+        weights = balance * np.prod([tables[j, votes[:, j] + 1] for j in range(m)], axis=0)
+        posterior = weights / weights.sum(axis=1, keepdims=True)
+        new = np.zeros_like(tables)
+        for j in range(m):
+            for s in range(tables.shape[1]):
+                new[j, s] = posterior[votes[:, j] + 1 == s].sum(axis=0)
+        tables = new / new.sum(axis=1, keepdims=True)
+    likelihood = (balance * np.prod([tables[j, votes[:, j] + 1] for j in range(m)], axis=0)).sum(axis=1)
+    return tables, np.log(likelihood).sum()
+
+
+def test_em_with_free_tables_ends_where_many_plain_steps_end():
+    exact = single_task(np.random.default_rng(3), 2, 6)
+    votes, _ = draw(np.random.default_rng(4), exact, 3000)
+    start = np.stack([np.roll(source.table, 1, axis=0) for source in exact.sources])
+    fit = fit_em(columns_of(votes, 2), start, exact.class_balance, model="free", learn_balance=False)
+    tables, log_likelihood = plain_em(votes, start, exact.class_balance, 300)
+    assert fit.converged
+    # The prior count of 0.01 items moves a table by about 1e-5.
+    np.testing.assert_allclose(fit.tables, tables, atol=1e-4)
+    assert fit.log_likelihood == pytest.approx(log_likelihood, abs=1e-2)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_em_ends_at_a_likelihood_no_lower_than_that_of_its_start(model):
+    for seed in range(5):
+        exact = single_task(np.random.default_rng(seed), 3, 5)
+        votes, _ = draw(np.random.default_rng(seed), exact, 1000)
+        columns = columns_of(votes, 3)
+        start = np.stack([np.roll(source.table, 1, axis=0) for source in exact.sources])
+        first = fit_em(columns, start, exact.class_balance, model=model, learn_balance=False)
+        again = fit_em(columns, first.tables, exact.class_balance, model=model, learn_balance=False)
+        assert again.log_likelihood >= first.log_likelihood - 1e-3
+
+
+def test_em_takes_tens_of_passes():
+    exact = single_task(np.random.default_rng(5), 2, 10)
+    votes, _ = draw(np.random.default_rng(6), exact, 10_000)
+    start = np.stack([np.roll(source.table, 1, axis=0) for source in exact.sources])
+    for model in MODELS:
+        fit = fit_em(columns_of(votes, 2), start, exact.class_balance, model=model, learn_balance=True)
+        assert fit.converged
+        assert fit.n_passes < 100
+
+
+def test_em_gives_the_same_bits_for_any_number_of_threads():
+    exact = single_task(np.random.default_rng(7), 3, 8)
+    votes, _ = draw(np.random.default_rng(8), exact, 20_000)
+    one, three = (
+        cs.LabelModel(n_classes=3, method="em", n_threads=n).fit(votes).predict_proba(votes).tobytes()
+        for n in (1, 3)
+    )
+    assert one == three
+
+
+@pytest.mark.parametrize("model", ["tied", "free"])
+def test_bic_finds_the_model_that_was_drawn_from(model):
+    rng = np.random.default_rng(9)
+    exact = single_task(rng, 4, 8)
+    if model == "free":
+        for j, source in enumerate(exact.sources):
+            table = rng.dirichlet(np.ones(5), size=4).T + np.vstack([2 * np.eye(4), np.full((1, 4), 0.5)])
+            exact = exact.with_source(j, type(source)(source.events, table / table.sum(axis=0)))
+    votes, _ = draw(rng, exact, 10_000)
+    summary = str(
+        cs.LabelModel(n_classes=4, class_balance=exact.class_balance, method="em").fit(votes).summary()
+    )
+    assert f"tables: {model}, by BIC" in summary
+
+
+def test_intervals_of_em_cover_the_truth():
+    exact = single_task(np.random.default_rng(10), 2, 6)
+    joint = np.stack([source.table[:2] for source in exact.sources]) * exact.class_balance
+    true = np.einsum("jll->j", joint) / joint.sum(axis=(1, 2))
+    inside = []
+    for seed in range(40):
+        votes, _ = draw(np.random.default_rng(seed), exact, 2000)
+        low, high = cs.LabelModel(n_classes=2, method="em").fit(votes).accuracy_interval_.T
+        inside.append((low <= true) & (true <= high))
+    # 240 intervals: 3 standard errors are 0.042, and some for those of one fit depend on each other.
+    assert 0.89 < np.mean(inside) <= 1
+
+
+def test_a_duplicate_counts_once_in_em():
+    exact = single_task(np.random.default_rng(11), 2, 5)
+    votes, _ = draw(np.random.default_rng(12), exact, 3000)
+    alone = cs.LabelModel(n_classes=2, method="em").fit(votes).predict_proba(votes)
+    doubled = np.hstack([votes, votes[:, :1]])
+    with pytest.warns(cs.DuplicateSourcesWarning):
+        model = cs.LabelModel(n_classes=2, method="em").fit(doubled)
+    np.testing.assert_allclose(model.predict_proba(doubled), alone, atol=1e-9)
+
+
+def test_em_with_missing_abstentions_says_nothing_about_items_without_votes():
+    exact = single_task(np.random.default_rng(13), 2, 5)
+    votes, _ = draw(np.random.default_rng(14), exact, 3000)
+    model = cs.LabelModel(n_classes=2, method="em", abstentions="missing").fit(votes)
+    silent = np.full((1, 5), -1)
+    np.testing.assert_allclose(model.predict_proba(silent)[0], model.class_balance_, atol=1e-12)
+
+
+def test_em_needs_the_votes_themselves():
+    votes = np.array([[0, 1, 0], [1, 1, 1]])
+    with pytest.raises(cs.InvalidArgumentError, match="statistics"):
+        cs.LabelModel(method="em").fit(cs.VoteStatistics.of(votes))
+    with pytest.raises(cs.InvalidArgumentError, match="at once"):
+        cs.LabelModel(method="em").partial_fit(votes)
+
+
+def test_em_falls_back_like_auto_where_nothing_can_be_learned():
+    with pytest.warns(cs.NotIdentifiableWarning):
+        model = cs.LabelModel(n_classes=2, method="em").fit([[0, 0], [1, 1], [0, -1]])
+    assert model.predict([[0, 0], [1, 1]]).tolist() == [0, 1]
