@@ -24,7 +24,7 @@ from consilience.identifiability import IdentifiabilityReport
 from consilience.information import Factor, likelihood_intervals, tied_directions
 from consilience.intervals import accuracy_intervals
 from consilience.joint_tables import ComponentTable, fit_component_tables
-from consilience.moments import fit_moments, moments_influence
+from consilience.moments import fit_moments, moments_influence, unexplained_pairs
 from consilience.nodes import NodeSystem
 from consilience.source_graph import Dependencies, SourceGraph
 from consilience.statistics import VoteStatistics
@@ -55,6 +55,8 @@ class SourceFit:
         ``alpha - beta`` of each node of the structure.
     method : str
         One of ``METHODS``.
+    remarks : list of str
+        What to tell about the sources together.
     layout : ComponentLayout or None
         Sources that depend on each other and were learned, to be scored together; None if there are none.
     components : list of ComponentTable
@@ -74,6 +76,7 @@ class SourceFit:
     structure: Structure
     strength: NDArray[np.float64]
     method: str
+    remarks: list[str] = field(default_factory=list)
     layout: ComponentLayout | None = None
     components: list[ComponentTable] = field(default_factory=list)
     model: str | None = None
@@ -211,8 +214,13 @@ def fit_sources(
         if not votes[j]:
             notes[j].append("never votes")
         elif not learned[j]:
-            notes[j].append("not estimated" if method == "majority" else "not identified: prior kept")
-    fit = SourceFit([tables[j] for j in first], learned, first, notes, structure, strength, method)
+            notes[j].append("not estimated" if method == "majority" else "prior kept")
+    remarks = []
+    if learned.any():
+        suspects = unexplained_pairs(system, strength, known)
+        if suspects:
+            remarks.append(_remark_on_pairs(suspects, report.source_names))
+    fit = SourceFit([tables[j] for j in first], learned, first, notes, structure, strength, method, remarks)
     layout = None if method == "majority" else learned_layout(statistics, fit)
     if layout is None:
         return fit
@@ -251,6 +259,14 @@ def _known_nodes(system: NodeSystem, report: IdentifiabilityReport) -> NDArray[n
     # A node that is always 1, or votes for what is certain, carries nothing to be learned.
     empty = ~system.live | (np.abs(np.diag(system.events.g)) <= 0)
     return identified | weak | (empty & bool(identified.any()))
+
+
+def _remark_on_pairs(suspects: list[tuple[int, int, float]], names: Sequence[str]) -> str:
+    pairs = "; ".join(f"{names[i]} and {names[j]} ({z:.0f} standard errors)" for i, j, z in suspects)
+    return (
+        f"votes that hang together more than the accuracies explain: {pairs}. If these sources share "
+        "something, give dependencies: accuracies and intervals presume independence"
+    )
 
 
 def _warn_of_duplicates(names: Sequence[str], first: NDArray[np.int64]) -> None:

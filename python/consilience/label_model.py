@@ -434,11 +434,11 @@ class LabelModel:
         Returns
         -------
         Table
-            Columns source, coverage, overlaps, conflicts (shares of all items), accuracy, its 95 % interval,
-            notes.
+            Columns source, coverage, overlaps, conflicts (shares of all items), accuracy, its 95 % interval
+            (neither where it was not learned), notes.
         """
         model = self._fitted()
-        statistics, n = model.statistics, model.statistics.n
+        statistics, n, learned = model.statistics, model.statistics.n, model.fit.learned
         notes = [f"method: {model.params['method']}"]
         if model.fit.model is not None:
             notes.append(f"tables: {model.fit.model}, by BIC")
@@ -448,6 +448,7 @@ class LabelModel:
             notes.append("class balance: assumed uniform; give class_balance if you know it")
         if not self.identifiability_.identifiable:
             notes += ["not identifiable: " + " ".join(self.identifiability_.advice)]
+        notes += model.fit.remarks
         infeasible = int(statistics.n_infeasible.sum())
         if infeasible:
             notes.append(f"{infeasible} infeasible votes were taken as abstentions")
@@ -457,8 +458,11 @@ class LabelModel:
                 "coverage": statistics.n_votes / n,
                 "overlaps": statistics.n_overlaps / n,
                 "conflicts": statistics.n_conflicts / n,
-                "accuracy": self.accuracy_,
-                "interval": [tuple(interval) for interval in self.accuracy_interval_.tolist()],
+                "accuracy": [a if known else None for a, known in zip(self.accuracy_, learned, strict=True)],
+                "interval": [
+                    tuple(interval) if known else None
+                    for interval, known in zip(self.accuracy_interval_.tolist(), learned, strict=True)
+                ],
                 "notes": ["; ".join(of_source) for of_source in model.fit.notes],
             },
             title=f"{statistics.n_sources} sources, {n:g} items, {statistics.n_covered / n:.1%} with a vote",

@@ -17,7 +17,7 @@ from consilience.exceptions import ConvergenceWarning, warn_caller
 from consilience.identifiability import IdentifiabilityReport
 from consilience.nodes import NodeSystem
 
-__all__ = ["fit_moments", "moments_influence", "moments_report", "signed_start"]
+__all__ = ["fit_moments", "moments_influence", "moments_report", "signed_start", "unexplained_pairs"]
 
 
 def moments_report(system: NodeSystem) -> IdentifiabilityReport:
@@ -69,6 +69,46 @@ def weak_nodes(system: NodeSystem, report: IdentifiabilityReport) -> NDArray[np.
     """Nodes that took no part in the completion and are then read off their pairs with the others, (d,)."""
     weak: NDArray[np.bool_] = (report.sign_components < 0) & system.related.any(axis=1)
     return weak
+
+
+def unexplained_pairs(
+    system: NodeSystem, strength: NDArray[np.float64], known: NDArray[np.bool_], most: int = 3
+) -> list[tuple[int, int, float]]:
+    """Pairs of sources whose votes hang together more than their accuracies explain.
+
+    Parameters
+    ----------
+    system : NodeSystem
+        The nodes.
+    strength : (d,) float64 array
+        ``alpha - beta`` of each node.
+    known : (d,) bool array
+        Nodes that were learned; only these are looked at.
+    most : int
+        How many pairs at most.
+
+    Returns
+    -------
+    list of (i, j, z)
+        By the largest number of standard errors between a covariance of their nodes and ``G_ab d_a d_b``,
+        where that is more than chance allows among so many pairs.
+    """
+    d = len(strength)
+    pairs = np.triu(system.related & known[:, None] & known)
+    if not pairs.any():
+        return []
+    explained = system.events.g * np.outer(strength, strength)
+    z = (system.covariance - explained) / np.sqrt(system.variance / system.statistics.n)
+    z = np.where(pairs, np.abs(z), 0.0)
+    limit = float(np.sqrt(2 * np.log(np.count_nonzero(pairs)))) + 1.5
+    found: dict[tuple[int, int], float] = {}
+    for cell in np.argsort(-z, axis=None, kind="stable")[: 50 * most].tolist():
+        a, b = divmod(cell, d)
+        if z[a, b] <= limit or len(found) == most:
+            break
+        i, j = int(system.statistics.node_source[a]), int(system.statistics.node_source[b])
+        found.setdefault((i, j), float(z[a, b]))
+    return [(i, j, value) for (i, j), value in found.items()]
 
 
 def moments_influence(

@@ -59,7 +59,7 @@ def columns_of(votes, k):
 
 def plain_em(votes, tables, balance, passes):
     """Slow twin: free tables, item by item, without extrapolation."""
-    n, m = votes.shape
+    m = votes.shape[1]
     for _ in range(passes):
         weights = balance * np.prod([tables[j, votes[:, j] + 1] for j in range(m)], axis=0)
         posterior = weights / weights.sum(axis=1, keepdims=True)

@@ -1102,3 +1102,46 @@ def test_exact_weights_recover_exact_tables_by_default():
         exact.votes, weights=exact.weights
     )
     assert table_error(model, exact) < 1e-6
+
+
+def chained(m):
+    return [(j, j + 1) for j in range(m - 1)]
+
+
+def test_auto_answers_although_dependent_sources_are_too_many_to_count_together():
+    votes, _ = draw_votes(4000, 14)
+    with pytest.warns(cs.TooManyJointStatesWarning, match="10 dependent sources"):
+        model = cs.LabelModel(n_classes=2, dependencies=chained(10)).fit(votes)
+    assert np.isfinite(model.predict_proba(votes)).all()
+
+
+def test_moments_refuse_dependent_sources_that_are_too_many_to_count_together():
+    votes, _ = draw_votes(4000, 14)
+    with pytest.raises(cs.InvalidArgumentError, match=r"10 dependent sources.*joint states"):
+        cs.LabelModel(n_classes=2, dependencies=chained(10), method="moments").fit(votes)
+
+
+def test_dependencies_that_can_be_read_once_only_are_an_error(votes):
+    with pytest.raises(cs.WrongTypeError, match="dependencies must be a list"):
+        cs.LabelModel(n_classes=2, dependencies=iter([(0, 1)])).fit(votes)
+
+
+def test_what_was_learned_is_forgotten_when_further_items_contradict_it(votes):
+    model = cs.LabelModel(n_classes=2, method="moments").fit(votes)
+    noise = np.random.default_rng(0).integers(0, 2, (1_000_000, votes.shape[1])).astype(np.int8)
+    model.partial_fit(noise)
+    assert not hasattr(model, "accuracy_")
+    with pytest.raises(cs.NotFittedError, match="cannot determine"):
+        model.predict(votes)
+
+
+def test_the_summary_names_sources_that_hang_together_beyond_their_accuracies():
+    votes, _ = draw_votes(5000, 6)
+    rng = np.random.default_rng(3)
+    votes[:, 1] = np.where(rng.random(len(votes)) < 0.6, votes[:, 0], votes[:, 1])
+    assert "source 0 and source 1" in " ".join(str(cs.LabelModel(n_classes=2).fit(votes).summary()).split())
+
+
+def test_the_summary_says_nothing_of_dependence_where_there_is_none():
+    votes, _ = draw_votes(5000, 6)
+    assert "hang together" not in str(cs.LabelModel(n_classes=2).fit(votes).summary())

@@ -467,3 +467,51 @@ def test_no_input_raises_anything_but_the_errors_of_the_package(table):
         except cs.ConsilienceError:
             return
     assert votes.n_items > 0
+
+
+def test_minus_one_abstains_among_names_too():
+    votes = cs.Votes.from_dense([["a", "-1"], ["b", "a"]])
+    assert votes.classes == {"label": ["a", "b"]}
+
+
+def test_digits_as_strings_are_class_indices():
+    text = cs.VoteStatistics.of(np.array([["0", "10"], ["2", "-1"]]))
+    assert text.to_bytes() == cs.VoteStatistics.of([[0, 10], [2, -1]]).to_bytes()
+
+
+def test_masked_cells_abstain():
+    masked = np.ma.masked_array([[0, 1], [1, 1]], mask=[[False, True], [False, False]])
+    assert cs.VoteStatistics.of(masked).to_bytes() == cs.VoteStatistics.of([[0, -1], [1, 1]]).to_bytes()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_minus_one_in_an_unsigned_table_is_an_error(dtype):
+    table = np.array([[0, 1], [1, -1]]).astype(dtype)
+    with pytest.raises(cs.InvalidVotesError, match="unsigned"):
+        cs.Votes.from_dense(table)
+
+
+def test_a_damaged_sparse_matrix_is_an_error():
+    sparse = pytest.importorskip("scipy.sparse")
+    matrix = sparse.csr_array(np.array([[1, 2], [2, 0]]))
+    matrix.indptr = np.array([0, 10**6, 3], dtype=matrix.indptr.dtype)
+    with pytest.raises(cs.InvalidVotesError, match="damaged"):
+        cs.Votes.from_sparse(matrix)
+
+
+def test_frames_of_several_tasks_are_matched_by_column_name():
+    pandas = pytest.importorskip("pandas")
+    first = pandas.DataFrame({"a": [0, 1], "b": [1, 1]})
+    second = pandas.DataFrame({"c": [0, 0], "a": [1, 0]})
+    votes = cs.Votes.from_tasks({"x": first, "y": second})
+    assert votes.source_names == ("a", "b", "c")
+    expected = {"x": [[0, 1, -1], [1, 1, -1]], "y": [[1, -1, 0], [0, -1, 0]]}
+    graph = cs.TaskGraph({"x": 2, "y": 2})
+    named = cs.Votes.from_tasks(expected, source_names=["a", "b", "c"])
+    of = cs.VoteStatistics.of
+    assert of(votes, task_graph=graph).to_bytes() == of(named, task_graph=graph).to_bytes()
+
+
+def test_item_numbers_that_are_ids_are_an_error_that_says_so():
+    with pytest.raises(cs.InvalidVotesError, match="number the items"):
+        cs.Votes.from_long([10**9, 5], [0, 1], [0, 1])

@@ -1,0 +1,89 @@
+"""Intervals cover the true accuracy about as often as they say, whichever the method and the source."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from enumeration import draw, single_task
+
+import consilience as cs
+
+RUNS = 60
+
+
+def votes_of(rng, accuracies, n):
+    label = rng.integers(0, 2, (n, 1))
+    votes = np.where(rng.random((n, len(accuracies))) < accuracies, label, 1 - label)
+    votes[rng.random(votes.shape) < 0.4] = -1
+    return votes
+
+
+def coverage(method, accuracies, n):
+    """Share of the fits whose interval holds the truth, for each source."""
+    inside = []
+    for seed in range(RUNS):
+        votes = votes_of(np.random.default_rng(seed), accuracies, n)
+        low, high = (
+            cs.LabelModel(n_classes=2, method=method, class_balance="uniform").fit(votes).accuracy_interval_.T
+        )
+        inside.append((low <= accuracies) & (accuracies <= high))
+    return np.mean(inside, axis=0)
+
+
+@pytest.mark.parametrize("method", ["moments", "completion", "em"])
+def test_intervals_cover_the_truth_by_every_method(method):
+    covered = coverage(method, np.array([0.9, 0.8, 0.7, 0.75, 0.65]), 2000)
+    # 95 % of 60 has a standard error of 0.028; three of them below.
+    assert (covered >= 0.86).all()
+
+
+@pytest.mark.parametrize("weak", [0.5, 0.55])
+def test_intervals_of_a_source_that_hardly_tells_anything_cover_the_truth(weak):
+    covered = coverage("auto", np.array([0.9, 0.8, 0.7, 0.75, weak]), 1000)
+    assert covered[-1] >= 0.86
+
+
+def test_intervals_narrow_with_the_root_of_the_number_of_items():
+    exact = single_task(np.random.default_rng(0), 2, 5)
+    widths = []
+    for n in (2000, 32_000):
+        votes, _ = draw(np.random.default_rng(1), exact, n)
+        low, high = (
+            cs.LabelModel(n_classes=2, class_balance=exact.class_balance).fit(votes).accuracy_interval_.T
+        )
+        widths.append((high - low).mean())
+    assert widths[0] / widths[1] == pytest.approx(4, rel=0.15)
+
+
+def test_what_was_not_learned_has_no_interval_in_the_summary():
+    with pytest.warns(cs.NotIdentifiableWarning):
+        model = cs.LabelModel(n_classes=2).fit([[0, 0], [1, 1], [0, 1]])
+    assert model.accuracy_interval_.tolist() == [[0.0, 1.0]] * 2
+    assert [row["interval"] for row in model.summary()] == [None, None]
+
+
+@pytest.mark.parametrize("method", ["moments", "completion"])
+def test_a_fit_has_the_same_bits_for_any_number_of_blas_threads(method):
+    script = textwrap.dedent(f"""
+        import hashlib, numpy as np, consilience as cs
+        rng = np.random.default_rng(0)
+        label = rng.integers(0, 2, (3000, 1))
+        votes = np.where(rng.random((3000, 200)) < rng.uniform(0.6, 0.9, 200), label, 1 - label)
+        votes[rng.random(votes.shape) < 0.5] = -1
+        model = cs.LabelModel(n_classes=2, method={method!r}).fit(votes)
+        print(hashlib.sha256(model.emission_.tobytes() + model.predict_proba(votes).tobytes()).hexdigest())
+    """)
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "OPENBLAS_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for threads in ("1", "2")
+    }
+    assert len(digests) == 1
