@@ -107,17 +107,25 @@ def check(case: Case, votes: np.ndarray) -> None:
 
 
 def measure(work: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median seconds of each, the runs interleaved; one run of each comes first and does not count."""
-    for run in work.values():
+    """Median seconds of each, the runs interleaved.
+
+    A first run of each does not count. What takes less than 20 ms is run as often as fits into that, and the
+    mean of these counts as one run: a clock and a cold cache would blur it otherwise.
+    """
+    times = {}
+    for name, run in work.items():
+        start = time.perf_counter()
         run()
+        times[name] = max(1, int(0.02 / (time.perf_counter() - start + 1e-9)))
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for repeat in range(repeats):
         for name, run in work.items():
             if name == "python" and repeat >= 3:
                 continue
             start = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - start)
+            for _ in range(times[name]):
+                run()
+            seconds[name].append((time.perf_counter() - start) / times[name])
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 

@@ -27,7 +27,7 @@ from consilience.exceptions import (
 )
 from consilience.fitting import METHODS, fit_sources
 from consilience.likelihood import maximise_likelihood
-from consilience.model_file import FittedModel
+from consilience.fitted_model import FittedModel
 from consilience.scores import model_events, score_table
 from consilience.statistics import Observation, VoteStatistics, graph_of, observe, threads_of
 from consilience.table import Table

@@ -11,7 +11,7 @@ from consilience.components import ComponentLayout
 from consilience.events import has_plain_events
 from consilience.exceptions import InvalidArgumentError
 from consilience.joint_tables import ComponentTable
-from consilience.model_file import FittedModel
+from consilience.fitted_model import FittedModel
 from consilience.task_graph import TaskGraph
 from consilience.tied import SourceTable
 

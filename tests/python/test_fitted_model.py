@@ -1,6 +1,6 @@
 """Saved models come back bit for bit; files of every release stay readable; damage is noticed.
 
-``python tests/python/test_model_file.py`` writes the fixture of the present release. It is written once, when
+``python tests/python/test_fitted_model.py`` writes the fixture of the present release. It is written once, when
 the release is made, and never again.
 """
 
