@@ -2,7 +2,8 @@
 
     python bench/install.py
 
-Makes a virtual environment in a temporary folder and runs the README's first command there, compiling included.
+Makes a virtual environment in a temporary folder and runs the README's first command there, compiling
+included.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ Ratner et al. (2019), arXiv:1810.02840, Algorithm 1 and Theorem 2.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -200,83 +200,122 @@ def structure_report(
     d, m = len(omega), source_graph.n_sources
     source = np.asarray(node_source, dtype=np.int64)
     signal = np.ones(d, dtype=np.bool_) if has_signal is None else np.asarray(has_signal, dtype=np.bool_)
-    if source.shape != (d,) or signal.shape != (d,) or len(node_names) != d:
-        raise InvalidArgumentError(
-            f"node_source, node_names and has_signal must have one entry for each of the {d} nodes, "
-            f"got {len(source)}, {len(node_names)} and {len(signal)}"
-        )
-    if d and not 0 <= source.min() <= source.max() < m:
-        raise InvalidArgumentError(f"node_source must lie in 0..{m - 1}, got {source.min()}..{source.max()}")
-    component = source_graph.component[source]
-    different = component[:, None] != component
-    if (omega & ~different).any():
-        a, b = np.argwhere(omega & ~different)[0].tolist()
-        raise InvalidArgumentError(
-            f"omega_mask pairs {node_names[a]!r} with {node_names[b]!r}, whose sources depend on each other"
-        )
-
-    repeats = np.zeros(m, dtype=np.bool_) if first is None else np.asarray(first) != np.arange(m)
-    paired = omega.any(axis=1)
-    live = signal | ~paired
-    pairs = omega & live[:, None] & live
-    graph = _NodeGraph(pairs)
-    has_pair = graph.label >= 0
-    identified = np.zeros(d, dtype=np.bool_)
-    identified[has_pair] = ~graph.bipartite[graph.label[has_pair]]
-    ambiguous = has_pair & ~identified
-    settled = identified | (~live & omega[:, identified].any(axis=1))
-
-    missing = np.zeros(d, dtype=np.int64)  # new sources that a node needs around it for an odd cycle
-    missing[ambiguous] = 1
-    missing[live & ~has_pair] = 2
-    missing[~live & ~omega[:, live].any(axis=1)] = 3
-    sources_to_add = int(missing[~settled].max(initial=0)) if d else 3
-
-    live_source = np.zeros(m, dtype=np.bool_)
-    live_source[source[live]] = True
-    n_components = len(np.unique(source_graph.component[live_source]))
-    dependencies_to_drop: tuple[Edge, ...] = ()
-    # Where pairs across components are missing too, which ones a dropped dependency would admit is unknown.
-    if sources_to_add and np.array_equal(omega, different):
-        dependencies_to_drop = _edges_to_drop(source_graph, live_source, dependency_weights or {})
+    different = _check_nodes(source_graph, omega, source, signal, node_names)
+    verdict = _Verdict(omega, signal)
+    live = verdict.live
 
     def of_sources(nodes: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """(m,) mask of the sources that have one of the nodes."""
         return np.bincount(source[nodes], minlength=m) > 0
 
-    status = np.full(m, SOURCE_STATUSES.index("sign only" if len(graph.members) > 1 else "identified"))
-    status[of_sources(~settled) | ~of_sources(has_pair)] = SOURCE_STATUSES.index("no signal")
-    status[of_sources(ambiguous)] = SOURCE_STATUSES.index("scale ambiguous")
-
-    log_z2, residual = (None, None) if target is None else solve_log_linear(target, pairs)
+    n_components = len(np.unique(source_graph.component[of_sources(live)]))
+    dependencies_to_drop: tuple[Edge, ...] = ()
+    # Where pairs across components are missing too, which ones a dropped dependency would admit is unknown.
+    if verdict.sources_to_add and np.array_equal(omega, different):
+        dependencies_to_drop = _edges_to_drop(source_graph, of_sources(live), dependency_weights or {})
+    repeats = np.zeros(m, dtype=np.bool_) if first is None else np.asarray(first) != np.arange(m)
+    unsettled = [node_names[a] for a in np.flatnonzero(~verdict.settled).tolist()]
+    advice = _advice(
+        source_graph.source_names,
+        verdict.sources_to_add,
+        unsettled if n_components >= 3 else [],
+        dependencies_to_drop,
+        silent=np.flatnonzero(~of_sources(np.ones(d, dtype=np.bool_)) & ~repeats),
+        weak=np.flatnonzero(of_sources(~live) & ~of_sources(live)),
+    )
+    log_z2, residual = (None, None) if target is None else solve_log_linear(target, verdict.pairs)
     return IdentifiabilityReport(
-        identifiable=sources_to_add == 0,
-        rank=int(has_pair.sum() - graph.bipartite.sum()),
+        identifiable=verdict.sources_to_add == 0,
+        rank=verdict.rank,
         n_unknowns=d,
         nodes=list(node_names),
-        node_status=[
-            "identified" if fixed else "scale ambiguous" if loose else "no signal"
-            for fixed, loose in zip(identified, ambiguous, strict=True)
-        ],
-        sources=[SOURCE_STATUSES[s] for s in status],
+        node_status=verdict.of_nodes(),
+        sources=verdict.of_sources(of_sources),
         source_names=source_graph.source_names,
-        sign_components=graph.label,
+        sign_components=verdict.graph.label,
         n_components=n_components,
-        omega_mask=pairs,
+        omega_mask=verdict.pairs,
         log_z2=log_z2,
         residual=residual,
         added_edges=source_graph.added_edges,
-        sources_to_add=sources_to_add,
+        sources_to_add=verdict.sources_to_add,
         dependencies_to_drop=dependencies_to_drop,
-        advice=_advice(
-            source_graph.source_names,
-            sources_to_add,
-            [node_names[a] for a in np.flatnonzero(~settled).tolist()] if n_components >= 3 else [],
-            dependencies_to_drop,
-            silent=np.flatnonzero(~of_sources(np.ones(d, dtype=np.bool_)) & ~repeats),
-            weak=np.flatnonzero(of_sources(~live) & ~of_sources(live)),
-        ),
+        advice=advice,
     )
+
+
+def _check_nodes(
+    source_graph: SourceGraph,
+    omega: NDArray[np.bool_],
+    source: NDArray[np.int64],
+    signal: NDArray[np.bool_],
+    names: Sequence[str],
+) -> NDArray[np.bool_]:
+    """Pairs of nodes whose sources are independent, (d, d); refuses what does not fit together."""
+    d, m = len(omega), source_graph.n_sources
+    if source.shape != (d,) or signal.shape != (d,) or len(names) != d:
+        raise InvalidArgumentError(
+            f"node_source, node_names and has_signal must have one entry for each of the {d} nodes, "
+            f"got {len(source)}, {len(names)} and {len(signal)}"
+        )
+    if d and not 0 <= source.min() <= source.max() < m:
+        raise InvalidArgumentError(f"node_source must lie in 0..{m - 1}, got {source.min()}..{source.max()}")
+    component = source_graph.component[source]
+    different: NDArray[np.bool_] = component[:, None] != component
+    if (omega & ~different).any():
+        a, b = np.argwhere(omega & ~different)[0].tolist()
+        raise InvalidArgumentError(
+            f"omega_mask pairs {names[a]!r} with {names[b]!r}, whose sources depend on each other"
+        )
+    return different
+
+
+class _Verdict:
+    """What some pairs of nodes determine; the words are those of :class:`IdentifiabilityReport`.
+
+    Attributes
+    ----------
+    live, identified, ambiguous, settled : (d,) bool arrays
+        Nodes that are not weak; identified; scale ambiguous; identified or seen to be near zero.
+    pairs : (d, d) bool array
+        Pairs of live nodes.
+    graph : _NodeGraph
+        Of these.
+    rank, sources_to_add : int
+        As in the report.
+    """
+
+    def __init__(self, omega: NDArray[np.bool_], signal: NDArray[np.bool_]) -> None:
+        d = len(omega)
+        self.live = signal | ~omega.any(axis=1)
+        self.pairs = omega & self.live[:, None] & self.live
+        self.graph = _NodeGraph(self.pairs)
+        self._has_pair = self.graph.label >= 0
+        self.identified = np.zeros(d, dtype=np.bool_)
+        self.identified[self._has_pair] = ~self.graph.bipartite[self.graph.label[self._has_pair]]
+        self.ambiguous = self._has_pair & ~self.identified
+        self.settled = self.identified | (~self.live & omega[:, self.identified].any(axis=1))
+        self.rank = int(self._has_pair.sum() - self.graph.bipartite.sum())
+
+        missing = np.zeros(d, dtype=np.int64)  # new sources that a node needs around it for an odd cycle
+        missing[self.ambiguous] = 1
+        missing[self.live & ~self._has_pair] = 2
+        missing[~self.live & ~omega[:, self.live].any(axis=1)] = 3
+        self.sources_to_add = int(missing[~self.settled].max(initial=0)) if d else 3
+
+    def of_nodes(self) -> list[NodeStatus]:
+        return [
+            "identified" if fixed else "scale ambiguous" if loose else "no signal"
+            for fixed, loose in zip(self.identified, self.ambiguous, strict=True)
+        ]
+
+    def of_sources(self, having: Callable[[NDArray[np.bool_]], NDArray[np.bool_]]) -> list[SourceStatus]:
+        """Status of each source; `having` tells the sources that have one of some nodes."""
+        best = "sign only" if len(self.graph.members) > 1 else "identified"
+        silent, ambiguous = having(~self.settled) | ~having(self._has_pair), having(self.ambiguous)
+        status = np.where(silent, "no signal", best)
+        status = np.where(ambiguous, "scale ambiguous", status)
+        return [SOURCE_STATUSES[SOURCE_STATUSES.index(own)] for own in status.tolist()]
 
 
 def solve_log_linear(target: ArrayLike, omega_mask: ArrayLike) -> tuple[NDArray[np.float64], float]:

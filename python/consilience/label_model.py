@@ -25,9 +25,9 @@ from consilience.exceptions import (
     WrongTypeError,
     listed,
 )
+from consilience.fitted_model import FittedModel
 from consilience.fitting import METHODS, fit_sources
 from consilience.likelihood import maximise_likelihood
-from consilience.fitted_model import FittedModel
 from consilience.scores import model_events, score_table
 from consilience.statistics import Observation, VoteStatistics, graph_of, observe, threads_of
 from consilience.table import Table

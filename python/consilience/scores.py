@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from consilience.components import ComponentLayout
 from consilience.events import has_plain_events
 from consilience.exceptions import InvalidArgumentError
-from consilience.joint_tables import ComponentTable
 from consilience.fitted_model import FittedModel
+from consilience.joint_tables import ComponentTable
 from consilience.task_graph import TaskGraph
 from consilience.tied import SourceTable
 
