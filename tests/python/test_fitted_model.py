@@ -1,7 +1,7 @@
 """Saved models come back bit for bit; files of every release stay readable; damage is noticed.
 
-``python tests/python/test_fitted_model.py`` writes the fixture of the present release. It is written once, when
-the release is made, and never again.
+``python tests/python/test_fitted_model.py`` writes the fixture of the present release. It is written once,
+when the release is made, and never again.
 """
 
 import pickle
