@@ -21,8 +21,14 @@ __all__ = ["MODELS", "Columns", "EMFit", "choose_model", "fit_em"]
 
 MODELS = ("one-coin", "tied", "free")
 
-MAX_PASSES = 3000
+MAX_PASSES = 1000
 TOLERANCE = 1e-6
+"""EM has converged when no probability moves by more than this in a step."""
+
+MIN_GAIN, MAX_IDLE = 1e-6, 5
+"""It has as well when so many rounds in a row each gain less than this in log-likelihood, of all items: the
+likelihood is flat, and where on it the tables lie means nothing."""
+
 PRIOR_COUNT = 1e-2
 """Items that each column of a free table starts with, shared among its states."""
 
@@ -157,10 +163,13 @@ def fit_em(
         return _Point(tables, balance), log_likelihood
 
     point, converged = _Point(start, class_balance), False
+    last, n_idle = -np.inf, 0
     while n_passes < MAX_PASSES and not converged:
         first, _ = step(point)
         second, before = step(first)
-        converged = second.distance(first) < TOLERANCE
+        n_idle = n_idle + 1 if before - last < MIN_GAIN else 0
+        last = before
+        converged = second.distance(first) < TOLERANCE or n_idle >= MAX_IDLE
         if not converged:
             far = _extrapolated(point, first, second, occurs & ~columns.held[:, None])
             ahead, after = step(far)
@@ -269,7 +278,7 @@ def _with_abstention(votes: Tables) -> Tables:
 
 def _floored(tables: Tables, counts: Tables, n: float, occurs: NDArray[np.bool_]) -> Tables:
     """Probabilities that no state that occurs has too little of, with columns that sum to 1."""
-    rate = counts.sum(axis=2, keepdims=True) / n
+    rate = np.maximum(counts.sum(axis=2, keepdims=True), 1.0) / n
     floored = np.where(occurs[:, :, None], np.maximum(tables, MIN_RATIO * rate), 0.0)
     result: Tables = floored / floored.sum(axis=1, keepdims=True)
     return result

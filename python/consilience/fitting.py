@@ -21,7 +21,7 @@ from consilience.exceptions import (
     warn_caller,
 )
 from consilience.identifiability import IdentifiabilityReport
-from consilience.information import Factor, likelihood_intervals, tied_directions
+from consilience.information import MAX_PARAMETERS, Factor, likelihood_intervals, tied_directions
 from consilience.intervals import accuracy_intervals
 from consilience.joint_tables import ComponentTable, fit_component_tables
 from consilience.moments import fit_moments, moments_influence, unexplained_pairs
@@ -91,7 +91,9 @@ class SourceFit:
     def accuracy_intervals(self, class_balance: NDArray[np.float64]) -> NDArray[np.float64]:
         """95 % interval of each source's accuracy, (m, 2); (0, 1) where it was not learned."""
         if self.model is not None:
-            return self._likelihood_intervals(class_balance)
+            intervals = self._likelihood_intervals(class_balance)
+            if intervals is not None:
+                return intervals
         influence = completion_influence if self.method == "completion" else moments_influence
         intervals = accuracy_intervals(
             self.structure.system,
@@ -104,8 +106,13 @@ class SourceFit:
         intervals[~self.learned] = (0.0, 1.0)
         return intervals
 
-    def _likelihood_intervals(self, class_balance: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _likelihood_intervals(self, class_balance: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """None where there are too many parameters: the moments, which are a little less sure, then tell."""
         assert self.model is not None
+        n_cells = sum(source.table.size for source in self.tables)
+        n_cells += sum(component.table.size for component in self.components)
+        if n_cells > MAX_PARAMETERS:
+            return None
         graph = self.structure.system.statistics.task_graph
         m, k = len(self.tables), len(class_balance)
         together = {j for component in self.components for j in component.members}

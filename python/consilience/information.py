@@ -13,6 +13,8 @@ from consilience.intervals import MAX_DRAWS, QUANTILE, choose_states
 __all__ = ["Factor", "likelihood_intervals", "tied_directions"]
 
 MAX_PARAMETERS = 1500
+"""Beyond this many the information is not inverted."""
+
 MAX_CELLS = 20_000_000
 
 
@@ -85,7 +87,7 @@ def likelihood_intervals(
     """95 % intervals of the accuracies, by the delta method.
 
     The information is the mean outer product of the scores over items drawn from the fitted model (with a
-    fixed seed). With more than ``MAX_PARAMETERS`` parameters, that of each factor is inverted alone.
+    fixed seed).
 
     Parameters
     ----------
@@ -117,21 +119,18 @@ def likelihood_intervals(
     blocks = [_scores(factor, own, posterior) for factor, own in zip(factors, states, strict=True)]
     if n_balance:
         blocks.append(posterior[:, : k - 1] - class_balance[: k - 1])
-    if total <= MAX_PARAMETERS:
-        covariance = _inverse(np.hstack(blocks), n)
-        parts = np.split(np.arange(total), np.cumsum(sizes))
+    scores = np.hstack(blocks)
+    information = scores.T @ scores / n_draws
+    covariance = np.linalg.pinv(information, rcond=1e-10, hermitian=True) / n
+    parts = np.split(np.arange(total), np.cumsum(sizes))
     variance = np.full(len(accuracy), np.nan)
     for f, factor in enumerate(factors):
         for j, gradient in factor.gradients.items():
-            own = np.einsum("sy,syq->q", gradient, factor.directions)
-            if total <= MAX_PARAMETERS:
-                along = np.zeros(total)
-                along[parts[f]] = own
-                if balance_gradients is not None:
-                    along[parts[-1]] = balance_gradients[j] @ moves
-                variance[j] = along @ covariance @ along
-            else:
-                variance[j] = own @ _inverse(blocks[f], n) @ own
+            along = np.zeros(total)
+            along[parts[f]] = np.einsum("sy,syq->q", gradient, factor.directions)
+            if balance_gradients is not None:
+                along[parts[-1]] = balance_gradients[j] @ moves
+            variance[j] = along @ covariance @ along
     error = QUANTILE * np.sqrt(np.maximum(variance, 0.0))
     intervals = np.column_stack([accuracy - error, accuracy + error])
     intervals[~np.isfinite(intervals).all(axis=1)] = (0.0, 1.0)
@@ -162,9 +161,3 @@ def _scores(factor: Factor, states: NDArray[np.int64], posterior: NDArray[np.flo
         per_vector = factor.directions[s] / np.maximum(factor.table[s], 1e-300)[:, None]
         scores[rows] = posterior[rows] @ per_vector
     return scores
-
-
-def _inverse(scores: NDArray[np.float64], n: float) -> NDArray[np.float64]:
-    information = scores.T @ scores / len(scores)
-    covariance: NDArray[np.float64] = np.linalg.pinv(information, rcond=1e-10, hermitian=True) / n
-    return covariance
