@@ -23,7 +23,13 @@ def main() -> None:
         environment = Path(folder) / "venv"
         subprocess.run([sys.executable, "-m", "venv", environment], check=True)
         commands = (
-            [environment / "bin" / "pip", "install", "--quiet", ROOT],
+            [
+                environment / "bin" / "pip",
+                "install",
+                "--quiet",
+                f"--config-settings=build-dir={folder}/build",
+                ROOT,
+            ],
             [environment / "bin" / "consilience", "demo"],
         )
         for command in commands:

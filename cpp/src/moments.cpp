@@ -296,7 +296,7 @@ Moments<std::int64_t> count_by_bit_planes(const StateReader& reader, const Confl
   // poll every few milliseconds all the same.
   const Index pairs = nodes.size() * nodes.size() / 2 + 1;
   const Blocks blocks(reader.votes(),
-                      std::clamp<Index>((Index{1} << 32) / pairs / 64 * 64, 64, Blocks::kMaxRows));
+                      std::clamp<Index>((Index{1} << 31) / pairs / 64 * 64, 64, Blocks::kMaxRows));
   const auto workers = static_cast<std::size_t>(n_workers(blocks.n, execution));
   std::vector<Moments<std::int64_t>> parts(workers, empty_moments<std::int64_t>(nodes, m));
   std::vector<BitPlanes> planes(workers, BitPlanes(nodes, conflicts, m, n_states));
