@@ -129,6 +129,36 @@ class Votes:
         )
 
     @classmethod
+    def from_frame(cls, frame: Any, *, n_classes: int | None = None, classes: Names | None = None) -> Votes:
+        """Votes about one task from a pandas or polars frame or a pyarrow table; columns are sources.
+
+        Parameters
+        ----------
+        frame : frame with one row an item
+            Class indices or names; nulls and -1 abstain. Column names become source names.
+        n_classes, classes
+            As for :meth:`from_dense`.
+
+        Raises
+        ------
+        WrongTypeError
+            If it has no named columns.
+        InvalidVotesError
+            As :meth:`from_dense`.
+        """
+        names = _column_names(frame)
+        if names is None:
+            raise WrongTypeError(f"frame must have named columns, got {type(frame).__name__}; see from_dense")
+        return cls.from_dense(frame, n_classes=n_classes, classes=classes, source_names=names)
+
+    @classmethod
+    def from_parquet(
+        cls, path: str | os.PathLike[str], *, classes: Names | Mapping[str, Names] | None = None
+    ) -> Votes:
+        """Votes in one Parquet file; needs the extra ``frames``. See :meth:`from_file`."""
+        return cls.from_file(path, classes=classes)
+
+    @classmethod
     def from_sparse(
         cls,
         matrix: Any,
@@ -458,7 +488,9 @@ def _read_source_names(names: Sequence[str] | None, n_sources: int) -> tuple[str
 
 
 def _column_names(table: Any) -> list[str] | None:
-    columns = getattr(table, "columns", None)
+    columns = getattr(table, "column_names", None)  # a pyarrow table's columns are its data
+    if columns is None:
+        columns = getattr(table, "columns", None)
     return None if columns is None else [str(name) for name in columns]
 
 

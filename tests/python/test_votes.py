@@ -515,3 +515,41 @@ def test_frames_of_several_tasks_are_matched_by_column_name():
 def test_item_numbers_that_are_ids_are_an_error_that_says_so():
     with pytest.raises(cs.InvalidVotesError, match="number the items"):
         cs.Votes.from_long([10**9, 5], [0, 1], [0, 1])
+
+
+FRAMES = {
+    "pandas": lambda columns: pytest.importorskip("pandas").DataFrame(columns),
+    "polars": lambda columns: pytest.importorskip("polars").DataFrame(columns),
+    "pyarrow": lambda columns: pytest.importorskip("pyarrow").table(columns),
+}
+
+
+@pytest.mark.parametrize("library", FRAMES)
+@pytest.mark.parametrize(
+    "columns", [{"a": [0, 1, None], "b": [1, 1, 0]}, {"a": ["x", "y", None], "b": ["y", "y", "x"]}]
+)
+def test_a_frame_has_sources_as_columns_and_nulls_that_abstain(library, columns):
+    votes = cs.Votes.from_frame(FRAMES[library](columns))
+    expected = cs.VoteStatistics.of([[0, 1], [1, 1], [-1, 0]])
+    assert votes.source_names == ("a", "b")
+    np.testing.assert_array_equal(cs.VoteStatistics.of(votes).pairs, expected.pairs)
+
+
+@pytest.mark.parametrize("library", FRAMES)
+def test_fitting_a_frame_names_the_sources_by_its_columns(library):
+    with pytest.warns(cs.NotIdentifiableWarning):
+        model = cs.LabelModel().fit(FRAMES[library]({"a": [0, 1, 1], "b": [1, 1, 0]}))
+    assert model.source_names_ == ("a", "b")
+
+
+def test_an_array_is_no_frame():
+    with pytest.raises(cs.WrongTypeError, match="named columns"):
+        cs.Votes.from_frame(np.array([[0, 1]]))
+
+
+def test_parquet_files_are_read(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.table({"a": [0, 1], "b": [1, None]}), tmp_path / "votes.parquet")
+    votes = cs.Votes.from_parquet(tmp_path / "votes.parquet")
+    assert (votes.source_names, votes.n_items) == (("a", "b"), 2)
