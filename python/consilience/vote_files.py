@@ -390,7 +390,7 @@ def _read_npz(path: str, classes: Classes | None) -> VoteFile:
             arrays = _load(file)
         except Exception as error:  # zipfile, zlib and numpy raise a dozen types on damaged bytes
             raise FileFormatError(
-                f"{path} is no npz file that can be read ({error}); write it again"
+                f"{path} is no npz file of plain arrays that can be read; write it again with numpy.savez"
             ) from error
     tables = _tables(path, arrays)
     n_items, n_sources = next(iter(tables.values())).shape

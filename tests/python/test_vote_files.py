@@ -271,7 +271,7 @@ def test_npz_may_hold_pickles_beside_the_votes_and_they_stay_closed(tmp_path: Pa
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"L": np.array([[0, None]], dtype=object)}, "allow_pickle"),
+        ({"L": np.array([[0, None]], dtype=object)}, "plain arrays"),
         ({"L": np.zeros((2, 2), complex)}, "complex128"),
         ({"L": np.zeros((0, 3), np.int8)}, "no items"),
         ({"L": np.zeros((3, 0), np.int8)}, "no column of votes"),
