@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from consilience import _core
 from consilience.exceptions import SingularCovarianceError
 from consilience.identifiability import IdentifiabilityReport
-from consilience.moments import signed_start, warn_unless_converged
+from consilience.moments import signed_start, warn_unless_converged, weak_nodes, with_weak_nodes
 from consilience.nodes import NodeSystem, describe_event
 
 __all__ = ["completion_influence", "completion_report", "fit_completion"]
@@ -64,13 +64,10 @@ def fit_completion(system: NodeSystem, report: IdentifiabilityReport) -> NDArray
     """
     strength = np.zeros(len(system.means))
     assert report.log_z2 is not None
-    inverse = _inverse(system)
-    for members in _nodes_by_event(system):
+    for members in _nodes_by_event(system, report.sign_components >= 0):
         pairs = report.omega_mask[np.ix_(members, members)]
-        if not pairs.any():
-            continue
-        sigma_o = system.covariance[np.ix_(members, members)]
-        a = inverse[np.ix_(members, members)]
+        sigma_o = np.ascontiguousarray(system.covariance[np.ix_(members, members)])
+        a = _inverted(system, members)
         scale = 1 / np.sqrt(np.diag(a))
         target = np.where(pairs, -a * np.outer(scale, scale), 0.0)
         start = signed_start(report.log_z2[members] + 2 * np.log(scale), target)
@@ -81,11 +78,10 @@ def fit_completion(system: NodeSystem, report: IdentifiabilityReport) -> NDArray
         image = np.einsum("ab,b->a", sigma_o, z)  # the same bits for any number of BLAS threads
         c = (1 + np.sum(z * image)) / sigma_s
         sigma_os = image / np.sqrt(c)
-        # One sign an event: sources with a detectable signal are better than chance on average.
-        telling = report.sign_components[members] >= 0
-        sign = -1.0 if sigma_os[telling].sum() < 0 else 1.0
+        # One sign an event: sources are better than chance on average.
+        sign = -1.0 if sigma_os.sum() < 0 else 1.0
         strength[members] = sign * sigma_os / sigma_s
-    return strength
+    return with_weak_nodes(system, report, strength, system.same_event)
 
 
 def completion_influence(
@@ -114,13 +110,10 @@ def completion_influence(
         Influence of each item on each strength; its variance over items, divided by n, is the estimate's.
     """
     influence = np.zeros_like(centred)
-    inverse = _inverse(system)
-    for members in _nodes_by_event(system):
+    for members in _nodes_by_event(system, report.sign_components >= 0):
         place = np.ix_(members, members)
         pairs = report.omega_mask[place]
-        if not pairs.any():
-            continue
-        sigma_o, a, x = system.covariance[place], inverse[place], centred[:, members]
+        sigma_o, a, x = system.covariance[place], _inverted(system, members), centred[:, members]
         sigma_s = float(system.events.g[members[0], members[0]])
         # With Sigma_OS = Sigma_O z / sqrt(c), z is Sigma_O^-1 Sigma_OS times sqrt(c).
         whitened = a @ (strength[members] * sigma_s)
@@ -136,32 +129,45 @@ def completion_influence(
         dc = ((x @ z) ** 2 - z @ sigma_o @ z + 2 * dz @ (sigma_o @ z)) / sigma_s
         of_os = moved / np.sqrt(c) - np.outer(dc, sigma_o @ z) / (2 * c**1.5)
         influence[:, members] = of_os / sigma_s
-    centred_influence: NDArray[np.float64] = influence - influence.mean(axis=0)
-    return centred_influence
+    weak = weak_nodes(report, system.same_event)
+    if weak.any():
+        # sum_b G_ab d_b (C_ab - G_ab d_a d_b) / V_ab = 0 over the pairs with the others.
+        g = np.where(system.same_event[weak] & ~weak, system.events.g[weak], 0.0)
+        slope = g * strength / system.variance[weak]
+        through = g * (system.covariance[weak] - 2 * g * np.outer(strength[weak], strength))
+        below = np.maximum((g * slope * strength).sum(axis=1), 1e-300)
+        equations = centred[:, weak] * (centred @ slope.T) + influence @ (through / system.variance[weak]).T
+        influence[:, weak] = equations / below
+    from_mean: NDArray[np.float64] = influence - influence.mean(axis=0)
+    return from_mean
 
 
-def _nodes_by_event(system: NodeSystem) -> list[NDArray[np.intp]]:
-    """Live nodes of each event, in the order of the events."""
+def _nodes_by_event(system: NodeSystem, among: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
+    """Nodes of each event, in the order of the events, of those in a (d,) mask."""
     _, event = np.unique(system.statistics.node_event, axis=0, return_inverse=True)
     event = event.reshape(-1)
-    groups = [np.flatnonzero((event == e) & system.live) for e in range(int(event.max(initial=-1)) + 1)]
+    groups = [np.flatnonzero((event == e) & among) for e in range(int(event.max(initial=-1)) + 1)]
     return [members for members in groups if len(members)]
 
 
 def _inverse(system: NodeSystem) -> NDArray[np.float64]:
-    """``Sigma_O^-1`` of each event's nodes, in place; 0 between different events."""
+    """``Sigma_O^-1`` of each event's live nodes, in place; 0 between different events."""
     inverse = np.zeros_like(system.covariance)
-    for members in _nodes_by_event(system):
-        place = np.ix_(members, members)
-        try:
-            inverse[place] = _core.invert_covariance(np.ascontiguousarray(system.covariance[place]))
-        except _core.SingularCovariance as error:
-            statistics = system.statistics
-            node = members[error.args[0]]
-            event = describe_event(statistics.task_graph, statistics.node_event[node].tolist())
-            source = system.source_graph.source_names[statistics.node_source[node]]
-            raise SingularCovarianceError(
-                f"the votes of {source!r} for {event} are determined by those of the sources before it; "
-                'remove the copy, or use method="moments", which inverts nothing'
-            ) from None
+    for members in _nodes_by_event(system, system.live):
+        inverse[np.ix_(members, members)] = _inverted(system, members)
     return inverse
+
+
+def _inverted(system: NodeSystem, members: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Inverse of the covariance of some nodes."""
+    try:
+        return _core.invert_covariance(np.ascontiguousarray(system.covariance[np.ix_(members, members)]))
+    except _core.SingularCovariance as error:
+        statistics = system.statistics
+        node = members[error.args[0]]
+        event = describe_event(statistics.task_graph, statistics.node_event[node].tolist())
+        source = system.source_graph.source_names[statistics.node_source[node]]
+        raise SingularCovarianceError(
+            f"the votes of {source!r} for {event} are determined by those of the sources before it; "
+            'remove the copy, or use method="moments", which inverts nothing'
+        ) from None

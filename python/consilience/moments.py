@@ -17,7 +17,15 @@ from consilience.exceptions import ConvergenceWarning, warn_caller
 from consilience.identifiability import IdentifiabilityReport
 from consilience.nodes import NodeSystem
 
-__all__ = ["fit_moments", "moments_influence", "moments_report", "signed_start", "unexplained_pairs"]
+__all__ = [
+    "fit_moments",
+    "moments_influence",
+    "moments_report",
+    "signed_start",
+    "unexplained_pairs",
+    "weak_nodes",
+    "with_weak_nodes",
+]
 
 
 def moments_report(system: NodeSystem) -> IdentifiabilityReport:
@@ -55,20 +63,33 @@ def fit_moments(system: NodeSystem, report: IdentifiabilityReport) -> NDArray[np
     )
     warn_unless_converged(fit)
     strength = _orient(fit.z, report.sign_components)
-    # Nodes without a detectable signal took no part; what their pairs with the others say is (near) zero.
-    weak = weak_nodes(system, report)
+    return with_weak_nodes(system, report, strength, system.related)
+
+
+def weak_nodes(report: IdentifiabilityReport, related: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Nodes that took no part in the completion and are then read off their pairs with the others, (d,)."""
+    weak: NDArray[np.bool_] = (report.sign_components < 0) & related.any(axis=1)
+    return weak
+
+
+def with_weak_nodes(
+    system: NodeSystem,
+    report: IdentifiabilityReport,
+    strength: NDArray[np.float64],
+    related: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """Strengths in which weak nodes have what their pairs with the others say: (near) zero.
+
+    They took no part in the completion, which noise must not steer.
+    """
+    strength = strength.copy()
+    weak = weak_nodes(report, related)
     if weak.any():
-        weight = np.where(system.related[weak], precision[weak], 0.0)
-        below = np.einsum("ab,b->a", weight, strength**2)
-        above = np.einsum("ab,b->a", weight * target[weak], strength)
+        g = np.where(related[weak] & ~weak, system.events.g[weak], 0.0)
+        below = np.einsum("ab,b->a", g**2 / system.variance[weak], strength**2)
+        above = np.einsum("ab,b->a", g * system.covariance[weak] / system.variance[weak], strength)
         strength[weak] = np.divide(above, below, out=np.zeros_like(below), where=below > 0)
     return strength
-
-
-def weak_nodes(system: NodeSystem, report: IdentifiabilityReport) -> NDArray[np.bool_]:
-    """Nodes that took no part in the completion and are then read off their pairs with the others, (d,)."""
-    weak: NDArray[np.bool_] = (report.sign_components < 0) & system.related.any(axis=1)
-    return weak
 
 
 def unexplained_pairs(
@@ -136,7 +157,7 @@ def moments_influence(
     (n_items, d) float64 array
         Influence of each item on each strength; its variance over items, divided by n, is the estimate's.
     """
-    weak = weak_nodes(system, report)
+    weak = weak_nodes(report, system.related)
     pairs = np.where(weak[:, None], system.related & ~weak, report.omega_mask)
     g = np.where(pairs, system.events.g, 0.0)
     slope = g * strength / system.variance  # d equation_a / d C_ab
