@@ -62,21 +62,6 @@ void bind_expectation(py::module_& m) {
       },
       "patterns"_a, "of_state"_a.noconvert(), "base"_a.noconvert(), py::kw_only(),
       "leave_one_out"_a = false, "n_threads"_a);
-
-  m.def(
-      "pattern_posterior",
-      [](const Patterns& patterns, const Scores& of_state, const Scores& base, int n_threads) {
-        const ScoreTable table = as_table(patterns, of_state, base);
-        const Execution execution = interruptible(n_threads);
-        py::array_t<double> out({patterns.size(), table.n_vectors});
-        double* written = out.mutable_data();
-        {
-          const py::gil_scoped_release unlocked;
-          pattern_posterior(patterns, table, written, execution);
-        }
-        return out;
-      },
-      "patterns"_a, "of_state"_a.noconvert(), "base"_a.noconvert(), py::kw_only(), "n_threads"_a);
 }
 
 }  // namespace consilience::bindings

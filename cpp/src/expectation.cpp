@@ -117,16 +117,4 @@ Expectation expect(const Patterns& patterns, const ScoreTable& table, Counting c
   return total;
 }
 
-void pattern_posterior(const Patterns& patterns, const ScoreTable& table, double* out,
-                       const Execution& execution) {
-  check(patterns, table);
-  const Index n_chunks = (patterns.size() + kMinChunk - 1) / kMinChunk;
-  for_each_chunk(n_chunks, execution, [&](Index chunk, int) {
-    const Index end = std::min(patterns.size(), (chunk + 1) * kMinChunk);
-    for (Index u = chunk * kMinChunk; u < end; ++u) {
-      posterior_of(patterns, table, u, out + u * table.n_vectors);
-    }
-  });
-}
-
 }  // namespace consilience

@@ -21,14 +21,14 @@ from consilience.exceptions import (
     warn_caller,
 )
 from consilience.identifiability import IdentifiabilityReport
-from consilience.information import MAX_PARAMETERS, Factor, likelihood_intervals, tied_directions
+from consilience.information import MAX_PARAMETERS, likelihood_intervals
 from consilience.intervals import accuracy_intervals
 from consilience.joint_tables import ComponentTable, fit_component_tables
 from consilience.moments import fit_moments, moments_influence, unexplained_pairs
 from consilience.nodes import NodeSystem
 from consilience.source_graph import Dependencies, SourceGraph
 from consilience.statistics import VoteStatistics
-from consilience.tied import SourceTable, expand_tied, feasible_strength
+from consilience.tied import SourceTable, expand_tied, feasible_strength, vote_accuracy
 
 __all__ = ["METHODS", "SourceFit", "fit_sources", "learned_layout", "structure_for"]
 
@@ -88,70 +88,52 @@ class SourceFit:
         """What the votes determine."""
         return self.structure.report
 
+    def accuracy(self, class_balance: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``P(vote right | source votes)`` of each source, (m,)."""
+        return np.array(
+            [
+                vote_accuracy(source, masks, class_balance)
+                for source, masks in zip(self.tables, self._masks(), strict=True)
+            ]
+        )
+
     def accuracy_intervals(self, class_balance: NDArray[np.float64]) -> NDArray[np.float64]:
-        """95 % interval of each source's accuracy, (m, 2); (0, 1) where it was not learned."""
-        if self.model is not None:
-            intervals = self._likelihood_intervals(class_balance)
-            if intervals is not None:
-                return intervals
-        influence = completion_influence if self.method == "completion" else moments_influence
-        intervals = accuracy_intervals(
-            self.structure.system,
-            self.strength,
-            partial(influence, self.structure.system, self.report, self.strength),
-            self.tables,
-            self.layout,
-            self.components,
-        )[self.first]
+        """95 % interval of each source's accuracy, (m, 2); (0, 1) where it was not learned.
+
+        A likelihood with too many parameters to invert its information has the widths of the moments.
+        """
+        accuracy = self.accuracy(class_balance)
+        sizes = [table.table.size for table in self.tables] + [c.table.size for c in self.components]
+        if self.model is not None and sum(sizes) <= MAX_PARAMETERS:
+            own = self.learned & (self.first == np.arange(len(self.first)))
+            intervals = likelihood_intervals(
+                self.tables,
+                self._masks(),
+                own,
+                self.layout,
+                self.components,
+                model=self.model,
+                class_balance=class_balance,
+                balance_learned=self.balance_learned,
+                n=float(self.structure.system.statistics.n),
+            )
+        else:
+            influence = completion_influence if self.method == "completion" else moments_influence
+            intervals = accuracy_intervals(
+                self.structure.system,
+                partial(influence, self.structure.system, self.report, self.strength),
+                self.tables,
+                self.layout,
+                self.components,
+                accuracy,
+            )
+        intervals = intervals[self.first]
         intervals[~self.learned] = (0.0, 1.0)
         return intervals
 
-    def _likelihood_intervals(self, class_balance: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """None where there are too many parameters: the moments, which are a little less sure, then tell."""
-        assert self.model is not None
-        n_cells = sum(source.table.size for source in self.tables)
-        n_cells += sum(component.table.size for component in self.components)
-        if n_cells > MAX_PARAMETERS:
-            return None
+    def _masks(self) -> list[NDArray[np.bool_]]:
         graph = self.structure.system.statistics.task_graph
-        m, k = len(self.tables), len(class_balance)
-        together = {j for component in self.components for j in component.members}
-        balance_gradients = np.zeros((m, k))
-        accuracy = np.zeros(m)
-        factors = []
-        gradients: dict[int, NDArray[np.float64]] = {}
-        for j, source in enumerate(self.tables):
-            if not len(source.events):
-                continue
-            inside = np.vstack([graph.event_masks(source.events), np.zeros((1, k), dtype=np.bool_)])
-            voted = np.vstack([np.ones((len(source.events), k)), np.zeros((1, k))])
-            rate = float((source.table[:-1] @ class_balance).sum())
-            accuracy[j] = float((source.table * inside) @ class_balance @ np.ones(len(inside))) / rate
-            per_cell = (inside - accuracy[j] * voted) / rate
-            gradients[j] = per_cell * class_balance
-            balance_gradients[j] = (per_cell * source.table).sum(axis=0)
-            if self.learned[j] and self.first[j] == j and j not in together:
-                abstains = bool(source.table[-1].any())
-                directions = tied_directions(inside[:-1], self.model, abstains=abstains, n_vectors=k)
-                factors.append(Factor(source.table, directions, {j: gradients[j]}))
-        for component in self.components:
-            assert self.layout is not None
-            states = self.layout.member_states(component.members)
-            free = np.eye(len(states))[:, 1:] - np.eye(len(states))[:, :1]
-            directions = np.einsum("eq,yz->eyqz", free, np.eye(k)).reshape(len(states), k, -1)
-            of_members = {
-                j: gradients[j][states[:, i] - 1] for i, j in enumerate(component.members) if j in gradients
-            }
-            factors.append(Factor(component.table, directions, of_members))
-        intervals = likelihood_intervals(
-            factors,
-            class_balance,
-            balance_gradients if self.balance_learned else None,
-            accuracy,
-            float(self.structure.system.statistics.n),
-        )[self.first]
-        intervals[~self.learned] = (0.0, 1.0)
-        return intervals
+        return [graph.event_masks(source.events) for source in self.tables]
 
 
 def structure_for(

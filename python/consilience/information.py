@@ -8,7 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience.components import ComponentLayout
 from consilience.intervals import MAX_DRAWS, QUANTILE, choose_states
+from consilience.joint_tables import ComponentTable
+from consilience.tied import SourceTable, vote_accuracy
 
 __all__ = ["Factor", "likelihood_intervals", "tied_directions"]
 
@@ -78,36 +81,55 @@ def tied_directions(
 
 
 def likelihood_intervals(
-    factors: Sequence[Factor],
+    tables: Sequence[SourceTable],
+    masks: Sequence[NDArray[np.bool_]],
+    own: NDArray[np.bool_],
+    layout: ComponentLayout | None,
+    components: Sequence[ComponentTable],
+    *,
+    model: str,
     class_balance: NDArray[np.float64],
-    balance_gradients: NDArray[np.float64] | None,
-    accuracy: NDArray[np.float64],
+    balance_learned: bool,
     n: float,
 ) -> NDArray[np.float64]:
-    """95 % intervals of the accuracies, by the delta method.
+    """95 % intervals of ``P(vote right | source votes)``, by the delta method.
 
     The information is the mean outer product of the scores over items drawn from the fitted model (with a
     fixed seed).
 
     Parameters
     ----------
-    factors : sequence of Factor
-        Independent given the label.
+    tables : sequence of SourceTable
+        One a source, ``m`` of them.
+    masks : sequence of (s, K) bool arrays
+        Events of each source's votes.
+    own : (m,) bool array
+        Sources that were learned, and not as the copy of another.
+    layout, components
+        Sources that were modelled together.
+    model : str
+        Of the other sources; see :func:`tied_directions`.
     class_balance : (K,) float64 array
         ``P(Y)``.
-    balance_gradients : (m, K) float64 array or None
-        Derivative of each accuracy with respect to ``P(Y)``, where that was learned.
-    accuracy : (m,) float64 array
-        The accuracies.
+    balance_learned : bool
+        Whether that was learned too.
     n : float
         Number of items.
 
     Returns
     -------
     (m, 2) float64 array
-        Within [0, 1]; (0, 1) for a source in no factor.
+        Within [0, 1]; (0, 1) for sources that were not learned.
     """
-    k = len(class_balance)
+    m, k = len(tables), len(class_balance)
+    accuracy = np.array([vote_accuracy(*pair, class_balance) for pair in zip(tables, masks, strict=True)])
+    per_cell = [_gradient(t, a, b, class_balance) for t, a, b in zip(tables, masks, accuracy, strict=True)]
+    factors = _factors(tables, masks, own, layout, components, model, [g * class_balance for g in per_cell])
+    balance_gradients = None
+    if balance_learned:
+        balance_gradients = np.array(
+            [(g * t.table).sum(axis=0) for g, t in zip(per_cell, tables, strict=True)]
+        )
     sizes = [factor.directions.shape[2] for factor in factors]
     n_balance = 0 if balance_gradients is None else k - 1
     total = sum(sizes) + n_balance
@@ -123,7 +145,7 @@ def likelihood_intervals(
     information = scores.T @ scores / n_draws
     covariance = np.linalg.pinv(information, rcond=1e-10, hermitian=True) / n
     parts = np.split(np.arange(total), np.cumsum(sizes))
-    variance = np.full(len(accuracy), np.nan)
+    variance = np.full(m, np.nan)
     for f, factor in enumerate(factors):
         for j, gradient in factor.gradients.items():
             along = np.zeros(total)
@@ -136,6 +158,49 @@ def likelihood_intervals(
     intervals[~np.isfinite(intervals).all(axis=1)] = (0.0, 1.0)
     clipped: NDArray[np.float64] = np.clip(intervals, 0.0, 1.0)
     return clipped
+
+
+def _gradient(
+    source: SourceTable,
+    masks: NDArray[np.bool_],
+    accuracy: float,
+    class_balance: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Derivative of a source's accuracy by its joint probabilities ``P(state, Y = y)``, (s + 1, K)."""
+    gradient = np.zeros_like(source.table)
+    rate = float((source.table[:-1] @ class_balance).sum())
+    if len(masks):
+        gradient[:-1] = (masks - accuracy) / rate
+    return gradient
+
+
+def _factors(
+    tables: Sequence[SourceTable],
+    masks: Sequence[NDArray[np.bool_]],
+    own: NDArray[np.bool_],
+    layout: ComponentLayout | None,
+    components: Sequence[ComponentTable],
+    model: str,
+    gradients: Sequence[NDArray[np.float64]],
+) -> list[Factor]:
+    """Sources alone under their model, and components with free joint tables."""
+    together = {j for component in components for j in component.members}
+    factors = []
+    for j, (source, inside) in enumerate(zip(tables, masks, strict=True)):
+        if own[j] and j not in together and len(inside):
+            abstains, k = bool(source.table[-1].any()), source.table.shape[1]
+            directions = tied_directions(inside, model, abstains=abstains, n_vectors=k)
+            factors.append(Factor(source.table, directions, {j: gradients[j]}))
+    for component in components:
+        assert layout is not None
+        states = layout.member_states(component.members)
+        n_states, k = component.table.shape
+        free = np.eye(n_states)[:, 1:] - np.eye(n_states)[:, :1]
+        directions = np.einsum("eq,yz->eyqz", free, np.eye(k)).reshape(n_states, k, -1)
+        # Member state 0, the abstention, is the last row of a source's table.
+        of_members = {j: gradients[j][states[:, i] - 1] for i, j in enumerate(component.members)}
+        factors.append(Factor(component.table, directions, of_members))
+    return factors
 
 
 def _draw(

@@ -24,11 +24,11 @@ MIN_DRAWS = 2_000
 
 def accuracy_intervals(
     system: NodeSystem,
-    strength: NDArray[np.float64],
     influence_of: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     tables: list[SourceTable],
     layout: ComponentLayout | None,
     components: list[ComponentTable],
+    accuracy: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """95 % intervals of ``P(vote right | source votes)``, for the class balance as given.
 
@@ -39,14 +39,14 @@ def accuracy_intervals(
     ----------
     system : NodeSystem
         The ``d`` nodes.
-    strength : (d,) float64 array
-        The estimate.
     influence_of : callable
-        From centred indicators, (n_items, d), to the influence of each item on the strength, (n_items, d).
+        From centred indicators, (n_items, d), to the influence of each item on the strengths, (n_items, d).
     tables : list of SourceTable
         One a source; the first rows of each are those of its nodes.
     layout, components
         Sources that were modelled together.
+    accuracy : (m,) float64 array
+        The accuracies, which the intervals lie around.
 
     Returns
     -------
@@ -59,9 +59,7 @@ def accuracy_intervals(
     influence = influence_of(centred)
     source = np.eye(statistics.n_sources)[statistics.node_source]
     rate = system.means @ source
-    right = (p * (system.means + strength * (1 - p))) @ source
     with np.errstate(divide="ignore", invalid="ignore"):
-        accuracy = right / rate
         of_item = ((p * (centred + (1 - p) * influence)) @ source - accuracy * (centred @ source)) / rate
         error = QUANTILE * of_item.std(axis=0) / np.sqrt(statistics.n)
         intervals = np.column_stack([accuracy - error, accuracy + error])

@@ -32,7 +32,7 @@ from consilience.scores import model_events, score_table
 from consilience.statistics import Observation, VoteStatistics, graph_of, observe, threads_of
 from consilience.table import Table
 from consilience.task_graph import ABSTAIN, TaskGraph
-from consilience.tied import SourceTable, chance_accuracy
+from consilience.tied import SourceTable
 from consilience.votes import as_votes
 
 __all__ = ["LabelModel", "load"]
@@ -292,7 +292,7 @@ class LabelModel:
         self.emission_ = (
             _dense_emission(tables, graph) if has_plain_events(graph) else [t.table for t in tables]
         )
-        self.accuracy_ = np.array([_accuracy(t, graph, balance) for t in fit.tables])
+        self.accuracy_ = fit.accuracy(balance)
 
     # --- prediction ----------------------------------------------------------------------------------------
 
@@ -534,13 +534,6 @@ def _dense_emission(tables: list[SourceTable], graph: TaskGraph) -> NDArray[np.f
         emission[j, table.events[:, 0]] = table.table[:-1]
         emission[j, k] = table.table[-1]
     return emission
-
-
-def _accuracy(table: SourceTable, graph: TaskGraph, balance: NDArray[np.float64]) -> float:
-    joint = table.table[:-1] * balance
-    if not len(joint):
-        return chance_accuracy(balance)
-    return float(joint[graph.event_masks(table.events)].sum() / joint.sum())
 
 
 def _widen(probabilities: NDArray[np.float64], k: int) -> NDArray[np.float64]:

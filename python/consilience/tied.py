@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from consilience.nodes import NodeSystem
 
-__all__ = ["SourceTable", "chance_accuracy", "expand_tied", "feasible_strength"]
+__all__ = ["SourceTable", "chance_accuracy", "expand_tied", "feasible_strength", "vote_accuracy"]
 
 MIN_RATIO = 1e-4
 """Least probability of a vote given a label vector, relative to the vote's overall rate.
@@ -101,6 +101,24 @@ def _prior_ratio(p: NDArray[np.float64]) -> NDArray[np.float64]:
     right = (1 + p) / 2
     ratio = (1 - right) * p / np.where(certain, 1.0, right * (1 - p))
     return np.where(certain, 1.0, ratio)
+
+
+def vote_accuracy(source: SourceTable, masks: NDArray[np.bool_], class_balance: NDArray[np.float64]) -> float:
+    """``P(vote right | source votes)`` by a table; that of guessing for a source that never votes.
+
+    Parameters
+    ----------
+    source : SourceTable
+        With ``s`` states beside the abstention.
+    masks : (s, K) bool array
+        Events of these states.
+    class_balance : (K,) float64 array
+        ``P(Y)``.
+    """
+    joint = source.table[:-1] * class_balance
+    if not len(joint):
+        return chance_accuracy(class_balance)
+    return float(joint[masks].sum() / joint.sum())
 
 
 def chance_accuracy(class_balance: NDArray[np.float64]) -> float:

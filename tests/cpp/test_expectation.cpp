@@ -188,25 +188,6 @@ TEST_CASE("expected counts have the same bits for any number of threads") {
   }
 }
 
-TEST_CASE("the posterior of a pattern sums to one and gives the expected label counts") {
-  const Labels labels = random_labels(5, 4000, 4, {2}, 0.5);
-  const HeldVotes held = dense_votes(labels);
-  const StateCoding coding = StateCoding::of_one_task(2);
-  const Patterns patterns = find_patterns(StateReader(held.view, coding), nullptr, Execution{});
-  const ScoreTable table = random_scores(6, 4, 3, 3);
-  std::vector<double> r(static_cast<std::size_t>(patterns.size() * 3));
-  pattern_posterior(patterns, table, r.data(), Execution{2, {}});
-  std::vector<double> of_vector(3, 0.0);
-  for (std::size_t u = 0; u < patterns.weight.size(); ++u) {
-    CHECK(r[3 * u] + r[3 * u + 1] + r[3 * u + 2] == doctest::Approx(1).epsilon(1e-14));
-    for (std::size_t y = 0; y < 3; ++y) of_vector[y] += patterns.weight[u] * r[3 * u + y];
-  }
-  const Expectation found = expect(patterns, table, Counting::full, Execution{});
-  for (std::size_t y = 0; y < 3; ++y) {
-    CHECK(found.of_vector[y] == doctest::Approx(of_vector[y]).epsilon(1e-12));
-  }
-}
-
 TEST_CASE("a table of another shape, or of counts, is refused") {
   const Labels labels = random_labels(7, 10, 2, {2});
   const HeldVotes held = dense_votes(labels);

@@ -87,3 +87,14 @@ def test_a_fit_has_the_same_bits_for_any_number_of_blas_threads(method):
         for threads in ("1", "2")
     }
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize("k", [2, 20])  # with 20 classes there are too many parameters for the information
+def test_intervals_of_em_lie_around_the_accuracies_it_shows(k):
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, k, (4000, 1))
+    votes = np.where(rng.random((4000, 6)) < 0.7, label, rng.integers(0, k, (4000, 6)))
+    model = cs.LabelModel(n_classes=k, method="em", class_balance="uniform").fit(votes)
+    low, high = model.accuracy_interval_.T
+    np.testing.assert_allclose((low + high) / 2, model.accuracy_, atol=1e-9)
+    assert (high - low < 0.1).all()

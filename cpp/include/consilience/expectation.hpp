@@ -32,8 +32,4 @@ enum class Counting : std::uint8_t {
 Expectation expect(const Patterns& patterns, const ScoreTable& table, Counting counting,
                    const Execution& execution);
 
-/// P(Y = y | votes) of every pattern, (n_patterns, K) row by row.
-void pattern_posterior(const Patterns& patterns, const ScoreTable& table, double* out,
-                       const Execution& execution);
-
 }  // namespace consilience
