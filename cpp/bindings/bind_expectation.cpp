@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "arrays.hpp"
+#include "consilience/evidence.hpp"
 #include "consilience/expectation.hpp"
 
 namespace consilience::bindings {
@@ -26,10 +27,29 @@ ScoreTable as_table(const Patterns& patterns, const Scores& of_state, const Scor
 void bind_expectation(py::module_& m) {
   py::class_<Patterns>(m, "Patterns")
       .def("__len__", &Patterns::size)
-      .def_property_readonly("weight", [](const Patterns& patterns) {
-        return py::array_t<double>(static_cast<py::ssize_t>(patterns.weight.size()),
+      .def_property_readonly("weight",
+                             [](const Patterns& patterns) {
+                               return py::array_t<double>(
+                                   static_cast<py::ssize_t>(patterns.weight.size()),
                                    patterns.weight.data());
-      });
+                             })
+      .def_property_readonly("n_votes",
+                             [](const Patterns& patterns) {
+                               std::vector<std::int64_t> n_votes;
+                               n_votes.reserve(patterns.weight.size());
+                               for (std::size_t u = 0; u < patterns.weight.size(); ++u) {
+                                 n_votes.push_back(patterns.start[u + 1] - patterns.start[u]);
+                               }
+                               return to_array(std::move(n_votes));
+                             })
+      .def(
+          "select",
+          [](const Patterns& patterns, const Array<std::int64_t>& rows,
+             const Array<double>& weights, const Array<std::uint8_t>& columns) {
+            return select(patterns, as_std_vector(rows), as_std_vector(weights),
+                          as_std_vector(columns));
+          },
+          "rows"_a.noconvert(), "weights"_a.noconvert(), "columns"_a.noconvert());
 
   m.def(
       "find_patterns",
@@ -46,22 +66,76 @@ void bind_expectation(py::module_& m) {
 
   m.def(
       "expect",
-      [](const Patterns& patterns, const Scores& of_state, const Scores& base, bool leave_one_out,
-         int n_threads) {
+      [](const Patterns& patterns, const Scores& of_state, const Scores& base,
+         const std::optional<Scores>& vote_of_state, double vote_share, int n_threads) {
         const ScoreTable table = as_table(patterns, of_state, base);
+        require_shape(vote_share >= 0 && vote_share <= 1, "vote_share must lie in [0, 1]");
+        const VoteShare vote = {
+            vote_share, vote_of_state ? as_std_vector(*vote_of_state) : std::vector<double>{}};
         const Execution execution = interruptible(n_threads);
         Expectation found;
         {
           const py::gil_scoped_release unlocked;
-          found = expect(patterns, table, leave_one_out ? Counting::leave_one_out : Counting::full,
-                         execution);
+          found = expect(patterns, table, vote, execution);
         }
         return py::make_tuple(to_array(std::move(found.of_state),
                                        {of_state.shape(0), of_state.shape(1), of_state.shape(2)}),
                               to_array(std::move(found.of_vector)), found.log_likelihood);
       },
-      "patterns"_a, "of_state"_a.noconvert(), "base"_a.noconvert(), py::kw_only(),
-      "leave_one_out"_a = false, "n_threads"_a);
+      "patterns"_a, "of_state"_a.noconvert(), "base"_a.noconvert(),
+      "vote_of_state"_a.noconvert() = py::none(), py::kw_only(), "vote_share"_a = 0.0,
+      "n_threads"_a);
+
+  m.def(
+      "preferred",
+      [](const Patterns& patterns, const Scores& of_state, const Scores& base) {
+        const ScoreTable table = as_table(patterns, of_state, base);
+        std::vector<std::int32_t> found;
+        {
+          const py::gil_scoped_release unlocked;
+          found = preferred(patterns, table);
+        }
+        return to_array(std::move(found));
+      },
+      "patterns"_a, "of_state"_a.noconvert(), "base"_a.noconvert());
+
+  m.def(
+      "held_out_votes",
+      [](const Patterns& patterns, const Scores& of_state, const Scores& base,
+         const Scores& vote_of_state, const Scores& of_vote, const Array<std::uint8_t>& included,
+         const std::vector<double>& temperatures, const std::vector<double>& shares, Index most,
+         int n_threads) {
+        const ScoreTable table = as_table(patterns, of_state, base);
+        const std::vector<double> said = as_std_vector(vote_of_state),
+                                  told = as_std_vector(of_vote);
+        const Forecast forecast = {table,        said,  told, as_std_vector(included),
+                                   temperatures, shares};
+        const Execution execution = interruptible(n_threads);
+        HeldOut found;
+        {
+          const py::gil_scoped_release unlocked;
+          found = held_out_votes(patterns, forecast, most, execution);
+        }
+        return py::make_tuple(to_array(std::move(found.log_likelihood),
+                                       {static_cast<py::ssize_t>(forecast.temperatures.size()),
+                                        static_cast<py::ssize_t>(forecast.shares.size())}),
+                              found.n_votes);
+      },
+      "patterns"_a, "of_state"_a.noconvert(), "base"_a.noconvert(), "vote_of_state"_a.noconvert(),
+      "of_vote"_a.noconvert(), "included"_a.noconvert(), py::kw_only(), "temperatures"_a,
+      "shares"_a, "most"_a, "n_threads"_a);
+
+  m.def(
+      "dirichlet_evidence",
+      [](const Scores& counts, const Scores& centre, const std::vector<double>& strengths) {
+        require_shape(counts.ndim() == 2 && centre.ndim() == 2 &&
+                          counts.shape(0) == centre.shape(0) && counts.shape(1) == centre.shape(1),
+                      "counts and centre must have the same shape (n, n_states)");
+        const py::gil_scoped_release unlocked;
+        return dirichlet_evidence(counts.data(), centre.data(), counts.shape(0), counts.shape(1),
+                                  strengths);
+      },
+      "counts"_a.noconvert(), "centre"_a.noconvert(), "strengths"_a);
 }
 
 }  // namespace consilience::bindings

@@ -43,32 +43,34 @@ double posterior_of(const Patterns& patterns, const ScoreTable& table, Index u, 
   return largest + std::log(total);
 }
 
-/// Posterior without one vote, from the one with it; returns 1 - entropy / log K.
-double without(const double* r, const double* added, Index k, double* rest) {
-  double largest = added[0];
-  for (Index y = 1; y < k; ++y) largest = std::min(largest, added[y]);
-  double total = 0;
-  for (Index y = 0; y < k; ++y) {
-    rest[y] = r[y] * std::exp(largest - added[y]);  // exponents at most 0
-    total += rest[y];
+void check(const Patterns& patterns, const ScoreTable& table,
+           const std::vector<double>& vote_of_state) {
+  check(patterns, table);
+  if (static_cast<Index>(vote_of_state.size()) != patterns.n_states * table.n_vectors) {
+    throw std::invalid_argument("what votes say must be (n_states, n_vectors)");
   }
-  if (!(total > 0)) {
-    std::fill(rest, rest + k, 1.0 / static_cast<double>(k));
-    return 0.0;
+}
+
+/// What the votes of a pattern say on average, into `mean`, (K,); false if there are none.
+bool mean_vote(const Patterns& patterns, const std::vector<double>& of_state, Index k, Index u,
+               double* mean) {
+  const auto begin = static_cast<std::size_t>(patterns.start[static_cast<std::size_t>(u)]);
+  const auto end = static_cast<std::size_t>(patterns.start[static_cast<std::size_t>(u) + 1]);
+  std::fill(mean, mean + k, 0.0);
+  for (std::size_t v = begin; v < end; ++v) {
+    const double* said = of_state.data() + patterns.state[v] * k;
+    for (Index y = 0; y < k; ++y) mean[y] += said[y];
   }
-  double entropy = 0;
-  for (Index y = 0; y < k; ++y) {
-    rest[y] /= total;
-    if (rest[y] > 0) entropy -= rest[y] * std::log(rest[y]);
-  }
-  return k > 1 ? std::max(0.0, 1 - entropy / std::log(static_cast<double>(k))) : 1.0;
+  for (Index y = 0; y < k; ++y) mean[y] /= static_cast<double>(end - begin);
+  return end > begin;
 }
 
 }  // namespace
 
-Expectation expect(const Patterns& patterns, const ScoreTable& table, Counting counting,
+Expectation expect(const Patterns& patterns, const ScoreTable& table, const VoteShare& vote,
                    const Execution& execution) {
   check(patterns, table);
+  if (vote.share > 0) check(patterns, table, vote.of_state);
   const Index k = table.n_vectors;
   const Index most = std::clamp<Index>(
       kMaxCells / std::max<Index>(1, static_cast<Index>(table.of_state.size())), 4, kMaxChunks);
@@ -80,25 +82,24 @@ Expectation expect(const Patterns& patterns, const ScoreTable& table, Counting c
     Expectation& part = parts[static_cast<std::size_t>(chunk)];
     part.of_state.assign(table.of_state.size(), 0.0);
     part.of_vector.assign(static_cast<std::size_t>(k), 0.0);
-    std::vector<double> r(static_cast<std::size_t>(k)), rest(static_cast<std::size_t>(k));
+    std::vector<double> r(static_cast<std::size_t>(k)), mean(static_cast<std::size_t>(k));
     const Index end = std::min(patterns.size(), (chunk + 1) * chunk_size);
     for (Index u = chunk * chunk_size; u < end; ++u) {
       const auto i = static_cast<std::size_t>(u);
       const double weight = patterns.weight[i];
+      if (weight == 0) continue;
       part.log_likelihood += weight * posterior_of(patterns, table, u, r.data());
-      for (Index y = 0; y < k; ++y)
-        part.of_vector[static_cast<std::size_t>(y)] += weight * r[static_cast<std::size_t>(y)];
+      if (vote.share > 0 && mean_vote(patterns, vote.of_state, k, u, mean.data())) {
+        for (std::size_t y = 0; y < r.size(); ++y) {
+          r[y] = (1 - vote.share) * r[y] + vote.share * mean[y];
+        }
+      }
+      for (std::size_t y = 0; y < r.size(); ++y) part.of_vector[y] += weight * r[y];
       for (auto v = static_cast<std::size_t>(patterns.start[i]);
            v < static_cast<std::size_t>(patterns.start[i + 1]); ++v) {
-        const Index at = (Index{patterns.column[v]} * patterns.n_states + patterns.state[v]) * k;
-        double* sums = part.of_state.data() + at;
-        const double* counted = r.data();
-        double share = weight;
-        if (counting == Counting::leave_one_out) {
-          share *= without(r.data(), table.of_state.data() + at, k, rest.data());
-          counted = rest.data();
-        }
-        for (Index y = 0; y < k; ++y) sums[y] += share * counted[y];
+        double* sums = part.of_state.data() +
+                       (Index{patterns.column[v]} * patterns.n_states + patterns.state[v]) * k;
+        for (Index y = 0; y < k; ++y) sums[y] += weight * r[static_cast<std::size_t>(y)];
       }
       if (worker == 0 && u % kStretch == 0 && execution.poll) execution.poll();
     }
@@ -113,6 +114,97 @@ Expectation expect(const Patterns& patterns, const ScoreTable& table, Counting c
       total.of_vector[y] += parts[chunk].of_vector[y];
     }
     total.log_likelihood += parts[chunk].log_likelihood;
+  }
+  return total;
+}
+
+std::vector<std::int32_t> preferred(const Patterns& patterns, const ScoreTable& table) {
+  check(patterns, table);
+  std::vector<std::int32_t> result(static_cast<std::size_t>(patterns.size()));
+  std::vector<double> r(static_cast<std::size_t>(table.n_vectors));
+  for (Index u = 0; u < patterns.size(); ++u) {
+    posterior_of(patterns, table, u, r.data());
+    result[static_cast<std::size_t>(u)] =
+        static_cast<std::int32_t>(std::max_element(r.begin(), r.end()) - r.begin());
+  }
+  return result;
+}
+
+HeldOut held_out_votes(const Patterns& patterns, const Forecast& forecast, Index most,
+                       const Execution& execution) {
+  const ScoreTable& table = forecast.scores;
+  check(patterns, table, forecast.vote_of_state);
+  if (forecast.of_vote.size() != table.of_state.size() ||
+      static_cast<Index>(forecast.included.size()) != patterns.n_columns) {
+    throw std::invalid_argument("the forecast must be (n_columns, n_states, n_vectors)");
+  }
+  const auto k = static_cast<std::size_t>(table.n_vectors);
+  const std::size_t n_shares = forecast.shares.size();
+  const auto n_votes = static_cast<Index>(patterns.column.size());
+  const Index every = std::max<Index>(1, (n_votes + most - 1) / std::max<Index>(1, most));
+  const Index n_taken = (patterns.size() + every - 1) / every;
+  const Index chunk_size = std::max(kMinChunk, (n_taken + kMaxChunks - 1) / kMaxChunks);
+  const Index n_chunks = std::max<Index>(1, (n_taken + chunk_size - 1) / chunk_size);
+  std::vector<HeldOut> parts(static_cast<std::size_t>(n_chunks));
+
+  for_each_chunk(n_chunks, execution, [&](Index chunk, int worker) {
+    HeldOut& part = parts[static_cast<std::size_t>(chunk)];
+    part.log_likelihood.assign(forecast.temperatures.size() * n_shares, 0.0);
+    std::vector<double> scores(k), others(k), mean(k);
+    const Index end = std::min(n_taken, (chunk + 1) * chunk_size);
+    for (Index taken = chunk * chunk_size; taken < end; ++taken) {
+      const Index u = taken * every;
+      const auto begin = static_cast<std::size_t>(patterns.start[static_cast<std::size_t>(u)]);
+      const auto stop = static_cast<std::size_t>(patterns.start[static_cast<std::size_t>(u) + 1]);
+      const double weight = patterns.weight[static_cast<std::size_t>(u)];
+      if (stop - begin < 2 || weight == 0) continue;
+      const auto n = static_cast<double>(stop - begin);
+      std::copy(table.base.begin(), table.base.end(), scores.begin());
+      for (std::size_t v = begin; v < stop; ++v) {
+        const double* added =
+            table.of_state.data() +
+            (Index{patterns.column[v]} * patterns.n_states + patterns.state[v]) * table.n_vectors;
+        for (std::size_t y = 0; y < k; ++y) scores[y] += added[y];
+      }
+      mean_vote(patterns, forecast.vote_of_state, table.n_vectors, u, mean.data());
+      for (std::size_t v = begin; v < stop; ++v) {
+        if (forecast.included[static_cast<std::size_t>(patterns.column[v])] == 0) continue;
+        const Index at =
+            (Index{patterns.column[v]} * patterns.n_states + patterns.state[v]) * table.n_vectors;
+        const double* added = table.of_state.data() + at;
+        const double* of_vote = forecast.of_vote.data() + at;
+        const double* said = forecast.vote_of_state.data() + patterns.state[v] * table.n_vectors;
+        double plain = 0, largest = -INFINITY;
+        for (std::size_t y = 0; y < k; ++y) {
+          others[y] = scores[y] - added[y];
+          largest = std::max(largest, others[y]);
+          plain += (n * mean[y] - said[y]) / (n - 1) * of_vote[y];
+        }
+        for (std::size_t t = 0; t < forecast.temperatures.size(); ++t) {
+          double total = 0, told = 0;
+          for (std::size_t y = 0; y < k; ++y) {
+            const double p = std::exp(forecast.temperatures[t] * (others[y] - largest));
+            total += p;
+            told += p * of_vote[y];
+          }
+          for (std::size_t w = 0; w < n_shares; ++w) {
+            const double share = forecast.shares[w];
+            const double p = (1 - share) * (told / total) + share * plain;
+            part.log_likelihood[t * n_shares + w] += weight * std::log(std::max(p, 1e-9));
+          }
+        }
+        part.n_votes += weight;
+      }
+      if (worker == 0 && taken % kStretch == 0 && execution.poll) execution.poll();
+    }
+  });
+
+  HeldOut total = std::move(parts[0]);
+  for (std::size_t chunk = 1; chunk < parts.size(); ++chunk) {
+    for (std::size_t i = 0; i < total.log_likelihood.size(); ++i) {
+      total.log_likelihood[i] += parts[chunk].log_likelihood[i];
+    }
+    total.n_votes += parts[chunk].n_votes;
   }
   return total;
 }

@@ -1,6 +1,7 @@
 #include "consilience/patterns.hpp"
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "blocks.hpp"
 
@@ -86,6 +87,36 @@ Patterns find_patterns(const StateReader& reader, const double* weights,
     if (execution.poll) execution.poll();
   }
   return patterns;
+}
+
+Patterns select(const Patterns& patterns, const std::vector<std::int64_t>& rows,
+                const std::vector<double>& weights, const std::vector<std::uint8_t>& columns) {
+  if (rows.size() != weights.size()) throw std::invalid_argument("one weight a row is needed");
+  if (static_cast<Index>(columns.size()) != patterns.n_columns) {
+    throw std::invalid_argument("columns must be (n_columns,)");
+  }
+  Patterns chosen;
+  chosen.start.assign(1, 0);
+  chosen.weight = weights;
+  std::vector<std::int32_t> place;  // of each column among those that stay
+  for (const std::uint8_t stays : columns) {
+    place.push_back(static_cast<std::int32_t>(chosen.n_columns));
+    if (stays != 0) ++chosen.n_columns;
+  }
+  chosen.n_states = patterns.n_states;
+  for (const std::int64_t row : rows) {
+    if (row < 0 || row >= patterns.size()) throw std::invalid_argument("a row is out of range");
+    const auto u = static_cast<std::size_t>(row);
+    for (auto v = static_cast<std::size_t>(patterns.start[u]);
+         v < static_cast<std::size_t>(patterns.start[u + 1]); ++v) {
+      const auto column = static_cast<std::size_t>(patterns.column[v]);
+      if (columns[column] == 0) continue;
+      chosen.column.push_back(place[column]);
+      chosen.state.push_back(patterns.state[v]);
+    }
+    chosen.start.push_back(static_cast<std::int64_t>(chosen.column.size()));
+  }
+  return chosen;
 }
 
 }  // namespace consilience

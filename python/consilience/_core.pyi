@@ -132,16 +132,41 @@ class Patterns:
     def __len__(self) -> int: ...
     @property
     def weight(self) -> NDArray[np.float64]: ...
+    @property
+    def n_votes(self) -> NDArray[np.int64]: ...
+    def select(
+        self, rows: NDArray[np.int64], weights: NDArray[np.float64], columns: NDArray[np.uint8]
+    ) -> Patterns: ...
 
 def find_patterns(votes: VoteView, coding: StateCoding, weights: NDArray[np.float64] | None) -> Patterns: ...
 def expect(
     patterns: Patterns,
     of_state: NDArray[np.float64],
     base: NDArray[np.float64],
+    vote_of_state: NDArray[np.float64] | None = None,
     *,
-    leave_one_out: bool = False,
+    vote_share: float = 0.0,
     n_threads: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]: ...
+def preferred(
+    patterns: Patterns, of_state: NDArray[np.float64], base: NDArray[np.float64]
+) -> NDArray[np.int32]: ...
+def held_out_votes(
+    patterns: Patterns,
+    of_state: NDArray[np.float64],
+    base: NDArray[np.float64],
+    vote_of_state: NDArray[np.float64],
+    of_vote: NDArray[np.float64],
+    included: NDArray[np.uint8],
+    *,
+    temperatures: Sequence[float],
+    shares: Sequence[float],
+    most: int,
+    n_threads: int,
+) -> tuple[NDArray[np.float64], float]: ...
+def dirichlet_evidence(
+    counts: NDArray[np.float64], centre: NDArray[np.float64], strengths: Sequence[float]
+) -> list[float]: ...
 def simd_levels() -> list[str]: ...
 def simd_level() -> str: ...
 def select_simd_level(name: str) -> None: ...

@@ -17,7 +17,7 @@ from consilience.exceptions import InfeasibleVotesWarning, InvalidArgumentError,
 from consilience.task_graph import ABSTAIN, TaskGraph
 from consilience.votes import Votes
 
-__all__ = ["CodedVotes", "EventProbabilities", "code_votes", "has_plain_events"]
+__all__ = ["CodedVotes", "EventProbabilities", "code_votes", "has_plain_events", "states_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,3 +161,9 @@ class EventProbabilities:
         p = np.einsum("ay,y->a", member, class_balance)
         g = np.einsum("ay,by->ab", member * class_balance, member) - np.outer(p, p)
         return cls(masks, p[at], g[np.ix_(at, at)])
+
+
+def states_of(events: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """State that stands for each wanted event, where `events` are those of the states from 1 on."""
+    index = {tuple(event): s for s, event in enumerate(events.tolist(), start=1)}
+    return np.array([index[tuple(event)] for event in wanted.tolist()], dtype=np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,7 @@ from consilience.container import pack, unpack
 from consilience.exceptions import FileFormatError
 from consilience.fitting import METHODS, SourceFit, learned_layout, structure_for
 from consilience.joint_tables import ComponentTable
+from consilience.score_table import ScoreTable, WeightedScores
 from consilience.statistics import VoteStatistics
 from consilience.task_graph import TaskGraph
 from consilience.tied import SourceTable
@@ -57,6 +59,8 @@ class FittedModel:
             "model": self.fit.model,
             "bic": self.fit.bic,
             "balance_learned": self.fit.balance_learned,
+            "part_weights": [part.weight for part in self.fit.parts],
+            "part_links": [part.scores.link for part in self.fit.parts],
         }
         arrays: dict[str, NDArray[Any]] = {
             "statistics": np.frombuffer(self.statistics.to_bytes(), dtype=np.uint8),
@@ -72,6 +76,9 @@ class FittedModel:
                 [np.zeros((0, len(self.class_balance))), *(c.table for c in self.fit.components)]
             ),
         }
+        for i, part in enumerate(self.fit.parts):
+            arrays[f"part_{i}_of_state"] = part.scores.of_state
+            arrays[f"part_{i}_base"] = part.scores.base
         return pack(_KIND, header, arrays)
 
     @classmethod
@@ -117,6 +124,7 @@ class FittedModel:
                 model=header["model"],
                 bic=header["bic"],
                 balance_learned=header["balance_learned"],
+                parts=_read_parts(header, arrays, m, len(balance)),
             )
             layout = None if params["method"] == "majority" else learned_layout(statistics, fit)
             if layout is not None:
@@ -186,6 +194,27 @@ def _check_source_table(table: SourceTable, statistics: VoteStatistics) -> None:
         raise FileFormatError("a table holds a vote that is impossible")
     if not np.allclose(table.table.sum(axis=0), 1):
         raise FileFormatError("a table has a column that does not sum to 1")
+
+
+def _read_parts(
+    header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], m: int, k: int
+) -> tuple[WeightedScores, ...]:
+    weights, links = header["part_weights"], header["part_links"]
+    if len(weights) != len(links) or (weights and not math.isclose(sum(weights), 1)):
+        raise FileFormatError("the weights of the scores do not sum to 1")
+    parts = []
+    for i, (weight, link) in enumerate(zip(weights, links, strict=True)):
+        of_state, base = arrays[f"part_{i}_of_state"], arrays[f"part_{i}_base"]
+        if link not in ("softmax", "share") or not weight > 0:
+            raise FileFormatError(f"scores {i} are of an unknown kind")
+        if of_state.ndim != 3 or (of_state.shape[0], of_state.shape[2]) != (m, k) or base.shape != (k,):
+            raise FileFormatError(f"scores {i} do not fit the sources and classes")
+        if not (np.isfinite(of_state).all() and np.isfinite(base).all()):
+            raise FileFormatError(f"scores {i} hold numbers that are not finite")
+        if link == "share" and not ((of_state >= 0).all() and (base > 0).all()):
+            raise FileFormatError(f"scores {i} hold shares below 0")
+        parts.append(WeightedScores(weight, ScoreTable(of_state, base, link)))
+    return tuple(parts)
 
 
 def _read_joint_tables(arrays: Mapping[str, NDArray[Any]], layout: ComponentLayout) -> list[ComponentTable]:

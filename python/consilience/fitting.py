@@ -26,6 +26,7 @@ from consilience.intervals import accuracy_intervals
 from consilience.joint_tables import ComponentTable, fit_component_tables
 from consilience.moments import fit_moments, moments_influence, unexplained_pairs
 from consilience.nodes import NodeSystem
+from consilience.score_table import WeightedScores
 from consilience.source_graph import Dependencies, SourceGraph
 from consilience.statistics import VoteStatistics
 from consilience.tied import SourceTable, expand_tied, feasible_strength, vote_accuracy
@@ -67,6 +68,8 @@ class SourceFit:
         What the choice of the model went by.
     balance_learned : bool
         Whether the class balance was learned with the tables.
+    parts : tuple of WeightedScores
+        What labels are scored by, where that is not the tables alone.
     """
 
     tables: list[SourceTable]
@@ -82,6 +85,7 @@ class SourceFit:
     model: str | None = None
     bic: dict[str, float] = field(default_factory=dict)
     balance_learned: bool = False
+    parts: tuple[WeightedScores, ...] = ()
 
     @property
     def report(self) -> IdentifiabilityReport:

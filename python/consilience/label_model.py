@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from consilience import _core
+from consilience.automatic import fit_automatically
 from consilience.class_balance import ClassBalance, read_class_balance
 from consilience.container import read_file, write_atomically
 from consilience.events import CodedVotes, code_votes, has_plain_events
@@ -28,7 +29,8 @@ from consilience.exceptions import (
 from consilience.fitted_model import FittedModel
 from consilience.fitting import METHODS, fit_sources
 from consilience.likelihood import maximise_likelihood
-from consilience.scores import model_events, score_table
+from consilience.score_table import ScoreTable
+from consilience.scores import model_events, score_parts
 from consilience.statistics import Observation, VoteStatistics, graph_of, observe, threads_of
 from consilience.table import Table
 from consilience.task_graph import ABSTAIN, TaskGraph
@@ -36,6 +38,8 @@ from consilience.tied import SourceTable
 from consilience.votes import as_votes
 
 __all__ = ["LabelModel", "load"]
+
+_TIE = 1e-9
 
 ABSTENTIONS = ("auto", "informative", "missing")
 
@@ -50,18 +54,20 @@ class LabelModel:
         several tasks, votes are ``{task: table}``.
     class_balance : None, "uniform" or (K,) array, optional
         ``P(Y)`` over the classes (over ``task_graph.feasible_set`` with several tasks): positive, sums to 1.
-        None is learned by ``method="em"`` and uniform otherwise.
+        None is learned by ``"auto"`` and ``"em"``, and uniform otherwise.
     dependencies : iterable of pairs, optional
         Sources, by index or name, that depend on each other given the true label. None: independent, but
         sources that vote alike on (almost) all items are found, counted once and reported.
     method : {"auto", "completion", "moments", "em", "majority"}
+        ``"auto"`` always answers. It keeps the fit of greatest likelihood (``"em"``) where that explains how
+        often every two sources vote together; what it leaves unexplained shows that sources depend on each
+        other, and labels are then an average of more cautious fits, with priors and measured confidence.
         ``"completion"`` is the paper's Algorithm 1, one event at a time, with the inverse covariance scaled
         to unit diagonal (which changes the answer only where the fit is not exact). ``"moments"`` is its
         covariance form, all events at once. Both raise ``NotIdentifiableError`` where the votes cannot tell.
-        ``"auto"`` is ``"moments"`` and always answers: what cannot be learned keeps its prior. ``"em"`` goes
-        on from there to the maximum of the likelihood, with one strength a source, tied or free tables by
-        BIC; it presumes that the sources are independent, or their dependencies given. ``"majority"`` counts
-        votes.
+        ``"em"`` goes on from the moments to the maximum of the likelihood, with one strength a source, tied
+        or free tables by BIC; it presumes that the sources are independent, or their dependencies given.
+        ``"majority"`` counts votes. From statistics alone, without the votes, ``"auto"`` is ``"moments"``.
     abstentions : {"auto", "informative", "missing"}
         Whether an abstention is a state of the source, with a probability given the label, or says nothing.
         ``"auto"`` is informative.
@@ -258,8 +264,9 @@ class LabelModel:
             )
         balance = read_class_balance(self.class_balance, statistics.task_graph)
         fit = fit_sources(statistics, balance, self.dependencies, self.method)
-        if self.method == "em" and observed is not None:
-            fit, balance = maximise_likelihood(
+        if self.method in ("auto", "em") and observed is not None:
+            refine = maximise_likelihood if self.method == "em" else fit_automatically
+            fit, balance = refine(
                 observed,
                 fit,
                 balance,
@@ -272,10 +279,10 @@ class LabelModel:
     def _set(self, model: FittedModel) -> None:
         """Take over what was learned; nothing before this changes the model."""
         fit, graph, balance = model.fit, model.statistics.task_graph, model.class_balance
-        scores = score_table(model)
+        parts = score_parts(model)
         self._model = model
         self._seen = model.statistics
-        self._scores = scores
+        self._parts = parts
         self._intervals: NDArray[np.float64] | None = None
         self.identifiability_ = fit.report
         self.task_graph_ = graph
@@ -353,11 +360,22 @@ class LabelModel:
         ConsilienceError
             If the votes are not of an allowed form, or of other sources.
         """
-        graph, scores = self._fitted().statistics.task_graph, self._scores
-        coded = self._code(votes)
+        graph = self._fitted().statistics.task_graph
         preference = np.lexsort((np.arange(graph.n_vectors), -self.class_balance_)).astype(np.int32)
+        if len(self._parts) > 1:
+            best = _first_of_largest(self.predict_joint(votes), preference)
+        else:
+            best = self._most_probable(votes, preference)
+        if has_plain_events(graph):
+            return best
+        labels = {task: graph.feasible_set[best, r] for r, task in enumerate(graph.tasks)}
+        return labels if graph.n_tasks > 1 else labels[graph.tasks[0]]
+
+    def _most_probable(self, votes: Any, preference: NDArray[np.int32]) -> NDArray[np.int64]:
+        scores = self._parts[0].scores
+        coded = self._code(votes, scores)
         try:
-            best = _core.most_probable(
+            return _core.most_probable(
                 coded.view,
                 coded.coding,
                 scores.of_state,
@@ -368,27 +386,38 @@ class LabelModel:
             )
         except _core.LabelOutOfRange as error:
             raise coded.votes.label_error(error) from None
-        if has_plain_events(graph):
-            return best
-        labels = {task: graph.feasible_set[best, r] for r, task in enumerate(graph.tasks)}
-        return labels if graph.n_tasks > 1 else labels[graph.tasks[0]]
 
     def _posterior(self, votes: Any, class_of_vector: list[NDArray[np.int32]]) -> list[NDArray[np.float64]]:
-        coded = self._code(votes)
-        try:
-            return _core.posterior(
-                coded.view,
-                coded.coding,
-                self._scores.of_state,
-                self._scores.base,
-                link=self._scores.link,
-                class_of_vector=class_of_vector,
-                n_threads=threads_of(self.n_threads),
-            )
-        except _core.LabelOutOfRange as error:
-            raise coded.votes.label_error(error) from None
+        """Mean posterior of all parts; the answer and one part's are all that is held."""
+        mean: list[NDArray[np.float64]] = []
+        coded: CodedVotes | None = None
+        for part in self._parts:
+            if coded is None:
+                coded = self._code(votes, part.scores)
+            try:
+                results = _core.posterior(
+                    coded.view,
+                    coded.coding,
+                    part.scores.of_state,
+                    part.scores.base,
+                    link=part.scores.link,
+                    class_of_vector=class_of_vector,
+                    n_threads=threads_of(self.n_threads),
+                )
+            except _core.LabelOutOfRange as error:
+                raise coded.votes.label_error(error) from None
+            if len(self._parts) == 1:
+                return results
+            for result in results:
+                result *= part.weight
+            if mean:
+                for total, result in zip(mean, results, strict=True):
+                    total += result
+            else:
+                mean = results
+        return mean
 
-    def _code(self, votes: Any) -> CodedVotes:
+    def _code(self, votes: Any, scores: ScoreTable) -> CodedVotes:
         model = self._fitted()
         statistics, graph = model.statistics, model.statistics.task_graph
         read = as_votes(votes, task_graph=graph)
@@ -407,10 +436,9 @@ class LabelModel:
         known = None if has_plain_events(graph) else model_events(model)
         coded = code_votes(read, graph, known=known, n_threads=threads_of(self.n_threads))
         coded.warn_of_infeasible()
-        layout = self._scores.layout
-        if layout is None:
+        if scores.layout is None:
             return coded
-        return replace(coded, coding=layout.code(coded.coding, model_events(model)))
+        return replace(coded, coding=scores.layout.code(coded.coding, model_events(model)))
 
     def _fitted(self) -> FittedModel:
         if self._model is None:
@@ -442,10 +470,13 @@ class LabelModel:
         notes = [f"method: {model.params['method']}"]
         if model.fit.model is not None:
             notes.append(f"tables: {model.fit.model}, by BIC")
-        if model.params["class_balance"] is None and model.fit.model is not None:
-            notes.append("class balance: learned")
-        elif model.params["class_balance"] is None:
-            notes.append("class balance: assumed uniform; give class_balance if you know it")
+        if model.params["class_balance"] is None:
+            if model.fit.balance_learned:
+                notes.append("class balance: learned")
+            elif model.fit.parts:
+                notes.append("class balance: learned, drawn towards uniform")
+            else:
+                notes.append("class balance: assumed uniform; give class_balance if you know it")
         if not self.identifiability_.identifiable:
             notes += ["not identifiable: " + " ".join(self.identifiability_.advice)]
         notes += model.fit.remarks
@@ -516,6 +547,14 @@ class LabelModel:
             )
         ]
         return f"LabelModel({', '.join(changed)})"
+
+
+def _first_of_largest(probabilities: NDArray[np.float64], preference: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Column of the largest probability of each row; of several within 1e-9, the first by preference."""
+    ranked = probabilities[:, preference]
+    first = np.argmax(ranked >= ranked.max(axis=1, keepdims=True) - _TIE, axis=1)
+    labels: NDArray[np.int64] = preference[first].astype(np.int64)
+    return labels
 
 
 def _as_missing(table: SourceTable, balance: NDArray[np.float64]) -> SourceTable:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from consilience import _core
 from consilience.components import ComponentLayout
 from consilience.em import Columns, EMFit, choose_model
+from consilience.events import states_of
 from consilience.exceptions import ConvergenceWarning, warn_caller
 from consilience.fitting import SourceFit
 from consilience.joint_tables import ComponentTable
@@ -112,7 +113,7 @@ def _to_columns(
             continue
         column = layout.column[j]
         tables[column, 0] = source.table[-1]
-        tables[column, _states(source, events)] = source.table[:-1]
+        tables[column, states_of(events, source.events)] = source.table[:-1]
     for component in fit.components:
         column = layout.column[component.members[0]]
         tables[column] = 0.0
@@ -126,7 +127,7 @@ def _to_sources(
     tables = []
     for j, source in enumerate(fit.tables):
         of_column = found.tables[layout.column[fit.first[j]]]
-        order = [*_states(source, events), 0]
+        order = [*states_of(events, source.events), 0]
         tables.append(SourceTable(source.events, of_column[order]) if fit.learned[j] else source)
     components = []
     for component in fit.components:
@@ -138,8 +139,3 @@ def _to_sources(
             np.add.at(own, states[:, i] - 1, joint)  # state 0, the abstention, is the last row
             tables[j] = SourceTable(tables[j].events, own)
     return replace(fit, tables=tables, components=components, model=found.model, bic=bic)
-
-
-def _states(source: SourceTable, events: NDArray[np.int64]) -> list[int]:
-    index = {tuple(event): s for s, event in enumerate(events.tolist(), start=1)}
-    return [index[tuple(event)] for event in source.events.tolist()]

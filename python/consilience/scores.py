@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from consilience.components import ComponentLayout
-from consilience.events import has_plain_events
+from consilience.events import has_plain_events, states_of
 from consilience.exceptions import InvalidArgumentError
 from consilience.fitted_model import FittedModel
+from consilience.fitting import SourceFit
 from consilience.joint_tables import ComponentTable
+from consilience.score_table import ScoreTable, WeightedScores
 from consilience.task_graph import TaskGraph
 from consilience.tied import SourceTable
 
-__all__ = ["ScoreTable", "model_events", "score_table"]
+__all__ = [
+    "independent_scores",
+    "majority_shares",
+    "model_events",
+    "score_parts",
+]
 
 MAX_CELLS = 1 << 28
 """Largest table, 2 GiB."""
@@ -23,46 +28,35 @@ MAX_CELLS = 1 << 28
 _TRACE = 1e-12  # weight of the class balance in vote shares: only seen where there are no votes
 
 
-@dataclass(frozen=True, eq=False)
-class ScoreTable:
-    """Input of the posterior kernel.
-
-    Attributes
-    ----------
-    of_state : (m, n_states, K) float64 array
-        What state s of source j adds; state 0, the abstention, adds nothing.
-    base : (K,) float64 array
-        Score of an item without votes.
-    link : {"softmax", "share"}
-        How scores become probabilities.
-    layout : ComponentLayout or None
-        Where sources are scored together, the columns that ``of_state`` is about in place of sources.
-    """
-
-    of_state: NDArray[np.float64]
-    base: NDArray[np.float64]
-    link: str
-    layout: ComponentLayout | None = None
-
-
-def score_table(model: FittedModel) -> ScoreTable:
+def score_parts(model: FittedModel) -> tuple[WeightedScores, ...]:
     """Scores of a fitted model, whichever its method."""
     fit, balance = model.fit, model.class_balance
+    if fit.parts:
+        return fit.parts
     graph, events = model.statistics.task_graph, model_events(model)
-    m = len(fit.tables)
     if model.params["method"] == "majority":
-        return majority_shares(m, graph, events, balance)
-    # An abstention says nothing where the user says so, and where nothing was learned of the source.
-    is_missing = model.params["abstentions"] == "missing"
-    missing = np.full(m, is_missing)
+        return (WeightedScores(1.0, majority_shares(len(fit.tables), graph, events, balance)),)
+    missing = model.params["abstentions"] == "missing"
+    scores = independent_scores(fit, events, balance, missing=missing)
+    if fit.layout is not None:
+        scores = with_components(scores, fit.layout, fit.components, missing=missing)
+    return (WeightedScores(1.0, scores),)
+
+
+def independent_scores(
+    fit: SourceFit, events: NDArray[np.int64], class_balance: NDArray[np.float64], *, missing: bool
+) -> ScoreTable:
+    """Scores of a fit's tables; those of dependent sources are left out."""
+    m = len(fit.tables)
     apart = np.zeros(m, dtype=np.bool_)
     for component in fit.components:
         apart[list(component.members)] = True
+    # An abstention says nothing where the user says so, and where nothing was learned of the source.
+    is_missing = np.full(m, missing)
     power = 1 / np.bincount(fit.first, minlength=m)[fit.first]
-    scores = model_scores(fit.tables, events, balance, missing | ~fit.learned, missing, power, apart)
-    if fit.layout is None:
-        return scores
-    return with_components(scores, fit.layout, fit.components, missing=is_missing)
+    return model_scores(
+        fit.tables, events, class_balance, is_missing | ~fit.learned, is_missing, power, apart
+    )
 
 
 def model_events(model: FittedModel) -> NDArray[np.int64]:
@@ -108,7 +102,6 @@ def model_scores(
     k = len(class_balance)
     of_state = _empty(len(tables), len(events) + 1, k)
     base = np.log(class_balance)
-    index = {tuple(event): s for s, event in enumerate(events.tolist(), start=1)}
     for j, source in enumerate(tables):
         if apart[j]:
             continue
@@ -121,8 +114,7 @@ def model_scores(
         # The base takes it that the source abstains; a vote takes that back.
         base += power[j] * silent
         of_state[j, 1:] = -power[j] * silent
-        states = [index[tuple(event)] for event in source.events.tolist()]
-        of_state[j, states] += power[j] * np.log(votes)
+        of_state[j, states_of(events, source.events)] += power[j] * np.log(votes)
     return ScoreTable(of_state, base, "softmax")
 
 

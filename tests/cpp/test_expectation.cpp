@@ -2,11 +2,13 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <stdexcept>
 #include <vector>
 
+#include "consilience/evidence.hpp"
 #include "consilience/patterns.hpp"
 #include "vote_arrays.hpp"
 
@@ -49,59 +51,117 @@ ScoreTable random_scores(std::uint64_t seed, Index m, std::int32_t n_states, Ind
   return table;
 }
 
-/// The slow, obvious twin: item by item, from the definition.
-Expectation plain_expectation(const Labels& labels, const std::vector<double>& weights,
-                              const ScoreTable& table, Counting counting) {
-  const Index k = table.n_vectors;
-  const std::int32_t n_states = labels.cardinalities[0] + 1;
-  Expectation sums{std::vector<double>(table.of_state.size(), 0.0),
-                   std::vector<double>(static_cast<std::size_t>(k), 0.0), 0.0};
-  const auto entry = [&](Index j, std::int64_t label, Index y) {
-    return static_cast<std::size_t>((j * n_states + label + 1) * k + y);
-  };
-  const auto softmax = [&](std::vector<double> scores, double* total) {
-    *total = 0;
-    for (double& score : scores) *total += score = std::exp(score);
-    for (double& score : scores) score /= *total;
-    return scores;
-  };
-  for (Index i = 0; i < labels.n_items; ++i) {
-    const double weight = weights[static_cast<std::size_t>(i)];
-    std::vector<double> scores = table.base;
-    for (Index j = 0; j < labels.n_sources; ++j) {
-      if (labels.at(0, i, j) < 0) continue;
-      for (Index y = 0; y < k; ++y) {
-        scores[static_cast<std::size_t>(y)] += table.of_state[entry(j, labels.at(0, i, j), y)];
-      }
-    }
-    double total = 0;
-    const std::vector<double> r = softmax(scores, &total);
-    sums.log_likelihood += weight * std::log(total);
-    for (Index y = 0; y < k; ++y) {
-      sums.of_vector[static_cast<std::size_t>(y)] += weight * r[static_cast<std::size_t>(y)];
-    }
-    for (Index j = 0; j < labels.n_sources; ++j) {
-      const std::int64_t label = labels.at(0, i, j);
-      if (label < 0) continue;
-      std::vector<double> opinion = r;
-      double share = weight;
-      if (counting == Counting::leave_one_out) {
-        std::vector<double> others = scores;
-        for (Index y = 0; y < k; ++y) {
-          others[static_cast<std::size_t>(y)] -= table.of_state[entry(j, label, y)];
-        }
-        opinion = softmax(others, &total);
-        double entropy = 0;
-        for (const double p : opinion) entropy -= p * std::log(p);
-        share *= k > 1 ? 1 - entropy / std::log(static_cast<double>(k)) : 1.0;
-      }
-      for (Index y = 0; y < k; ++y) {
-        sums.of_state[entry(j, label, y)] += share * opinion[static_cast<std::size_t>(y)];
-      }
-    }
-  }
-  return sums;
+std::vector<double> softmax(std::vector<double> scores, double* total) {
+  *total = 0;
+  for (double& score : scores) *total += score = std::exp(score);
+  for (double& score : scores) score /= *total;
+  return scores;
 }
+
+/// What a vote in each state says, (n_states, K): rows sum to 1.
+std::vector<double> random_opinions(std::uint64_t seed, std::int32_t n_states, Index k) {
+  Random random(seed);
+  std::vector<double> said;
+  for (std::int32_t s = 0; s < n_states; ++s) {
+    std::vector<double> row;
+    for (Index y = 0; y < k; ++y) row.push_back(random.uniform(-1, 1));
+    double total = 0;
+    for (const double p : softmax(row, &total)) said.push_back(p);
+  }
+  return said;
+}
+
+/// The slow, obvious twin: item by item, from the definition.
+struct Plain {
+  const Labels& labels;
+  const ScoreTable& table;
+  std::int32_t n_states = labels.cardinalities[0] + 1;
+
+  std::size_t entry(Index j, std::int64_t label, Index y) const {
+    return static_cast<std::size_t>((j * n_states + label + 1) * table.n_vectors + y);
+  }
+
+  /// Scores of an item, without the vote of one source (or -1).
+  std::vector<double> scores(Index i, Index without = -1) const {
+    std::vector<double> sums = table.base;
+    for (Index j = 0; j < labels.n_sources; ++j) {
+      if (labels.at(0, i, j) < 0 || j == without) continue;
+      for (Index y = 0; y < table.n_vectors; ++y) {
+        sums[static_cast<std::size_t>(y)] += table.of_state[entry(j, labels.at(0, i, j), y)];
+      }
+    }
+    return sums;
+  }
+
+  /// Mean of what an item's votes say, without that of one source (or -1); empty without votes.
+  std::vector<double> mean_vote(Index i, const std::vector<double>& said,
+                                Index without = -1) const {
+    std::vector<double> mean;
+    double n = 0;
+    for (Index j = 0; j < labels.n_sources; ++j) {
+      if (labels.at(0, i, j) < 0 || j == without) continue;
+      mean.resize(static_cast<std::size_t>(table.n_vectors), 0.0);
+      for (Index y = 0; y < table.n_vectors; ++y) {
+        mean[static_cast<std::size_t>(y)] +=
+            said[static_cast<std::size_t>((labels.at(0, i, j) + 1) * table.n_vectors + y)];
+      }
+      ++n;
+    }
+    for (double& p : mean) p /= n;
+    return mean;
+  }
+
+  Expectation expectation(const std::vector<double>& weights, const VoteShare& vote) const {
+    const Index k = table.n_vectors;
+    Expectation sums{std::vector<double>(table.of_state.size(), 0.0),
+                     std::vector<double>(static_cast<std::size_t>(k), 0.0), 0.0};
+    for (Index i = 0; i < labels.n_items; ++i) {
+      const double weight = weights[static_cast<std::size_t>(i)];
+      double total = 0;
+      std::vector<double> r = softmax(scores(i), &total);
+      sums.log_likelihood += weight * std::log(total);
+      if (vote.share > 0) {
+        const std::vector<double> mean = mean_vote(i, vote.of_state);
+        for (std::size_t y = 0; y < mean.size(); ++y) {
+          r[y] = (1 - vote.share) * r[y] + vote.share * mean[y];
+        }
+      }
+      for (std::size_t y = 0; y < r.size(); ++y) sums.of_vector[y] += weight * r[y];
+      for (Index j = 0; j < labels.n_sources; ++j) {
+        if (labels.at(0, i, j) < 0) continue;
+        for (Index y = 0; y < k; ++y) {
+          sums.of_state[entry(j, labels.at(0, i, j), y)] += weight * r[static_cast<std::size_t>(y)];
+        }
+      }
+    }
+    return sums;
+  }
+
+  double held_out(const std::vector<double>& weights, const Forecast& forecast, double temperature,
+                  double share, double* n_votes) const {
+    double sum = 0;
+    *n_votes = 0;
+    for (Index i = 0; i < labels.n_items; ++i) {
+      for (Index j = 0; j < labels.n_sources; ++j) {
+        const std::int64_t label = labels.at(0, i, j);
+        if (label < 0 || forecast.included[static_cast<std::size_t>(j)] == 0) continue;
+        const std::vector<double> plain = mean_vote(i, forecast.vote_of_state, j);
+        if (plain.empty()) continue;
+        std::vector<double> others = scores(i, j);
+        for (double& score : others) score *= temperature;
+        double total = 0, told = 0;
+        const std::vector<double> p = softmax(others, &total);
+        for (std::size_t y = 0; y < p.size(); ++y) {
+          told += ((1 - share) * p[y] + share * plain[y]) *
+                  forecast.of_vote[entry(j, label, static_cast<Index>(y))];
+        }
+        sum += weights[static_cast<std::size_t>(i)] * std::log(std::max(told, 1e-9));
+        *n_votes += weights[static_cast<std::size_t>(i)];
+      }
+    }
+    return sum;
+  }
+};
 
 }  // namespace
 
@@ -144,7 +204,7 @@ TEST_CASE("without weights a pattern weighs the number of its items") {
   CHECK(total == 5000);
 }
 
-TEST_CASE("expected counts are those of the definition, whichever way votes are counted") {
+TEST_CASE("expected counts are those of the definition, with any share of the plain vote") {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     CAPTURE(seed);
     Random random(seed);
@@ -156,19 +216,130 @@ TEST_CASE("expected counts are those of the definition, whichever way votes are 
     const Patterns patterns =
         find_patterns(StateReader(held.view, coding), weights.data(), Execution{});
     const ScoreTable table = random_scores(seed + 100, m, 4, k);
-    for (const Counting counting : {Counting::full, Counting::leave_one_out}) {
-      const Expectation expected = plain_expectation(labels, weights, table, counting);
-      const Expectation found = expect(patterns, table, counting, Execution{});
+    for (const double share : {0.0, 0.3, 1.0}) {
+      const VoteShare vote{share, random_opinions(seed + 200, 4, k)};
+      const Expectation expected = Plain{labels, table}.expectation(weights, vote);
+      const Expectation found = expect(patterns, table, vote, Execution{});
       CHECK(found.log_likelihood == doctest::Approx(expected.log_likelihood).epsilon(1e-12));
       for (std::size_t y = 0; y < expected.of_vector.size(); ++y) {
         REQUIRE(found.of_vector[y] == doctest::Approx(expected.of_vector[y]).epsilon(1e-10));
       }
       for (std::size_t i = 0; i < expected.of_state.size(); ++i) {
-        // Sums of up to 3000 terms of either sign in the entropy: 1e-9 of an item.
         REQUIRE(std::abs(found.of_state[i] - expected.of_state[i]) <
                 1e-9 * (1 + expected.of_state[i]));
       }
     }
+  }
+}
+
+TEST_CASE("held-out votes are foretold as by the definition") {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    const Index n = 1 + random.below(2000), m = 1 + random.below(6), k = 1 + random.below(4);
+    const Labels labels = random_labels(seed, n, m, {3}, 0.6);
+    const std::vector<double> weights = random_weights(seed, n);
+    const HeldVotes held = dense_votes(labels);
+    const StateCoding coding = StateCoding::of_one_task(3);
+    const Patterns patterns =
+        find_patterns(StateReader(held.view, coding), weights.data(), Execution{});
+    const ScoreTable table = random_scores(seed + 100, m, 4, k);
+    const std::vector<double> said = random_opinions(seed + 200, 4, k);
+    std::vector<double> of_vote;
+    for (Index j = 0; j < m * 4 * k; ++j) of_vote.push_back(random.uniform(0.01, 1));
+    std::vector<std::uint8_t> included(static_cast<std::size_t>(m), 1);
+    included[0] = m > 1 ? 0 : 1;
+    const Forecast forecast{table, said, of_vote, included, {1.0, 0.4}, {0.0, 0.25, 1.0}};
+    const HeldOut found = held_out_votes(patterns, forecast, Index{1} << 40, Execution{});
+    for (std::size_t t = 0; t < 2; ++t) {
+      for (std::size_t w = 0; w < 3; ++w) {
+        double n_votes = 0;
+        const double expected = Plain{labels, table}.held_out(
+            weights, forecast, forecast.temperatures[t], forecast.shares[w], &n_votes);
+        CHECK(found.log_likelihood[t * 3 + w] == doctest::Approx(expected).epsilon(1e-9));
+        CHECK(found.n_votes == doctest::Approx(n_votes).epsilon(1e-12));
+      }
+    }
+    const HeldOut three = held_out_votes(patterns, forecast, Index{1} << 40, Execution{3, {}});
+    CHECK(three.log_likelihood == found.log_likelihood);
+  }
+}
+
+TEST_CASE("of many votes only some are held out, from the whole range of patterns") {
+  const Labels labels = random_labels(11, 20000, 8, {3}, 0.9);
+  const HeldVotes held = dense_votes(labels);
+  const StateCoding coding = StateCoding::of_one_task(3);
+  const Patterns patterns = find_patterns(StateReader(held.view, coding), nullptr, Execution{});
+  const ScoreTable table = random_scores(4, 8, 4, 3);
+  const std::vector<double> said = random_opinions(5, 4, 3), of_vote(table.of_state.size(), 0.5);
+  const Forecast forecast{table, said, of_vote, std::vector<std::uint8_t>(8, 1), {1.0}, {0.0}};
+  const HeldOut all = held_out_votes(patterns, forecast, Index{1} << 40, Execution{});
+  const HeldOut some = held_out_votes(patterns, forecast, 10000, Execution{});
+  CHECK(some.n_votes > 0);
+  CHECK(some.n_votes < 0.2 * all.n_votes);
+  // Every vote has the probability 1/2.
+  CHECK(some.log_likelihood[0] == doctest::Approx(some.n_votes * std::log(0.5)).epsilon(1e-9));
+}
+
+TEST_CASE("the preferred vector of a pattern has the highest score, the first of equals") {
+  const Labels labels = random_labels(2, 500, 4, {3}, 0.5);
+  const HeldVotes held = dense_votes(labels);
+  const StateCoding coding = StateCoding::of_one_task(3);
+  const Patterns patterns = find_patterns(StateReader(held.view, coding), nullptr, Execution{});
+  const ScoreTable table = random_scores(9, 4, 4, 3);
+  const std::vector<std::int32_t> found = preferred(patterns, table);
+  for (std::size_t u = 0; u < patterns.weight.size(); ++u) {
+    std::vector<double> scores = table.base;
+    const Row row = row_of_pattern(patterns, u);
+    for (std::size_t j = 0; j < row.size(); ++j) {
+      if (row[j] < 0) continue;
+      for (std::size_t y = 0; y < 3; ++y) {
+        scores[y] += table.of_state[(j * 4 + static_cast<std::size_t>(row[j]) + 1) * 3 + y];
+      }
+    }
+    REQUIRE(found[u] == std::max_element(scores.begin(), scores.end()) - scores.begin());
+  }
+  const ScoreTable flat{3, {0, 0, 0}, std::vector<double>(4 * 4 * 3, 0.0), Link::softmax};
+  CHECK(preferred(patterns, flat) == std::vector<std::int32_t>(patterns.weight.size(), 0));
+}
+
+TEST_CASE("selected patterns keep the votes of the chosen columns, numbered anew, row by row") {
+  const Labels labels = random_labels(3, 400, 5, {3}, 0.5);
+  const HeldVotes held = dense_votes(labels);
+  const StateCoding coding = StateCoding::of_one_task(3);
+  const Patterns patterns = find_patterns(StateReader(held.view, coding), nullptr, Execution{});
+  const std::vector<std::int64_t> rows = {7, 0, 7, patterns.size() - 1};
+  const Patterns chosen = select(patterns, rows, {1, 2, 3, 4}, {0, 1, 0, 1, 1});
+  CHECK(chosen.n_columns == 3);
+  CHECK(chosen.weight == std::vector<double>{1, 2, 3, 4});
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const Row whole = row_of_pattern(patterns, static_cast<std::size_t>(rows[i]));
+    CHECK(row_of_pattern(chosen, i) == Row{whole[1], whole[3], whole[4]});
+  }
+  CHECK_THROWS_AS(select(patterns, {patterns.size()}, {1}, {1, 1, 1, 1, 1}), std::invalid_argument);
+  CHECK_THROWS_AS(select(patterns, {0}, {1, 2}, {1, 1, 1, 1, 1}), std::invalid_argument);
+  CHECK_THROWS_AS(select(patterns, {0}, {1}, {1, 1}), std::invalid_argument);
+}
+
+TEST_CASE("the evidence of counts is that of drawing them one by one") {
+  // Pólya's urn: each vote's probability given those before.
+  const std::vector<double> counts = {3, 1, 0, 0, 2, 5}, centre = {0.5, 0.3, 0.2, 0.6, 0.4, 0.0};
+  const std::vector<double> strengths = {0.5, 4, 100};
+  const std::vector<double> found =
+      dirichlet_evidence(counts.data(), centre.data(), 2, 3, strengths);
+  for (std::size_t c = 0; c < strengths.size(); ++c) {
+    double expected = 0;
+    for (std::size_t row = 0; row < 2; ++row) {
+      double drawn = 0;
+      for (std::size_t s = 0; s < 3; ++s) {
+        const double prior = strengths[c] * centre[row * 3 + s];
+        if (prior == 0) continue;
+        for (double i = 0; i < counts[row * 3 + s]; ++i) {
+          expected += std::log((prior + i) / (strengths[c] + drawn++));
+        }
+      }
+    }
+    CHECK(found[c] == doctest::Approx(expected).epsilon(1e-12));
   }
 }
 
@@ -178,10 +349,10 @@ TEST_CASE("expected counts have the same bits for any number of threads") {
   const StateCoding coding = StateCoding::of_one_task(3);
   const Patterns patterns = find_patterns(StateReader(held.view, coding), nullptr, Execution{});
   const ScoreTable table = random_scores(4, 8, 4, 3);
-  const Expectation one = expect(patterns, table, Counting::leave_one_out, Execution{1, {}});
+  const VoteShare vote{0.3, random_opinions(5, 4, 3)};
+  const Expectation one = expect(patterns, table, vote, Execution{1, {}});
   for (const int n_threads : {2, 3, 7}) {
-    const Expectation several =
-        expect(patterns, table, Counting::leave_one_out, Execution{n_threads, {}});
+    const Expectation several = expect(patterns, table, vote, Execution{n_threads, {}});
     CHECK(several.of_state == one.of_state);
     CHECK(several.of_vector == one.of_vector);
     CHECK(several.log_likelihood == one.log_likelihood);
@@ -193,11 +364,13 @@ TEST_CASE("a table of another shape, or of counts, is refused") {
   const HeldVotes held = dense_votes(labels);
   const StateCoding coding = StateCoding::of_one_task(2);
   const Patterns patterns = find_patterns(StateReader(held.view, coding), nullptr, Execution{});
-  CHECK_THROWS_AS(expect(patterns, random_scores(8, 2, 4, 2), Counting::full, Execution{}),
+  CHECK_THROWS_AS(expect(patterns, random_scores(8, 2, 4, 2), VoteShare{}, Execution{}),
                   std::invalid_argument);
   ScoreTable counts = random_scores(8, 2, 3, 2);
   counts.link = Link::share;
-  CHECK_THROWS_AS(expect(patterns, counts, Counting::full, Execution{}), std::invalid_argument);
+  CHECK_THROWS_AS(expect(patterns, counts, VoteShare{}, Execution{}), std::invalid_argument);
+  CHECK_THROWS_AS(expect(patterns, random_scores(8, 2, 3, 2), VoteShare{0.5, {}}, Execution{}),
+                  std::invalid_argument);
 }
 
 }  // namespace consilience::test

@@ -17,19 +17,46 @@ struct Expectation {
   double log_likelihood = 0;      // sum of w_u log sum_y exp(score_uy)
 };
 
-/// Whose opinion of the label a vote is counted under.
-enum class Counting : std::uint8_t {
-  full,           // the posterior of all votes of the row
-  leave_one_out,  // the posterior of the other votes, weighed by 1 - entropy / log K: no vote
-                  // confirms itself, and one that stands alone counts nothing
+/// A part of the plain vote in the opinion that votes are counted under.
+struct VoteShare {
+  double share = 0;              // in [0, 1]; rows without votes have none
+  std::vector<double> of_state;  // (n_states, K) what a vote in a state says of the label: rows sum
+                                 // to 1, state 0 is not read; may be empty where the share is 0
 };
 
-/// One pass over the patterns, with softmax scores.
+/// One pass over the patterns, with softmax scores. R is mixed with the mean of what the row's
+/// votes say, by their share; the log-likelihood is that of the scores alone.
 ///
 /// Chunks of patterns are the same for any number of threads and their sums are added in order:
 /// the same bits.
-/// @throws std::invalid_argument if the table does not fit the patterns or its link is not softmax.
-Expectation expect(const Patterns& patterns, const ScoreTable& table, Counting counting,
+/// @throws std::invalid_argument if the tables do not fit the patterns or the link is not softmax.
+Expectation expect(const Patterns& patterns, const ScoreTable& table, const VoteShare& vote,
                    const Execution& execution);
+
+/// Highest-scoring vector of each pattern, the first among equal ones.
+/// @throws std::invalid_argument as `expect`.
+std::vector<std::int32_t> preferred(const Patterns& patterns, const ScoreTable& table);
+
+/// How well every vote is foretold by the others.
+struct HeldOut {
+  std::vector<double> log_likelihood;  // (n_temperatures, n_shares)
+  double n_votes = 0;                  // weight of the votes that were foretold
+};
+
+/// What foretells a vote: of its row's other votes, a softmax of the scores times a temperature,
+/// mixed with a share of what these votes plainly say.
+struct Forecast {
+  const ScoreTable& scores;
+  const std::vector<double>& vote_of_state;  // (n_states, K) as in `VoteShare`
+  const std::vector<double>& of_vote;        // (n_columns, n_states, K) P(state | votes, Y = y)
+  std::vector<std::uint8_t> included;        // (n_columns,) whose votes are to be foretold
+  std::vector<double> temperatures, shares;
+};
+
+/// Log-likelihood of held-out votes under each temperature and share. Rows with one vote are left
+/// out; of more than `most` votes, every q-th pattern is taken.
+/// @throws std::invalid_argument as `expect`.
+HeldOut held_out_votes(const Patterns& patterns, const Forecast& forecast, Index most,
+                       const Execution& execution);
 
 }  // namespace consilience

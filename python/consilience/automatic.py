@@ -1,0 +1,286 @@
+"""The default method: maximum likelihood where votes look independent, caution where they do not.
+
+Sources are first taken to be independent given the label and fitted by the moments and by EM. If that fit
+explains how often every two sources vote together, it is as good as any, and is kept. What it leaves
+unexplained is evidence that sources depend on each other; the more of it there is, the more the labels are
+those of the cautious fits of :mod:`consilience.cautious`. With a real dependence that share stays, however
+many items there are; without one it goes to nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience import _core
+from consilience.cautious import STRUCTURES, CautiousFit, Panel, tempered
+from consilience.components import ComponentLayout
+from consilience.events import has_plain_events, states_of
+from consilience.fitting import SourceFit
+from consilience.halves import DEFAULT_CAUTION, choose_caution
+from consilience.likelihood import maximise_likelihood
+from consilience.score_table import ScoreTable, WeightedScores
+from consilience.scores import independent_scores, majority_shares
+from consilience.statistics import Observation, VoteStatistics
+from consilience.tied import SourceTable
+
+__all__ = ["fit_automatically", "unexplained_share"]
+
+FULL_TRUST, NO_TRUST = 0.005, 0.015
+"""Unexplained shares up to which the likelihood is trusted wholly, and from which on not at all."""
+
+MIN_VOTES_PER_STRENGTH = 50
+MIN_PAIRS_PER_STRENGTH = 2
+"""Fewer, and a fit that explains everything is no evidence of anything."""
+
+MIN_EXPECTED = 5
+"""Items that a pair of votes must be expected on to be looked at."""
+
+FEW_ONE_SIDED, MANY_ONE_SIDED = 0.02, 0.98
+"""Shares of one-sided votes below, and above, which sources are all read alike."""
+
+
+def fit_automatically(
+    observed: Observation,
+    fit: SourceFit,
+    class_balance: NDArray[np.float64],
+    *,
+    learn_balance: bool,
+    missing: bool,
+    n_threads: int,
+) -> tuple[SourceFit, NDArray[np.float64]]:
+    """Tables, what labels are scored by, and class balance.
+
+    Parameters
+    ----------
+    observed : Observation
+        The votes.
+    fit : SourceFit
+        By the moments.
+    class_balance : (K,) float64 array
+        ``P(Y)``, or where to start.
+    learn_balance : bool
+        Whether to learn it.
+    missing : bool
+        Whether abstentions say nothing.
+    n_threads : int
+        For the passes over the votes.
+
+    Returns
+    -------
+    fit : SourceFit
+    class_balance : (K,) float64 array
+    """
+    likely = fit
+    balance = class_balance
+    trust = 0.0
+    if fit.layout is not None or _could_be_tested(observed.statistics, fit, len(class_balance)):
+        likely, balance = maximise_likelihood(
+            observed, fit, class_balance, learn_balance=learn_balance, missing=missing, n_threads=n_threads
+        )
+        if fit.layout is not None:  # dependencies were given: they are what there is
+            return likely, balance
+        if _could_be_tested(observed.statistics, likely, len(balance)):
+            unexplained = unexplained_share(observed.statistics, likely, balance)
+            trust = float(np.clip((NO_TRUST - unexplained) / (NO_TRUST - FULL_TRUST), 0.0, 1.0))
+    if trust == 1.0:
+        return likely, balance
+    return _with_caution(
+        observed,
+        likely,
+        balance,
+        trust,
+        None if learn_balance else class_balance,
+        missing=missing,
+        n_threads=n_threads,
+    )
+
+
+def _could_be_tested(statistics: VoteStatistics, fit: SourceFit, k: int) -> bool:
+    """Whether there are enough votes and pairs for a fit, or one yet to be made, to be put to the test."""
+    if not fit.learned[statistics.n_votes > 0].all():
+        return False
+    n_strengths = _n_strengths(statistics, fit.model or "tied", k)
+    pairs = np.triu(_tested(statistics, fit.first, statistics.pairs / statistics.n))
+    return bool(
+        statistics.n_votes.sum() >= MIN_VOTES_PER_STRENGTH * n_strengths
+        and pairs.sum() >= MIN_PAIRS_PER_STRENGTH * n_strengths
+    )
+
+
+def _n_strengths(statistics: VoteStatistics, model: str, k: int) -> int:
+    """Parameters of a model beyond the rates of votes: what pairs of votes are to determine."""
+    n_nodes = len(statistics.node_source)
+    of_sources = {"one-coin": statistics.n_sources, "tied": n_nodes, "free": n_nodes * (k - 1)}
+    return of_sources[model] + k - 1
+
+
+def _tested(
+    statistics: VoteStatistics, first: NDArray[np.int64], expected: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Pairs of nodes, of sources that are counted for themselves, that are common enough to be looked at."""
+    source = statistics.node_source
+    rates = np.diag(statistics.pairs) / statistics.n
+    expected = np.maximum(expected, np.outer(rates, rates))
+    own = first[source] == source
+    apart = (source[:, None] != source[None, :]) & np.outer(own, own)
+    tested: NDArray[np.bool_] = apart & (expected * float(statistics.n) >= MIN_EXPECTED)
+    return tested
+
+
+def unexplained_share(
+    statistics: VoteStatistics, fit: SourceFit, class_balance: NDArray[np.float64]
+) -> float:
+    """Share of what two sources' votes tell of each other that independence given the label leaves over.
+
+    0 where it explains all but noise, 1 where it explains nothing: the sum over pairs of votes of squared
+    standardised residuals, beyond what noise adds, relative to that of a fit without any label.
+    """
+    k = len(class_balance)
+    n = float(statistics.n)
+    tables = np.zeros((len(statistics.node_source), k))
+    for j, table in enumerate(fit.tables):
+        nodes = np.flatnonzero(statistics.node_source == j)
+        place = {tuple(event): s for s, event in enumerate(table.events.tolist())}
+        for node in nodes:
+            tables[node] = table.table[place[tuple(statistics.node_event[node].tolist())]]
+    rates = np.diag(statistics.pairs) / n
+    alone = np.outer(rates, rates)
+    explained = (tables * class_balance) @ tables.T
+    expected = np.maximum(explained, alone)
+    tested = np.triu(_tested(statistics, fit.first, explained))
+    if not tested.any():
+        return 1.0
+    variance = np.maximum(expected * (1 - expected), 1e-12) / n
+    together = statistics.pairs / n
+    residual = float((((together - explained) ** 2 / variance)[tested]).sum())
+    without_label = float((((together - alone) ** 2 / variance)[tested]).sum())
+    n_pairs = int(tested.sum())
+    freedom = max(n_pairs - _n_strengths(statistics, fit.model or "tied", k), 1)
+    share = max(0.0, residual - freedom) / max(without_label - n_pairs, 1.0)
+    return min(share, 1.0)
+
+
+def _with_caution(
+    observed: Observation,
+    fit: SourceFit,
+    class_balance: NDArray[np.float64],
+    trust: float,
+    given_balance: NDArray[np.float64] | None,
+    *,
+    missing: bool,
+    n_threads: int,
+) -> tuple[SourceFit, NDArray[np.float64]]:
+    """Labels that average the cautious fits, and the most likely one as far as it is trusted."""
+    panel = _panel(observed, fit, given_balance, missing=missing, n_threads=n_threads)
+    caution = DEFAULT_CAUTION
+    if panel.share_one_sided < MANY_ONE_SIDED:
+        caution, _ = choose_caution(panel)
+    structures = STRUCTURES if panel.share_one_sided > FEW_ONE_SIDED else STRUCTURES[:1]
+    fits = [tempered(panel, structure, caution) for structure in structures]
+    balance = np.mean([one.class_balance for one in fits], axis=0)
+    tables = np.mean([one.tables for one in fits], axis=0)
+    if trust > 0:
+        balance = (1 - trust) * balance + trust * class_balance
+    sources = _source_tables(observed, fit, tables, trust)
+    parts = _parts(observed, fit, fits, trust, class_balance, missing=missing)
+    remark = (
+        "votes hang together more than the label explains, or are too few to tell: accuracies are drawn "
+        "towards a prior, and labels average several cautious readings of the votes"
+    )
+    if trust > 0:
+        remark += f", with a weight of {trust:.0%} on the most likely one"
+    remarks = [*fit.remarks, remark]
+    result = replace(
+        fit, tables=sources, parts=parts, remarks=remarks, balance_learned=False, model=None, bic={}
+    )
+    return result, balance / balance.sum()
+
+
+def _panel(
+    observed: Observation,
+    fit: SourceFit,
+    given_balance: NDArray[np.float64] | None,
+    *,
+    missing: bool,
+    n_threads: int,
+) -> Panel:
+    statistics, coded = observed.statistics, observed.coded
+    graph, m = statistics.task_graph, statistics.n_sources
+    weights = None if observed.weights is None else observed.weights.astype(np.float64)
+    own = fit.first == np.arange(m)
+    without_copies = ComponentLayout(
+        m,
+        (),
+        tuple(table.events for table in fit.tables),
+        fit.report.source_names,
+        tuple(np.flatnonzero(~own).tolist()),
+    )
+    coding = coded.coding if own.all() else without_copies.code(coded.coding, coded.events)
+    patterns = _core.find_patterns(coded.view, coding, weights)
+    n_states = coded.coding.n_states
+    counts = np.zeros((m, n_states))
+    state = states_of(coded.events, statistics.node_event)
+    counts[statistics.node_source, state] = np.diag(statistics.pairs)
+    counts[~own] = 0.0
+    masks = np.zeros((n_states, graph.n_vectors), dtype=np.bool_)
+    masks[1 : len(coded.events) + 1] = graph.event_masks(coded.events)
+    support = counts > 0
+    if has_plain_events(graph):
+        support[:, 1:] = True
+    agreements = np.zeros((m, m))
+    for s in np.unique(state):
+        nodes = np.flatnonzero(state == s)
+        source = statistics.node_source[nodes]
+        agreements[np.ix_(source, source)] += statistics.pairs[np.ix_(nodes, nodes)]
+    agreements /= max(float(statistics.n_covered), 1.0)
+    agreements[~own], agreements[:, ~own] = 0.0, 0.0
+    panel = Panel.of(patterns, counts, masks, support, agreements, given_balance, n_threads)
+    if missing:  # then how often a source fires says nothing either
+        panel = replace(panel, one_sided=np.zeros(m))
+    return panel
+
+
+def _parts(
+    observed: Observation,
+    fit: SourceFit,
+    fits: list[CautiousFit],
+    trust: float,
+    class_balance: NDArray[np.float64],
+    *,
+    missing: bool,
+) -> tuple[WeightedScores, ...]:
+    """Score tables whose posteriors are averaged; duplicates share what one of them says."""
+    graph, events = observed.statistics.task_graph, observed.coded.events
+    copies = 1 / np.bincount(fit.first, minlength=len(fit.first))[fit.first]
+    parts = []
+    if trust > 0:
+        parts.append(WeightedScores(trust, independent_scores(fit, events, class_balance, missing=missing)))
+    plain = 0.0
+    for one in fits:
+        weight = (1 - trust) / len(fits)
+        plain += weight * one.vote_share
+        of_state = one.temperature * one.of_state[fit.first] * copies[:, None, None]
+        scores = ScoreTable(np.ascontiguousarray(of_state), one.temperature * one.base, "softmax")
+        parts.append(WeightedScores(weight * (1 - one.vote_share), scores))
+    if plain > 0:
+        balance = np.mean([one.class_balance for one in fits], axis=0)
+        shares = majority_shares(len(fit.first), graph, events, balance)
+        parts.append(WeightedScores(plain, replace(shares, of_state=shares.of_state * copies[:, None, None])))
+    return tuple(part for part in parts if part.weight > 0)
+
+
+def _source_tables(
+    observed: Observation, fit: SourceFit, tables: NDArray[np.float64], trust: float
+) -> list[SourceTable]:
+    result = []
+    for j, source in enumerate(fit.tables):
+        states = states_of(observed.coded.events, source.events)
+        table = tables[fit.first[j]][[*states.tolist(), 0]]
+        table = table / table.sum(axis=0)
+        if trust > 0:
+            table = (1 - trust) * table + trust * source.table
+        result.append(SourceTable(source.events, np.maximum(table, 1e-300)))
+    return result

@@ -1,0 +1,113 @@
+"""How cautious to be: two halves of the sources, fitted apart, should name the same labels.
+
+The likelihood of all votes together cannot choose, for it grows with whatever dependence it describes. Two
+halves that share no source agree on the label, and on little else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience import _core
+from consilience.cautious import Panel, fit_panel
+
+__all__ = ["CAUTIONS", "chance_corrected_agreement", "choose_caution"]
+
+CAUTIONS = (0.1, 0.3, 1.0, 3.0, 10.0)
+"""Candidates: from all but free confusion tables to all but a single accuracy."""
+
+DEFAULT_CAUTION = 0.1
+"""Where halves cannot tell: few sources, or few items with votes from both halves."""
+
+N_SPLITS = 8
+MAX_ROWS = 4000
+MAX_STEPS = 30
+MIN_SOURCES = 6
+MIN_ITEMS = 50
+
+
+def choose_caution(panel: Panel) -> tuple[float, dict[float, float]]:
+    """Caution under which halves of the sources agree best, and the agreement under each.
+
+    Halves are drawn from a generator with a fixed seed: the same votes, the same answer.
+    """
+    generator = np.random.default_rng(0)
+    voting = _in_canonical_order(panel)
+    rows = np.flatnonzero((panel.patterns.n_votes >= 2) & (panel.patterns.weight > 0))
+    if len(voting) < MIN_SOURCES or len(rows) == 0:
+        return DEFAULT_CAUTION, {}
+    weight = panel.patterns.weight[rows]
+    if len(rows) > MAX_ROWS:
+        # Each row stands for as many others as it is likely to be left out.
+        chance = np.minimum(1.0, MAX_ROWS * weight / weight.sum())
+        kept = generator.random(len(rows)) < chance
+        rows, weight = rows[kept], (weight / chance)[kept]
+    agreement = np.zeros(len(CAUTIONS))
+    n_told = 0
+    for _ in range(N_SPLITS):
+        order = generator.permutation(voting)
+        halves = [_half(panel, rows, weight, order[side::2]) for side in (0, 1)]
+        both = np.logical_and(*(half.patterns.n_votes > 0 for half in halves))
+        if weight[both].sum() < MIN_ITEMS:
+            continue
+        n_told += 1
+        for c, caution in enumerate(CAUTIONS):
+            labels = [_labels(half, caution)[both] for half in halves]
+            agreement[c] += chance_corrected_agreement(
+                labels[0], labels[1], weight[both], panel.masks.shape[1]
+            )
+    if n_told == 0:
+        return DEFAULT_CAUTION, {}
+    agreement /= n_told
+    best = float(CAUTIONS[int(np.argmax(agreement))])
+    return best, {c: float(a) for c, a in zip(CAUTIONS, agreement, strict=True)}
+
+
+def _in_canonical_order(panel: Panel) -> NDArray[np.int64]:
+    """Sources that vote, in an order that depends on their votes and not on their places."""
+    voting = np.flatnonzero(panel.counts.sum(axis=1) > 0)
+    keys = (panel.agreements.sum(axis=1)[voting], *panel.counts[voting].T)
+    return voting[np.lexsort(keys)]
+
+
+def _half(
+    panel: Panel, rows: NDArray[np.int64], weight: NDArray[np.float64], sources: NDArray[np.int64]
+) -> Panel:
+    columns = np.zeros(len(panel.counts), dtype=np.uint8)
+    columns[sources] = 1
+    patterns = panel.patterns.select(rows, weight, columns)
+    voted = np.where(patterns.n_votes > 0, weight, 0.0)
+    patterns = patterns.select(np.arange(len(rows)), voted, columns[columns > 0])
+    kept = np.flatnonzero(columns)
+    k, n_states = panel.masks.shape[1], panel.counts.shape[1]
+    nothing = np.zeros((len(kept), n_states, k))
+    counts = _core.expect(patterns, nothing, np.zeros(k), n_threads=panel.n_threads)[0].sum(axis=2)
+    return replace(
+        panel,
+        patterns=patterns,
+        n=float(voted.sum()),
+        counts=counts,
+        support=panel.support[kept],
+        one_sided=panel.one_sided[kept],
+        agreements=panel.agreements[np.ix_(kept, kept)],
+        n_threads=1,
+    )
+
+
+def _labels(half: Panel, caution: float) -> NDArray[np.int32]:
+    fit = fit_panel(half, caution=caution, max_steps=MAX_STEPS)
+    return _core.preferred(half.patterns, fit.of_state, fit.base)
+
+
+def chance_corrected_agreement(
+    first: NDArray[np.int32], second: NDArray[np.int32], weight: NDArray[np.float64], k: int
+) -> float:
+    """Cohen's kappa of two labellings of weighted items: 1 where all agree, 0 where only chance would."""
+    joint = np.zeros((k, k))
+    np.add.at(joint, (first, second), weight)
+    joint /= joint.sum()
+    chance = float(joint.sum(axis=1) @ joint.sum(axis=0))
+    return float((np.trace(joint) - chance) / max(1 - chance, 1e-12))

@@ -1,0 +1,352 @@
+"""The default method: when it trusts the likelihood, and what it does when it does not."""
+
+import numpy as np
+import pytest
+from enumeration import COARSE_AND_FINE, draw, hierarchy, single_task, single_task_with_pairs
+
+import consilience as cs
+from consilience import _core
+from consilience.automatic import unexplained_share
+from consilience.cautious import STRUCTURES, Panel, Structure, fit_panel, tempered
+from consilience.events import code_votes
+from consilience.halves import CAUTIONS, chance_corrected_agreement, choose_caution
+from consilience.task_graph import TaskGraph
+from consilience.votes import as_votes
+
+
+def panel_of(table, k, weights=None):
+    graph = TaskGraph.single(k)
+    coded = code_votes(as_votes(table, n_classes=k), graph, n_threads=1)
+    weights = np.ones(len(table)) if weights is None else weights
+    n_covered = weights[(table >= 0).any(axis=1)].sum()
+    indicators = np.stack([(table == label) for label in range(k)], axis=2).astype(float)
+    counts = np.concatenate(
+        [np.zeros((table.shape[1], 1)), np.einsum("i,ijl->jl", weights, indicators)], axis=1
+    )
+    masks = np.vstack([np.zeros((1, k), dtype=bool), np.eye(k, dtype=bool)])
+    support = np.ones(counts.shape, dtype=bool)
+    support[:, 0] = False
+    agreements = np.einsum("i,ijl,ihl->jh", weights, indicators, indicators) / n_covered
+    patterns = _core.find_patterns(coded.view, coded.coding, weights)
+    return Panel.of(patterns, counts, masks, support, agreements, None, 1)
+
+
+def one_sided_votes(n=4000, m=8, *, seed=0, copies=0.0, k=2):
+    """Sources that vote for one class only, some of them copying another of the same class."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, k, n)
+    table = np.full((n, m), -1)
+    for j in range(m):
+        rate = np.where(y == j % k, rng.uniform(0.2, 0.5), rng.uniform(0.03, 0.15))
+        table[rng.random(n) < rate, j] = j % k
+    for j in range(m):
+        copied = rng.random(n) < copies
+        table[copied, j] = table[copied, (j + k) % m]
+    return table, y
+
+
+def crowd_votes(n=3000, m=12, k=3, *, seed=0, coverage=0.5, accuracy=(0.55, 0.9)):
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, k, n)
+    right = rng.random((n, m)) < rng.uniform(*accuracy, m)
+    table = np.where(right, y[:, None], (y[:, None] + rng.integers(1, k, (n, m))) % k)
+    table[rng.random((n, m)) > coverage] = -1
+    return table, y
+
+
+def brier(soft, y):
+    return float(((soft - np.eye(soft.shape[1])[y]) ** 2).sum(axis=1).mean())
+
+
+# One fit, against a slow and obvious twin
+
+
+def plain_fit(table, k, one_sided, structure, caution, agreements, n_steps):
+    """The fit of `fit_panel` from item to item, with the steps written out; posteriors (n, k)."""
+    m = table.shape[1]
+    covered = (table >= 0).any(axis=1)
+    table = table[covered]
+    n = len(table)
+    votes = np.array([[(table[:, j] == v).sum() for v in range(k)] for j in range(m)], dtype=float)
+    posterior = np.array([[np.mean(row[row >= 0] == y) for y in range(k)] for row in table])
+    u = one_sided @ votes.sum(axis=1) / votes.sum()
+    count = 1 + max(u, 0.1) * n / k
+    strength, power = 4.0, np.ones(m)
+    for step in range(n_steps):
+        total = posterior.sum(axis=0)
+        balance = (total + count) / (n + k * count)
+        seen = (total + 0.02 * n) / (n + 0.02 * n * k)
+        expected = np.array([[posterior[table[:, j] == v].sum(axis=0) for v in range(k)] for j in range(m)])
+        log = np.zeros((m, k, k))
+        silent = np.zeros((m, k))
+        for j in range(m):
+            fires = np.zeros((k, k))
+            for v in range(k):
+                prior = 10 + votes[j, v]
+                a = 0.8 if step == 0 else (expected[j, v, v] + 0.8 * prior) / (votes[j, v] + prior)
+                for y in range(k):
+                    odds = a / seen[v] if y == v else (1 - a) / (1 - seen[v])
+                    fires[v, y] = votes[j, v] / n * odds
+            fires /= np.maximum(1, fires.sum(axis=0) / 0.999)
+            hits = np.trace(expected[j])
+            accuracy = min((hits + 2.8) / (votes[j].sum() + 4), 0.995)
+            centre = np.where(np.eye(k, dtype=bool), accuracy, (1 - accuracy) / (k - 1))
+            confusion = expected[j] + (strength + caution * expected[j].sum(axis=0)) * centre
+            confusion /= confusion.sum(axis=0)
+            r = one_sided[j]
+            log[j] = r * np.log(np.maximum(fires, 1e-12)) + (1 - r) * np.log(np.maximum(confusion, 1e-9))
+            silent[j] = structure.silence * r * np.log(np.clip(1 - fires.sum(axis=0), 1e-6, 1))
+        if structure.discount and step in (0, 2, 5, 10):
+            power = plain_power(expected, total, n, agreements, one_sided)
+        scores = np.tile(np.log(balance), (n, 1))
+        for j in range(m):
+            scores += power[j] * np.where(table[:, [j]] < 0, silent[j], log[j][table[:, j]])
+        posterior = np.exp(scores - scores.max(axis=1, keepdims=True))
+        posterior /= posterior.sum(axis=1, keepdims=True)
+    return posterior
+
+
+def plain_power(expected, total, n, agreements, one_sided):
+    m, k = len(expected), len(total)
+    rates = expected / total
+    power = np.ones(m)
+    for i in range(m):
+        for j in range(m):
+            if i == j or one_sided[i] <= 1e-3 or one_sided[j] <= 1e-3:
+                continue
+            explained = sum(
+                total[y] / n * rates[i, v, y] * rates[j, v, y] for v in range(k) for y in range(k)
+            )
+            spread = [
+                sum(total[y] / n * rates[h, v, y] * (1 - rates[h, v, y]) for v in range(k) for y in range(k))
+                for h in (i, j)
+            ]
+            residual = (agreements[i, j] - explained) / np.sqrt(spread[0] * spread[1])
+            if residual > max(0.1, 4 / np.sqrt(n)):
+                power[i] += min(residual, 1.0)
+    return 1 / power
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("kind", ["one-sided", "crowd", "mixed"])
+def test_a_fit_is_that_of_the_steps_written_out(kind, structure):
+    sided, _ = one_sided_votes(600, 6, copies=0.5)
+    crowd, _ = crowd_votes(600, 5, 2)
+    table = {"one-sided": sided, "crowd": crowd, "mixed": np.hstack([sided, crowd])}[kind]
+    panel = panel_of(table, 2)
+    # One step: the strength of the prior is not chosen yet.
+    fit = fit_panel(panel, structure, caution=0.3, max_steps=1)
+    expected = plain_fit(table, 2, panel.one_sided, structure, 0.3, panel.agreements, 1)
+    covered = table[(table >= 0).any(axis=1)]
+    scores = fit.base + sum(fit.of_state[j, covered[:, j] + 1] for j in range(table.shape[1]))
+    found = np.exp(scores - scores.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(found / found.sum(axis=1, keepdims=True), expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_several_steps_are_those_written_out(structure):
+    table, _ = one_sided_votes(400, 6, copies=0.5)
+    panel = panel_of(table, 2)
+    fit = fit_panel(panel, structure, max_steps=4)  # no confusion tables: no strength to choose
+    expected = plain_fit(table, 2, panel.one_sided, structure, 0.1, panel.agreements, 4)
+    covered = table[(table >= 0).any(axis=1)]
+    scores = fit.base + sum(fit.of_state[j, covered[:, j] + 1] for j in range(table.shape[1]))
+    found = np.exp(scores - scores.max(axis=1, keepdims=True))
+    # The twin takes the one share in a hundred of doubt that such sources could vote otherwise as well.
+    np.testing.assert_allclose(found / found.sum(axis=1, keepdims=True), expected, rtol=0, atol=2e-2)
+
+
+def test_weights_count_like_repeated_rows():
+    table, _ = crowd_votes(300, 6)
+    weights = np.random.default_rng(0).integers(1, 4, 300)
+    one = fit_panel(panel_of(table, 3, weights.astype(float)))
+    other = fit_panel(panel_of(np.repeat(table, weights, axis=0), 3))
+    np.testing.assert_allclose(one.of_state, other.of_state, rtol=0, atol=1e-10)
+
+
+def test_tables_are_probabilities():
+    for table, k in ((one_sided_votes(k=3, m=9)[0], 3), (crowd_votes()[0], 3)):
+        for structure in STRUCTURES:
+            fit = tempered(panel_of(table, k), structure, 0.1)
+            assert (fit.tables >= 0).all()
+            np.testing.assert_allclose(fit.tables.sum(axis=1), 1, rtol=1e-12)
+            assert fit.class_balance.sum() == pytest.approx(1)
+
+
+# Which sources are one-sided
+
+
+def test_sources_that_vote_for_one_class_are_one_sided_and_others_are_not():
+    sided, crowd = one_sided_votes()[0], crowd_votes(4000, 8, 2)[0]
+    assert panel_of(sided, 2).one_sided.min() > 0.9
+    assert panel_of(crowd, 2).one_sided.max() < 0.1
+
+
+def test_a_worker_with_few_votes_in_a_crowd_is_not_taken_for_one_sided():
+    table, _ = crowd_votes(3000, 12, 3)
+    table[:, 0] = -1
+    table[:2, 0] = 1
+    assert panel_of(table, 3).one_sided[0] < 0.1
+
+
+# How cautious to be
+
+
+def test_kappa_is_1_for_equal_labels_and_0_for_unrelated_ones():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 20_000).astype(np.int32)
+    weight = np.ones(len(labels))
+    assert chance_corrected_agreement(labels, labels, weight, 3) == pytest.approx(1)
+    assert chance_corrected_agreement(labels, rng.permutation(labels), weight, 3) == pytest.approx(
+        0, abs=0.02
+    )
+
+
+def test_sources_with_habits_of_their_own_get_free_tables():
+    rng = np.random.default_rng(0)
+    n, m, k = 3000, 16, 3
+    y = rng.integers(0, k, n)
+    tables = 0.4 * np.eye(k) + 0.6 * rng.dirichlet(np.full(k, 0.4), (m, k))
+    table = np.array([[rng.choice(k, p=tables[j, y[i]]) for j in range(m)] for i in range(n)])
+    assert choose_caution(panel_of(table, k))[0] == CAUTIONS[0]
+
+
+def test_a_panel_with_a_common_habit_gets_a_single_accuracy_a_source():
+    rng = np.random.default_rng(0)
+    n, m, k = 3000, 18, 4
+    y = rng.choice(k, n, p=[0.45, 0.28, 0.18, 0.09])
+    family = rng.normal(size=(n, 6)) * 0.9
+    grade = y[:, None] + family[:, np.repeat(np.arange(6), 3)] + rng.normal(size=(n, m)) * 0.5 - 0.3
+    table = np.clip(np.round(grade), 0, k - 1).astype(int)
+    caution, agreement = choose_caution(panel_of(table, k))
+    assert caution > CAUTIONS[0]
+    assert agreement[caution] == max(agreement.values())
+
+
+def test_few_sources_leave_the_caution_at_its_default():
+    caution, agreement = choose_caution(panel_of(crowd_votes(1000, 4)[0], 3))
+    assert (caution, agreement) == (CAUTIONS[0], {})
+
+
+# Whether the likelihood is trusted
+
+
+@pytest.mark.parametrize(
+    "build", [lambda rng: single_task(rng, 3), lambda rng: hierarchy(rng, COARSE_AND_FINE)]
+)
+def test_independent_sources_leave_nothing_unexplained(build):
+    exact = build(np.random.default_rng(0))
+    model = cs.LabelModel(task_graph=exact.graph, class_balance=exact.class_balance, method="moments")
+    model.fit(exact.votes, weights=exact.weights)
+    fitted = model._fitted()
+    assert unexplained_share(fitted.statistics, fitted.fit, exact.class_balance) < 1e-6
+
+
+def test_copied_votes_leave_much_unexplained():
+    table, _ = one_sided_votes(20_000, copies=0.5)
+    fitted = cs.LabelModel(n_classes=2, method="em").fit(table)._fitted()
+    assert unexplained_share(fitted.statistics, fitted.fit, fitted.class_balance) > 0.1
+
+
+INDEPENDENT = {
+    "one-sided sources": lambda: one_sided_votes(10_000, 10),
+    "a crowd": lambda: crowd_votes(10_000, 10, 3),
+    "a minority of 2 %": lambda: minority(0.02),
+    "four adversaries of ten": lambda: adversaries(),
+}
+
+
+def minority(share):
+    rng = np.random.default_rng(3)
+    y = (rng.random(20_000) < share).astype(int)
+    right = rng.random((20_000, 10)) < rng.uniform(0.65, 0.95, (10, 2))[:, y].T
+    table = np.where(right, y[:, None], 1 - y[:, None])
+    table[rng.random(table.shape) > 0.6] = -1
+    return table, y
+
+
+def adversaries():
+    rng = np.random.default_rng(0)
+    y = (rng.random(10_000) < 0.4).astype(int)
+    accuracy = np.r_[rng.uniform(0.2, 0.4, 4), rng.uniform(0.65, 0.9, 6)]
+    return np.where(rng.random((10_000, 10)) < accuracy, y[:, None], 1 - y[:, None]), y
+
+
+@pytest.mark.parametrize("name", INDEPENDENT)
+def test_where_sources_are_independent_the_default_is_the_likelihood(name):
+    table, _ = INDEPENDENT[name]()
+    likely = cs.LabelModel(n_classes=int(table.max()) + 1, method="em").fit(table)
+    model = cs.LabelModel(n_classes=int(table.max()) + 1).fit(table)
+    np.testing.assert_array_equal(model.predict_proba(table), likely.predict_proba(table))
+    np.testing.assert_array_equal(model.emission_, likely.emission_)
+    assert "by BIC" in str(model.summary())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_where_votes_are_copied_the_default_beats_the_likelihood_and_the_vote(seed):
+    table, y = one_sided_votes(6000, 10, copies=0.5, seed=seed)
+    voted = (table >= 0).any(axis=1)
+    scores = {
+        method: brier(
+            cs.LabelModel(n_classes=2, method=method).fit(table).predict_proba(table)[voted], y[voted]
+        )
+        for method in ("auto", "em", "majority")
+    }
+    assert scores["auto"] < min(scores["em"], scores["majority"])
+
+
+def test_the_summary_says_that_labels_are_cautious():
+    model = cs.LabelModel(n_classes=2).fit(one_sided_votes(6000, copies=0.5)[0])
+    assert "cautious" in str(model.summary())
+    assert "by BIC" not in str(model.summary())
+
+
+def test_cautious_labels_are_the_most_probable_ones():
+    table, _ = one_sided_votes(6000, copies=0.5)
+    model = cs.LabelModel(n_classes=2).fit(table)
+    np.testing.assert_array_equal(model.predict(table), model.predict_proba(table).argmax(axis=1))
+
+
+def test_a_given_class_balance_is_kept_by_a_cautious_fit():
+    model = cs.LabelModel(n_classes=2, class_balance=[0.3, 0.7]).fit(one_sided_votes(6000, copies=0.5)[0])
+    np.testing.assert_allclose(model.class_balance_, [0.3, 0.7], rtol=1e-12)
+
+
+def test_a_hierarchy_of_dependent_sources_is_labelled_cautiously():
+    exact = hierarchy(np.random.default_rng(0), COARSE_AND_FINE)
+    tables, _ = draw(np.random.default_rng(1), exact, 4000)
+    copied = np.random.default_rng(2).random(4000) < 0.7
+    for table in tables.values():
+        table[copied, 1] = table[copied, 0]
+        table[copied, 3] = table[copied, 2]
+    model = cs.LabelModel(task_graph=exact.graph).fit(tables)
+    assert "cautious" in str(model.summary())
+    np.testing.assert_allclose(model.predict_joint(tables).sum(axis=1), 1, rtol=1e-12)
+    labels = np.column_stack(list(model.predict(tables).values()))
+    assert {tuple(row) for row in labels} <= {tuple(row) for row in exact.graph.feasible_set}
+
+
+def test_a_copy_of_a_source_changes_no_cautious_label():
+    table, _ = one_sided_votes(6000, copies=0.5)
+    doubled = np.column_stack([table, table[:, 0]])
+    expected = cs.LabelModel(n_classes=2).fit(table).predict_proba(table)
+    with pytest.warns(cs.DuplicateSourcesWarning):
+        found = cs.LabelModel(n_classes=2).fit(doubled).predict_proba(doubled)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8)
+
+
+def test_permuting_the_sources_permutes_a_cautious_fit():
+    exact = single_task_with_pairs(np.random.default_rng(0), 3)
+    table, _ = draw(np.random.default_rng(1), exact, 6000)
+    table = np.hstack([table, np.where(np.random.default_rng(2).random(table.shape) < 0.6, table, -1)])
+    order = np.random.default_rng(3).permutation(table.shape[1])
+    straight = cs.LabelModel(n_classes=3).fit(table).predict_proba(table)
+    permuted = cs.LabelModel(n_classes=3).fit(table[:, order]).predict_proba(table[:, order])
+    np.testing.assert_allclose(permuted, straight, rtol=0, atol=1e-8)
+
+
+def test_silence_is_read_by_its_structure_only():
+    panel = panel_of(one_sided_votes()[0], 2)
+    assert (fit_panel(panel, Structure()).of_state[:, 0] == 0).all()
+    deaf, told = (fit_panel(panel, Structure(silence=s), max_steps=1).base for s in (0.0, 0.5))
+    assert not np.allclose(deaf - deaf.mean(), told - told.mean())
