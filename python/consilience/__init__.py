@@ -2,6 +2,8 @@
 
 from consilience._core import __version__
 from consilience.check import check_identifiability
+from consilience.dependence import learn_dependencies
+from consilience.dependency_report import DependencyReport
 from consilience.exceptions import (
     ConsilienceError,
     ConsilienceWarning,
@@ -31,6 +33,7 @@ __all__ = [
     "ConsilienceError",
     "ConsilienceWarning",
     "ConvergenceWarning",
+    "DependencyReport",
     "DuplicateSourcesWarning",
     "FileFormatError",
     "IdentifiabilityReport",
@@ -51,5 +54,6 @@ __all__ = [
     "WrongTypeError",
     "__version__",
     "check_identifiability",
+    "learn_dependencies",
     "load",
 ]

@@ -50,6 +50,7 @@ def fit_automatically(
     learn_balance: bool,
     missing: bool,
     n_threads: int,
+    dependencies_learned: bool = False,
 ) -> tuple[SourceFit, NDArray[np.float64]]:
     """Tables, what labels are scored by, and class balance.
 
@@ -67,6 +68,9 @@ def fit_automatically(
         Whether abstentions say nothing.
     n_threads : int
         For the passes over the votes.
+    dependencies_learned : bool
+        Whether the dependencies, where there are some, were found in these votes: then they are put to the
+        test with the rest. Given ones are taken for all there are, and the likelihood is trusted.
 
     Returns
     -------
@@ -80,13 +84,17 @@ def fit_automatically(
         likely, balance = maximise_likelihood(
             observed, fit, class_balance, learn_balance=learn_balance, missing=missing, n_threads=n_threads
         )
-        if fit.layout is not None:  # dependencies were given: they are what there is
+        if fit.layout is not None and not dependencies_learned:  # they are what there is
             return likely, balance
         if _could_be_tested(observed.statistics, likely, len(balance)):
             unexplained = unexplained_share(observed.statistics, likely, balance)
             trust = float(np.clip((NO_TRUST - unexplained) / (NO_TRUST - FULL_TRUST), 0.0, 1.0))
+    if likely.layout is not None:  # labels by joint tables are not averaged with others
+        trust = float(trust >= 0.5)
     if trust == 1.0:
         return likely, balance
+    if likely.layout is not None:
+        likely = replace(likely, layout=None, components=[])
     return _with_caution(
         observed,
         likely,
@@ -103,7 +111,7 @@ def _could_be_tested(statistics: VoteStatistics, fit: SourceFit, k: int) -> bool
     if not fit.learned[statistics.n_votes > 0].all():
         return False
     n_strengths = _n_strengths(statistics, fit.model or "tied", k)
-    pairs = np.triu(_tested(statistics, fit.first, statistics.pairs / statistics.n))
+    pairs = np.triu(_tested(statistics, fit, statistics.pairs / statistics.n))
     return bool(
         statistics.n_votes.sum() >= MIN_VOTES_PER_STRENGTH * n_strengths
         and pairs.sum() >= MIN_PAIRS_PER_STRENGTH * n_strengths
@@ -117,15 +125,14 @@ def _n_strengths(statistics: VoteStatistics, model: str, k: int) -> int:
     return of_sources[model] + k - 1
 
 
-def _tested(
-    statistics: VoteStatistics, first: NDArray[np.int64], expected: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    """Pairs of nodes, of sources that are counted for themselves, that are common enough to be looked at."""
+def _tested(statistics: VoteStatistics, fit: SourceFit, expected: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Pairs of nodes that are common enough to be looked at; not of dependent sources, nor of copies."""
     source = statistics.node_source
+    column = np.arange(statistics.n_sources) if fit.layout is None else fit.layout.column
     rates = np.diag(statistics.pairs) / statistics.n
     expected = np.maximum(expected, np.outer(rates, rates))
-    own = first[source] == source
-    apart = (source[:, None] != source[None, :]) & np.outer(own, own)
+    own = fit.first[source] == source
+    apart = (column[source][:, None] != column[source][None, :]) & np.outer(own, own)
     tested: NDArray[np.bool_] = apart & (expected * float(statistics.n) >= MIN_EXPECTED)
     return tested
 
@@ -150,7 +157,7 @@ def unexplained_share(
     alone = np.outer(rates, rates)
     explained = (tables * class_balance) @ tables.T
     expected = np.maximum(explained, alone)
-    tested = np.triu(_tested(statistics, fit.first, explained))
+    tested = np.triu(_tested(statistics, fit, explained))
     if not tested.any():
         return 1.0
     variance = np.maximum(expected * (1 - expected), 1e-12) / n

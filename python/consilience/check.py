@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from consilience.class_balance import read_class_balance
 from consilience.completion import completion_report
+from consilience.dependency_report import DependencyReport
 from consilience.duplicates import find_duplicates
 from consilience.exceptions import InvalidArgumentError
 from consilience.identifiability import IdentifiabilityReport, structure_report
@@ -46,7 +47,7 @@ class Structure:
 def find_structure(
     statistics: VoteStatistics,
     *,
-    dependencies: Dependencies,
+    dependencies: Dependencies | DependencyReport,
     class_balance: NDArray[np.float64],
     method: str,
 ) -> Structure:
@@ -56,8 +57,8 @@ def find_structure(
     ----------
     statistics : VoteStatistics
         Of the votes.
-    dependencies : iterable of pairs, optional
-        None finds duplicates; anything else is taken as it is.
+    dependencies : iterable of pairs, or DependencyReport, optional
+        None finds duplicates; pairs are taken as they are; learned ones are kept beside the duplicates.
     class_balance : (K,) float64 array
         ``P(Y)`` over the feasible set.
     method : str
@@ -71,9 +72,11 @@ def find_structure(
         If the method is ``"completion"`` and votes are linearly dependent.
     """
     m = statistics.n_sources
-    source_graph = SourceGraph(m, () if dependencies is None else dependencies, statistics.source_names)
+    learned = isinstance(dependencies, DependencyReport)
+    edges = dependencies.pairs if isinstance(dependencies, DependencyReport) else dependencies
+    source_graph = SourceGraph(m, () if edges is None else edges, statistics.source_names)
     own = np.arange(m)
-    first = find_duplicates(statistics) if dependencies is None else own
+    first = find_duplicates(statistics) if learned or edges is None else own
     system = NodeSystem(statistics.of_sources(first == own), source_graph, class_balance, first)
     report = completion_report(system) if method == "completion" else moments_report(system)
     if not np.array_equal(first, own):

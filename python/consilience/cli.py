@@ -23,6 +23,7 @@ import numpy as np
 from consilience import __version__
 from consilience.check import check_identifiability
 from consilience.demo import print_demo
+from consilience.dependence import learn_dependencies
 from consilience.exceptions import ConsilienceError, ConsilienceWarning, FileFormatError, InvalidArgumentError
 from consilience.label_model import LabelModel, load
 from consilience.task_graph import ABSTAIN, TaskGraph
@@ -172,8 +173,8 @@ def _add_model_arguments(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument(
         "--dependencies", type=_pairs, metavar="A:B,...",
-        help="pairs of sources that depend on each other given the label, by name or index from 0; by "
-        'default, only sources that vote alike are found; "" stands for none at all',
+        help="pairs of sources that depend on each other given the label, by name or index from 0; or learn; "
+        'by default, only sources that vote alike are found; "" stands for none at all',
     )  # fmt: skip
 
 
@@ -195,7 +196,9 @@ def _balance(text: str) -> str | list[float]:
         ) from None
 
 
-def _pairs(text: str) -> list[list[str]]:
+def _pairs(text: str) -> list[list[str]] | str:
+    if text == "learn":
+        return text
     pairs = [[name.strip() for name in pair.split(":")] for pair in text.split(",") if text.strip()]
     wrong = next((pair for pair in pairs if len(pair) != 2), None)
     if wrong is not None:
@@ -250,12 +253,19 @@ def _predict(options: argparse.Namespace) -> None:
 
 def _check(options: argparse.Namespace) -> None:
     graph, votes = _read(options)
+    dependencies: Any = _resolved(options.dependencies, votes)
+    if isinstance(dependencies, str):
+        learned = learn_dependencies(
+            votes, n_classes=options.n_classes, task_graph=graph, class_balance=options.class_balance
+        )
+        print(f"{learned}\n")
+        dependencies = learned.pairs
     report = check_identifiability(
         votes=votes,
         n_classes=options.n_classes,
         task_graph=graph,
         class_balance=options.class_balance,
-        dependencies=_resolved(options.dependencies, votes),
+        dependencies=dependencies,
         method=options.method,
     )
     print(report)
@@ -309,10 +319,10 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _resolved(pairs: list[list[str]] | None, votes: Votes) -> list[list[int | str]] | None:
+def _resolved(pairs: list[list[str]] | str | None, votes: Votes) -> list[list[int | str]] | str | None:
     """Pairs of sources by name, or by index where no source has the name."""
-    if pairs is None:
-        return None
+    if pairs is None or isinstance(pairs, str):
+        return pairs
     names = votes.source_names or ()
 
     def resolved(source: str) -> int | str:

@@ -14,10 +14,12 @@ from consilience import _core
 from consilience.class_balance import read_class_balance
 from consilience.components import ComponentLayout
 from consilience.container import pack, unpack
+from consilience.dependency_report import DependencyReport
 from consilience.exceptions import FileFormatError
 from consilience.fitting import METHODS, SourceFit, learned_layout, structure_for
 from consilience.joint_tables import ComponentTable
 from consilience.score_table import ScoreTable, WeightedScores
+from consilience.source_graph import SourceGraph
 from consilience.statistics import VoteStatistics
 from consilience.task_graph import TaskGraph
 from consilience.tied import SourceTable
@@ -41,12 +43,15 @@ class FittedModel:
         What was learned.
     class_balance : (K,) float64 array
         ``P(Y)`` over the feasible set.
+    dependencies : DependencyReport or None
+        What was learned about dependencies.
     """
 
     params: dict[str, Any]
     statistics: VoteStatistics
     fit: SourceFit
     class_balance: NDArray[np.float64]
+    dependencies: DependencyReport | None = None
 
     def to_bytes(self) -> bytes:
         """The model as bytes; the same ones for the same model."""
@@ -61,6 +66,7 @@ class FittedModel:
             "balance_learned": self.fit.balance_learned,
             "part_weights": [part.weight for part in self.fit.parts],
             "part_links": [part.scores.link for part in self.fit.parts],
+            "dependencies": None if self.dependencies is None else self.dependencies.to_json(),
         }
         arrays: dict[str, NDArray[Any]] = {
             "statistics": np.frombuffer(self.statistics.to_bytes(), dtype=np.uint8),
@@ -98,7 +104,14 @@ class FittedModel:
             statistics = VoteStatistics.from_bytes(arrays["statistics"].tobytes())
             balance = read_class_balance(arrays["class_balance"], statistics.task_graph)
             first_balance = read_class_balance(arrays["first_balance"], statistics.task_graph)
-            structure = structure_for(statistics, first_balance, params["dependencies"], params["method"])
+            dependencies, learned_report = params["dependencies"], None
+            if header.get("dependencies") is not None:
+                names = SourceGraph(statistics.n_sources, (), statistics.source_names).source_names
+                learned_report = DependencyReport.from_json(header["dependencies"], names)
+                dependencies = learned_report
+            elif isinstance(dependencies, str):  # majority vote, which learns none
+                dependencies = None
+            structure = structure_for(statistics, first_balance, dependencies, params["method"])
             first, m = arrays["first"], statistics.n_sources
             if arrays["events"].dtype != np.int64 or first.dtype != np.int64:
                 raise FileFormatError("events and first must hold int64")
@@ -126,12 +139,13 @@ class FittedModel:
                 balance_learned=header["balance_learned"],
                 parts=_read_parts(header, arrays, m, len(balance)),
             )
-            layout = None if params["method"] == "majority" else learned_layout(statistics, fit)
+            alone = params["method"] == "majority" or bool(fit.parts)  # nothing is scored together
+            layout = None if alone else learned_layout(statistics, fit)
             if layout is not None:
                 fit = replace(fit, layout=layout, components=_read_joint_tables(arrays, layout))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise FileFormatError(f"{name} does not hold a label model: {error}; save it again") from error
-        return cls(params, statistics, fit, balance)
+        return cls(params, statistics, fit, balance, learned_report)
 
 
 def _plain_params(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,7 +153,7 @@ def _plain_params(params: Mapping[str, Any]) -> dict[str, Any]:
     plain = dict(params)
     if plain["task_graph"] is not None:
         plain["task_graph"] = plain["task_graph"].to_json()
-    if plain["dependencies"] is not None:
+    if plain["dependencies"] is not None and not isinstance(plain["dependencies"], str):
         plain["dependencies"] = [[_plain(end) for end in pair] for pair in plain["dependencies"]]
     if plain["classes"] is not None:
         plain["classes"] = [_plain(name) for name in plain["classes"]]
@@ -159,7 +173,7 @@ def _read_params(plain: Mapping[str, Any]) -> dict[str, Any]:
     params = dict(plain)
     if params["task_graph"] is not None:
         params["task_graph"] = TaskGraph.from_json(params["task_graph"])
-    if params["dependencies"] is not None:
+    if params["dependencies"] is not None and not isinstance(params["dependencies"], str):
         params["dependencies"] = [tuple(pair) for pair in params["dependencies"]]
     if params["method"] not in METHODS:
         raise FileFormatError(f"the method {params['method']!r} is unknown to this release")

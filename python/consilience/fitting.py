@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from consilience.check import Structure, find_structure
 from consilience.completion import completion_influence, fit_completion
 from consilience.components import ComponentLayout
+from consilience.dependency_report import DependencyReport
 from consilience.exceptions import (
     DuplicateSourcesWarning,
     InvalidArgumentError,
@@ -143,7 +144,7 @@ class SourceFit:
 def structure_for(
     statistics: VoteStatistics,
     class_balance: NDArray[np.float64],
-    dependencies: Dependencies,
+    dependencies: Dependencies | DependencyReport,
     method: str,
 ) -> Structure:
     """Structure that a method works on; to majority vote every source counts for itself."""
@@ -155,8 +156,10 @@ def structure_for(
 def fit_sources(
     statistics: VoteStatistics,
     class_balance: NDArray[np.float64],
-    dependencies: Dependencies,
+    dependencies: Dependencies | DependencyReport,
     method: str,
+    *,
+    warns: bool = True,
 ) -> SourceFit:
     """Tables of the sources.
 
@@ -166,10 +169,12 @@ def fit_sources(
         Of votes with at least one vote.
     class_balance : (K,) float64 array
         ``P(Y)`` over the feasible set.
-    dependencies : iterable of pairs, optional
+    dependencies : iterable of pairs, or DependencyReport, optional
         Sources that depend on each other given the labels; None finds duplicates.
     method : str
         One of ``METHODS``.
+    warns : bool
+        Whether to warn of duplicates and priors.
 
     Raises
     ------
@@ -183,7 +188,8 @@ def fit_sources(
     system, report, first = structure.system, structure.report, structure.first
     if method in ("moments", "completion") and not report.identifiable:
         raise NotIdentifiableError(_not_identifiable(method, report))
-    _warn_of_duplicates(report.source_names, first)
+    if warns:
+        _warn_of_duplicates(report.source_names, first)
 
     m = statistics.n_sources
     learned = np.zeros(m, dtype=np.bool_)
@@ -198,7 +204,7 @@ def fit_sources(
         learned = learned[first]
     tables = expand_tied(system, strength, known)
     votes = statistics.n_votes > 0
-    if method in ("auto", "em") and not learned[votes].all():
+    if warns and method in ("auto", "em") and not learned[votes].all():
         _warn_of_priors([report.source_names[j] for j in np.flatnonzero(votes & ~learned)], report)
     notes: list[list[str]] = [[] for _ in range(m)]
     for j in range(m):

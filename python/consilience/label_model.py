@@ -6,6 +6,7 @@ import inspect
 import os
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from consilience import _core
 from consilience.automatic import fit_automatically
 from consilience.class_balance import ClassBalance, read_class_balance
 from consilience.container import read_file, write_atomically
+from consilience.dependence import find_dependencies, learn_from_votes
+from consilience.dependency_report import DependencyReport
 from consilience.events import CodedVotes, code_votes, has_plain_events
 from consilience.exceptions import (
     FileFormatError,
@@ -55,9 +58,10 @@ class LabelModel:
     class_balance : None, "uniform" or (K,) array, optional
         ``P(Y)`` over the classes (over ``task_graph.feasible_set`` with several tasks): positive, sums to 1.
         None is learned by ``"auto"`` and ``"em"``, and uniform otherwise.
-    dependencies : iterable of pairs, optional
+    dependencies : iterable of pairs, or "learn", optional
         Sources, by index or name, that depend on each other given the true label. None: independent, but
-        sources that vote alike on (almost) all items are found, counted once and reported.
+        sources that vote alike on (almost) all items are found, counted once and reported. "learn" also finds
+        pairs that hang together more, or less, than the labels explain, see :func:`learn_dependencies`.
     method : {"auto", "completion", "moments", "em", "majority"}
         ``"auto"`` always answers. It keeps the fit of greatest likelihood (``"em"``) where that explains how
         often every two sources vote together; what it leaves unexplained shows that sources depend on each
@@ -95,6 +99,8 @@ class LabelModel:
         Tasks, classes and feasible set: as given, or read from the votes.
     identifiability_ : IdentifiabilityReport
         What the votes determine, for this fit.
+    dependencies_ : DependencyReport
+        What was learned about dependencies, kept or not; only with ``dependencies="learn"``.
     source_names_ : tuple of str
         Names of the sources, ``"source 0"``, ... where they have none.
 
@@ -115,7 +121,7 @@ class LabelModel:
         classes: Sequence[Hashable] | None = None,
         task_graph: TaskGraph | None = None,
         class_balance: ClassBalance = None,
-        dependencies: Iterable[Sequence[int | str]] | None = None,
+        dependencies: Iterable[Sequence[int | str]] | str | None = None,
         method: str = "auto",
         abstentions: str = "auto",
         random_state: int | None = None,
@@ -184,9 +190,12 @@ class LabelModel:
         ------
         InvalidVotesError, InvalidArgumentError, WrongTypeError
             If an argument is not of an allowed form, classes or sources differ from those seen so far, or the
-            method is ``"em"``, which needs all votes at once; the model is left as it was.
+            method is ``"em"`` or the dependencies ``"learn"``, which need all votes at once; the model is
+            left as it was.
         """
         self._check_parameters()
+        if self._learns_dependencies and not isinstance(votes, VoteStatistics):
+            raise InvalidArgumentError('dependencies="learn" needs all votes at once: give them to fit')
         if isinstance(votes, VoteStatistics):
             statistics = self._given(votes, weights)
         elif self.method == "em":
@@ -224,7 +233,12 @@ class LabelModel:
         if graph is None:
             graph = graph_of(read, self.n_classes, self.classes)
         strict = self.method in ("moments", "completion")
-        return observe(read, graph, weights, self.n_threads, self.dependencies, strict=strict)
+        given: Any = None if isinstance(self.dependencies, str) else self.dependencies
+        return observe(read, graph, weights, self.n_threads, given, strict=strict)
+
+    @property
+    def _learns_dependencies(self) -> bool:
+        return isinstance(self.dependencies, str) and self.method != "majority"
 
     def _check_graph(self, graph: TaskGraph) -> None:
         expected = self.task_graph
@@ -246,6 +260,10 @@ class LabelModel:
             isinstance(self.classes, str) or not isinstance(self.classes, (Sequence, np.ndarray))
         ):
             raise WrongTypeError(f"classes must be a sequence of names, got {self.classes!r}")
+        if isinstance(self.dependencies, str) and self.dependencies != "learn":
+            raise InvalidArgumentError(
+                f'dependencies must be "learn" or a list of pairs of sources, got {self.dependencies!r}'
+            )
         if isinstance(self.dependencies, Iterator):
             raise WrongTypeError(
                 f"dependencies must be a list of pairs, got {type(self.dependencies).__name__}"
@@ -263,9 +281,18 @@ class LabelModel:
                 f"none of the {statistics.n_sources} sources votes on any item; give at least one vote"
             )
         balance = read_class_balance(self.class_balance, statistics.task_graph)
-        fit = fit_sources(statistics, balance, self.dependencies, self.method)
+        dependencies: Any = None if isinstance(self.dependencies, str) else self.dependencies
+        learned = None
+        if self._learns_dependencies and observed is None:
+            learned = dependencies = self._of_statistics(statistics, balance)
+        elif self._learns_dependencies and observed is not None:
+            learned, observed = learn_from_votes(observed, balance, n_threads=threads_of(self.n_threads))
+            dependencies, statistics = learned, observed.statistics
+        fit = fit_sources(statistics, balance, dependencies, self.method)
         if self.method in ("auto", "em") and observed is not None:
-            refine = maximise_likelihood if self.method == "em" else fit_automatically
+            refine: Any = maximise_likelihood
+            if self.method == "auto":
+                refine = partial(fit_automatically, dependencies_learned=learned is not None)
             fit, balance = refine(
                 observed,
                 fit,
@@ -274,7 +301,18 @@ class LabelModel:
                 missing=self.abstentions == "missing",
                 n_threads=threads_of(self.n_threads),
             )
-        return FittedModel(self.get_params(), statistics, fit, balance)
+        return FittedModel(self.get_params(), statistics, fit, balance, learned)
+
+    @staticmethod
+    def _of_statistics(statistics: VoteStatistics, balance: NDArray[np.float64]) -> DependencyReport:
+        """What pairs tell, which suffices only where there is nothing to count together."""
+        learned = find_dependencies(statistics, balance)
+        if learned.pairs:
+            raise InvalidArgumentError(
+                f"the statistics show dependent sources, {learned.pairs}, but do not count them together; "
+                "fit on the votes, or give these pairs to VoteStatistics.of and to the model as dependencies"
+            )
+        return learned
 
     def _set(self, model: FittedModel) -> None:
         """Take over what was learned; nothing before this changes the model."""
@@ -285,6 +323,9 @@ class LabelModel:
         self._parts = parts
         self._intervals: NDArray[np.float64] | None = None
         self.identifiability_ = fit.report
+        vars(self).pop("dependencies_", None)
+        if model.dependencies is not None:
+            self.dependencies_ = model.dependencies
         self.task_graph_ = graph
         self.class_balance_ = balance
         self.classes_ = graph.classes if graph.n_tasks > 1 else graph.classes[graph.tasks[0]]
@@ -480,6 +521,8 @@ class LabelModel:
         if not self.identifiability_.identifiable:
             notes += ["not identifiable: " + " ".join(self.identifiability_.advice)]
         notes += model.fit.remarks
+        if model.dependencies is not None:
+            notes.append(model.dependencies.in_words())
         infeasible = int(statistics.n_infeasible.sum())
         if infeasible:
             notes.append(f"{infeasible} infeasible votes were taken as abstentions")

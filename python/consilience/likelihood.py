@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from consilience import _core
 from consilience.components import ComponentLayout
-from consilience.em import Columns, EMFit, choose_model
+from consilience.em import Columns, EMFit, choose_model, fit_em
 from consilience.events import states_of
 from consilience.exceptions import ConvergenceWarning, warn_caller
 from consilience.fitting import SourceFit
@@ -17,7 +17,7 @@ from consilience.joint_tables import ComponentTable
 from consilience.statistics import Observation
 from consilience.tied import SourceTable
 
-__all__ = ["maximise_likelihood"]
+__all__ = ["likely_components", "maximise_likelihood"]
 
 
 def maximise_likelihood(
@@ -53,15 +53,7 @@ def maximise_likelihood(
     """
     if not fit.learned.any():
         return fit, class_balance
-    statistics = observed.statistics
-    copies = np.flatnonzero(fit.first != np.arange(len(fit.first)))
-    layout = ComponentLayout(
-        statistics.n_sources,
-        () if fit.layout is None else fit.layout.members,
-        tuple(table.events for table in fit.tables),
-        fit.report.source_names,
-        tuple(copies.tolist()),
-    )
+    layout = _layout(fit)
     columns = _columns(observed, fit, layout, missing=missing, n_threads=n_threads)
     start = _to_columns(fit, layout, observed.coded.events, len(columns.masks))
     found, bic = choose_model(columns, start, class_balance, learn_balance=learn_balance)
@@ -73,6 +65,37 @@ def maximise_likelihood(
         )
     refined = _to_sources(fit, layout, observed.coded.events, found, bic)
     return replace(refined, balance_learned=learn_balance), found.class_balance
+
+
+def likely_components(
+    observed: Observation, fit: SourceFit, class_balance: NDArray[np.float64], *, n_threads: int
+) -> tuple[list[ComponentTable], NDArray[np.float64]]:
+    """Joint tables of dependent sources at the maximum of the likelihood, and the class balance there.
+
+    All tables are free, so that nothing about a single source passes for dependence.
+
+    Parameters
+    ----------
+    observed, fit, class_balance, n_threads
+        As for :func:`maximise_likelihood`.
+    """
+    layout, events = _layout(fit), observed.coded.events
+    columns = _columns(observed, fit, layout, missing=False, n_threads=n_threads)
+    start = _to_columns(fit, layout, events, len(columns.masks))
+    found = fit_em(columns, start, class_balance, model="free", learn_balance=True)
+    return _to_sources(fit, layout, events, found, {}).components, found.class_balance
+
+
+def _layout(fit: SourceFit) -> ComponentLayout:
+    """Layout of the learned components, without the sources that repeat another."""
+    copies = np.flatnonzero(fit.first != np.arange(len(fit.first)))
+    return ComponentLayout(
+        len(fit.first),
+        () if fit.layout is None else fit.layout.members,
+        tuple(table.events for table in fit.tables),
+        fit.report.source_names,
+        tuple(copies.tolist()),
+    )
 
 
 def _columns(
@@ -138,4 +161,5 @@ def _to_sources(
             own = np.zeros_like(tables[j].table)
             np.add.at(own, states[:, i] - 1, joint)  # state 0, the abstention, is the last row
             tables[j] = SourceTable(tables[j].events, own)
+    tables = [tables[j] for j in fit.first]
     return replace(fit, tables=tables, components=components, model=found.model, bic=bic)

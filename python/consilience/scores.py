@@ -50,7 +50,7 @@ def independent_scores(
     m = len(fit.tables)
     apart = np.zeros(m, dtype=np.bool_)
     for component in fit.components:
-        apart[list(component.members)] = True
+        apart |= np.isin(fit.first, component.members)
     # An abstention says nothing where the user says so, and where nothing was learned of the source.
     is_missing = np.full(m, missing)
     power = 1 / np.bincount(fit.first, minlength=m)[fit.first]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -392,18 +392,6 @@ def observe(
     moments = _count_moments(coded, coded.coding, read, coded.disjoint(task_graph), threads)
     node_source = moments["node_source"].astype(np.int64)
     node_event = coded.events[moments["node_state"] - 1].reshape(-1, task_graph.n_tasks)
-    joint = JointCounts.none(len(node_source), task_graph.n_tasks)
-    source_graph = None
-    if dependencies is not None:
-        source_graph = SourceGraph(votes.n_sources, dependencies, votes.source_names)
-    if source_graph is not None and source_graph.edges:
-        layout = layout_of(source_graph, node_source, node_event)
-        layout = layout.checked() if strict else layout.without_too_large()
-        if layout.members:
-            coding = layout.code(coded.coding, coded.events)
-            # Conflicts between components are of no interest: any rule does.
-            of_columns = _count_moments(coded, coding, read, None, threads)
-            joint = joint_counts(layout, node_source, node_event, of_columns)
     statistics = VoteStatistics(
         task_graph,
         votes.source_names,
@@ -416,9 +404,29 @@ def observe(
         moments["conflicts"],
         moments["n_covered"],
         coded.n_infeasible,
-        joint,
+        JointCounts.none(len(node_source), task_graph.n_tasks),
     )
-    return Observation(statistics, coded, read)
+    observed = Observation(statistics, coded, read)
+    return (
+        observed if dependencies is None else count_together(observed, dependencies, threads, strict=strict)
+    )
+
+
+def count_together(
+    observed: Observation, dependencies: Iterable[Sequence[int | str]], n_threads: int, *, strict: bool
+) -> Observation:
+    """The same votes with the joint counts of dependent sources, in one more pass; see :func:`observe`."""
+    statistics, coded = observed.statistics, observed.coded
+    source_graph = SourceGraph(statistics.n_sources, dependencies, statistics.source_names)
+    layout = layout_of(source_graph, statistics.node_source, statistics.node_event)
+    layout = layout.checked() if strict else layout.without_too_large()
+    if not layout.members:
+        return observed
+    coding = layout.code(coded.coding, coded.events)
+    # Conflicts between components are of no interest: any rule does.
+    of_columns = _count_moments(coded, coding, observed.weights, None, n_threads)
+    joint = joint_counts(layout, statistics.node_source, statistics.node_event, of_columns)
+    return replace(observed, statistics=replace(statistics, joint=joint))
 
 
 def layout_of(
