@@ -1,11 +1,12 @@
 """Dependencies learned without labels: what is found of planted ones, what is made up, and what it brings.
 
-    python bench/dependencies.py [--quick] [--trials 100] --out DIR
+    python bench/dependencies.py [--quick] [--classes 2 4] [--sources 10 20] [--trials 100] --out DIR
 
 Sources of a pair, chain or star copy each other on 30 to 70 % of the items (abstentions too). For each case:
 the share of planted dependencies found, of draws with a dependency between independent sources, and of draws
 with a pair of one group kept that depends on each other through others only; then accuracy and negative
-log-likelihood of the labels with independent sources, with the planted and with the learned dependencies.
+log-likelihood of the labels (of the first draws) with independent sources, with the planted and with the
+learned dependencies.
 Writes ``results.json`` and ``table.md`` into DIR.
 """
 
@@ -22,12 +23,16 @@ import json
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import consilience as cs
 
 N_ITEMS = 10_000
+N_LABELLED = 10
+"""Draws of each case whose labels are compared."""
+
 KINDS = ("one coin", "tied", "always votes", "free", "one-sided")
 STRUCTURES = {
     "none": [],
@@ -76,8 +81,8 @@ def draw(
     return votes, y, balance
 
 
-def trial(seed: int, kind: str, k: int, m: int, edges: list[tuple[int, int]], method: str) -> dict:
-    """What one draw shows."""
+def trial(seed: int, kind: str, k: int, m: int, edges: list[tuple[int, int]], method: str | None) -> dict:
+    """What one draw shows; with a method, also of the labels."""
     votes, y, balance = draw(seed, kind, k, m, edges)
     start = time.perf_counter()
     found = set(cs.learn_dependencies(votes, n_classes=k, n_threads=1).pairs)
@@ -91,7 +96,8 @@ def trial(seed: int, kind: str, k: int, m: int, edges: list[tuple[int, int]], me
         "transitive": len(found & group - set(edges)),
         "seconds": seconds,
     }
-    for name, given in {"ignored": [], "planted": edges, "learned": "learn"}.items() if edges else ():
+    fits: dict[str, Any] = {"ignored": [], "planted": edges, "learned": "learn"} if method and edges else {}
+    for name, given in fits.items():
         model = cs.LabelModel(
             n_classes=k, class_balance=balance, dependencies=given, method=method, n_threads=1
         ).fit(votes)
@@ -104,7 +110,9 @@ def trial(seed: int, kind: str, k: int, m: int, edges: list[tuple[int, int]], me
 def main() -> None:
     """Run the cases and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="k = 2 and 10 sources only")
+    parser.add_argument("--quick", action="store_true", help="k = 2 and 10 sources, 5 draws")
+    parser.add_argument("--classes", type=int, nargs="+", default=[2, 4])
+    parser.add_argument("--sources", type=int, nargs="+", default=[10, 20])
     parser.add_argument("--out", type=Path, required=True, help="folder for results.json and table.md")
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--method", default="auto", help="of the fits whose labels are compared")
@@ -116,12 +124,14 @@ def main() -> None:
     head += ["accuracy: ignored", "planted", "learned", "NLL: ignored", "planted", "learned", "seconds"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     results = []
-    for k, m in [(2, 10)] if arguments.quick else itertools.product((2, 4), (10, 20)):
+    n_trials = 5 if arguments.quick else arguments.trials
+    for k, m in [(2, 10)] if arguments.quick else itertools.product(arguments.classes, arguments.sources):
         for kind, (structure, edges) in itertools.product(KINDS, STRUCTURES.items()):
             if kind == "free" and k == 2:
                 continue  # as tied
-            draws = [trial(s, kind, k, m, edges, arguments.method) for s in range(arguments.trials)]
-            mean = {name: float(np.mean([d[name] for d in draws])) for name in draws[0]}
+            methods = [arguments.method if s < N_LABELLED else None for s in range(n_trials)]
+            draws = [trial(s, kind, k, m, edges, method) for s, method in enumerate(methods)]
+            mean = {name: float(np.mean([d[name] for d in draws if name in d])) for name in draws[0]}
             false = float(np.mean([d["false"] > 0 for d in draws]))
             transitive = float(np.mean([d["transitive"] > 0 for d in draws]))
             planted = sum(d["planted"] for d in draws)
