@@ -23,6 +23,7 @@ from consilience.exceptions import (
 )
 from consilience.identifiability import IdentifiabilityReport
 from consilience.label_model import LabelModel, load
+from consilience.soft_labels import expand_soft_labels
 from consilience.statistics import VoteStatistics
 from consilience.table import Table
 from consilience.task_graph import ABSTAIN, TaskGraph
@@ -54,6 +55,7 @@ __all__ = [
     "WrongTypeError",
     "__version__",
     "check_identifiability",
+    "expand_soft_labels",
     "learn_dependencies",
     "load",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -18,6 +17,7 @@ from consilience.class_balance import ClassBalance, read_class_balance
 from consilience.container import read_file, write_atomically
 from consilience.dependence import find_dependencies, learn_from_votes
 from consilience.dependency_report import DependencyReport
+from consilience.estimator import Estimator
 from consilience.events import CodedVotes, code_votes, has_plain_events
 from consilience.exceptions import (
     FileFormatError,
@@ -47,7 +47,7 @@ _TIE = 1e-9
 ABSTENTIONS = ("auto", "informative", "missing")
 
 
-class LabelModel:
+class LabelModel(Estimator):
     """Accuracies of sources, and probabilistic labels, from their votes alone.
 
     Parameters
@@ -543,30 +543,6 @@ class LabelModel:
             notes=notes,
         )
 
-    # --- scikit-learn's conventions ------------------------------------------------------------------------
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Parameters of the constructor and their values."""
-        return {name: getattr(self, name) for name in inspect.signature(LabelModel).parameters}
-
-    def set_params(self, **params: Any) -> LabelModel:
-        """Change parameters of the constructor.
-
-        Raises
-        ------
-        InvalidArgumentError
-            If a name is not one of them.
-        """
-        known = self.get_params()
-        unknown = [name for name in params if name not in known]
-        if unknown:
-            raise InvalidArgumentError(
-                f"LabelModel has no parameter {unknown[0]!r}; it has {listed(known, 20)}"
-            )
-        for name, value in params.items():
-            setattr(self, name, value)
-        return self
-
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a file, wholly or not at all; ``consilience.load`` reads it.
 
@@ -578,18 +554,6 @@ class LabelModel:
             If the file cannot be written.
         """
         write_atomically(path, self._fitted().to_bytes())
-
-    def __repr__(self) -> str:
-        defaults = inspect.signature(LabelModel).parameters
-        changed = [
-            f"{name}={value!r}"
-            for name, value in self.get_params().items()
-            if not (
-                value is defaults[name].default
-                or (isinstance(value, str) and value == defaults[name].default)
-            )
-        ]
-        return f"LabelModel({', '.join(changed)})"
 
 
 def _first_of_largest(probabilities: NDArray[np.float64], preference: NDArray[np.int32]) -> NDArray[np.int64]:

@@ -1,0 +1,50 @@
+"""What estimators share: the parameters of the constructor by name, as scikit-learn asks for them."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, TypeVar
+
+from consilience.exceptions import InvalidArgumentError, listed
+
+__all__ = ["Estimator"]
+
+EstimatorT = TypeVar("EstimatorT", bound="Estimator")
+
+
+class Estimator:
+    """Base of classes whose constructor does nothing but store its arguments under their names."""
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters of the constructor and their values."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def set_params(self: EstimatorT, **params: Any) -> EstimatorT:
+        """Change parameters of the constructor.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If a name is not one of them.
+        """
+        known = self.get_params()
+        unknown = [name for name in params if name not in known]
+        if unknown:
+            raise InvalidArgumentError(
+                f"{type(self).__name__} has no parameter {unknown[0]!r}; it has {listed(known, 20)}"
+            )
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        defaults = inspect.signature(type(self)).parameters
+        changed = [
+            f"{name}={value!r}"
+            for name, value in self.get_params().items()
+            if not (
+                value is defaults[name].default
+                or (isinstance(value, (str, int, float)) and value == defaults[name].default)
+            )
+        ]
+        return f"{type(self).__name__}({', '.join(changed)})"

@@ -1,0 +1,231 @@
+"""Shared first layers: from the features of a batch of items to one vector an item."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from consilience.arrays import as_array
+from consilience.exceptions import InvalidArgumentError, WrongTypeError, listed
+from consilience.text import PADDING
+
+__all__ = ["LSTM", "MLP", "POOLINGS", "BagOfEmbeddings", "Trunk", "layers"]
+
+POOLINGS = ("max", "mean", "last")
+
+
+class Trunk(nn.Module):
+    """Base of the trunks of this package; any other module may be a trunk as well.
+
+    Attributes
+    ----------
+    out_features : int
+        Length of the vector it gives for each item.
+    n_features : int or None
+        Columns of the matrix it reads, where it reads one.
+    n_words : int or None
+        For texts as word indices: how many indices there are. Batches then hold texts of about the same
+        length, with the padding cut off that all of them share.
+    takes_sparse : bool
+        Whether it reads sparse tensors; other trunks get dense ones.
+    """
+
+    out_features: int
+    n_features: int | None = None
+    n_words: int | None = None
+    takes_sparse: bool = False
+
+    def reset_parameters(self) -> None:
+        """Draw all weights anew, but for embeddings that were given."""
+        for module in self.children():
+            for layer in module.modules():
+                if isinstance(layer, (nn.Linear, nn.LSTM)):
+                    layer.reset_parameters()
+
+
+def layers(n_features: int, sizes: Sequence[int], dropout: float) -> tuple[nn.Sequential, int]:
+    """Linear layers, each with ReLU and dropout, and how many features the last one gives."""
+    if not 0 <= dropout < 1:
+        raise InvalidArgumentError(f"dropout must lie in [0, 1), got {dropout!r}")
+    modules: list[nn.Module] = []
+    for size in sizes:
+        if size < 1:
+            raise InvalidArgumentError(f"sizes of layers must be 1 or more, got {listed(sizes)}")
+        modules += [nn.Linear(n_features, size), nn.ReLU(), nn.Dropout(dropout)]
+        n_features = size
+    return nn.Sequential(*modules), n_features
+
+
+class MLP(Trunk):
+    """Linear layers with ReLU on a matrix of features, dense or sparse.
+
+    Parameters
+    ----------
+    n_features : int
+        Columns of the matrix.
+    hidden_sizes : sequence of int
+        Size of each layer, one at least.
+    dropout : float
+        Share of each layer's values that are left out in training.
+    """
+
+    takes_sparse = True
+
+    def __init__(self, n_features: int, hidden_sizes: Sequence[int] = (256,), dropout: float = 0.0) -> None:
+        super().__init__()
+        if n_features < 1 or not hidden_sizes:
+            raise InvalidArgumentError(
+                "n_features must be 1 or more and hidden_sizes name a layer at least, got "
+                f"n_features={n_features}, hidden_sizes={hidden_sizes!r}"
+            )
+        self.n_features = n_features
+        stack, self.out_features = layers(n_features, hidden_sizes, dropout)
+        self.first: Any = stack[0]
+        self.rest = stack[1:]
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(n, n_features) tensor, dense or sparse -> (n, out_features)."""
+        if not features.is_sparse:
+            hidden = self.first(features)
+        else:
+            with torch.autocast(features.device.type, enabled=False):
+                hidden = torch.sparse.mm(features, self.first.weight.t()) + self.first.bias
+        return self.rest(hidden)
+
+
+class _WordTrunk(Trunk):
+    """Embeddings of word indices, learned or given."""
+
+    def __init__(self, n_words: int, width: int, embeddings: ArrayLike | None, freeze: bool) -> None:
+        super().__init__()
+        if n_words <= PADDING + 1:
+            raise InvalidArgumentError(f"n_words must be 2 or more, len(vocabulary), got {n_words}")
+        self.n_words = n_words
+        self.pretrained = embeddings is not None
+        if embeddings is None:
+            self.embedding = nn.Embedding(n_words, width, padding_idx=PADDING)
+        else:
+            table = as_array(embeddings, "embeddings")
+            if table.dtype.kind != "f":
+                raise WrongTypeError(f"embeddings must hold floats, got dtype {table.dtype}")
+            if table.ndim != 2 or len(table) != n_words:
+                raise InvalidArgumentError(
+                    f"embeddings must have one row a word, shape ({n_words}, d), got {table.shape}"
+                )
+            weights = torch.tensor(table, dtype=torch.float32)
+            self.embedding = nn.Embedding.from_pretrained(weights, freeze=freeze, padding_idx=PADDING)
+
+    def reset_parameters(self) -> None:
+        """Draw all weights anew, but for embeddings that were given."""
+        super().reset_parameters()
+        if not self.pretrained:
+            self.embedding.reset_parameters()
+
+
+class BagOfEmbeddings(_WordTrunk):
+    """Mean of the embeddings of a text's words, whatever their order.
+
+    Parameters
+    ----------
+    n_words : int
+        ``len(vocabulary)``.
+    width : int
+        Size of the embeddings, where none are given.
+    embeddings : (n_words, d) float array, optional
+        Embeddings to start from: ``vocabulary.embeddings(...)``.
+    freeze : bool
+        Leave the given embeddings as they are.
+    dropout : float
+        Share of the embeddings' values that are left out in training.
+    """
+
+    def __init__(
+        self,
+        n_words: int,
+        width: int = 100,
+        *,
+        embeddings: ArrayLike | None = None,
+        freeze: bool = False,
+        dropout: float = 0.2,
+    ) -> None:
+        super().__init__(n_words, width, embeddings, freeze)
+        self.dropout = nn.Dropout(dropout)
+        self.out_features = self.embedding.embedding_dim
+
+    def forward(self, words: Tensor) -> Tensor:
+        """(n, length) word indices -> (n, out_features); zeros for an empty text."""
+        n_words = (words != PADDING).sum(dim=1, keepdim=True).clamp_min(1)
+        mean: Tensor = self.embedding(words).sum(dim=1) / n_words
+        return self.dropout(mean)
+
+
+class LSTM(_WordTrunk):
+    """Bidirectional LSTM over the embeddings of a text's words, as in the paper.
+
+    Parameters
+    ----------
+    n_words : int
+        ``len(vocabulary)``.
+    width : int
+        Size of the embeddings, where none are given.
+    hidden_size : int
+        Size of the state in each direction; ``out_features`` is twice that.
+    n_layers : int
+        LSTM layers.
+    pooling : {"max", "mean", "last"}
+        What is taken of the states along the text; ``"last"``: where each direction ends.
+    embeddings : (n_words, d) float array, optional
+        Embeddings to start from: ``vocabulary.embeddings(...)``.
+    freeze : bool
+        Leave the given embeddings as they are.
+    dropout : float
+        Share of the values of embeddings, of states between layers and of the result that are left out in
+        training.
+    """
+
+    def __init__(
+        self,
+        n_words: int,
+        width: int = 100,
+        *,
+        hidden_size: int = 100,
+        n_layers: int = 1,
+        pooling: str = "max",
+        embeddings: ArrayLike | None = None,
+        freeze: bool = False,
+        dropout: float = 0.2,
+    ) -> None:
+        super().__init__(n_words, width, embeddings, freeze)
+        if pooling not in POOLINGS:
+            raise InvalidArgumentError(f"pooling must be one of {listed(POOLINGS)}, got {pooling!r}")
+        self.pooling = pooling
+        self.dropout = nn.Dropout(dropout)
+        self.lstm = nn.LSTM(
+            self.embedding.embedding_dim,
+            hidden_size,
+            n_layers,
+            batch_first=True,
+            bidirectional=True,
+            dropout=dropout if n_layers > 1 else 0.0,
+        )
+        self.out_features = 2 * hidden_size
+
+    def forward(self, words: Tensor) -> Tensor:
+        """(n, length) word indices -> (n, out_features); an empty text is read as one padding word."""
+        place = torch.arange(1, words.shape[1] + 1, device=words.device)
+        lengths = (place * (words != PADDING)).amax(dim=1).clamp_min(1)
+        packed = nn.utils.rnn.pack_padded_sequence(
+            self.dropout(self.embedding(words)), lengths.cpu(), batch_first=True, enforce_sorted=False
+        )
+        states, (last, _) = self.lstm(packed)
+        if self.pooling == "last":
+            pooled = torch.cat([last[-2], last[-1]], dim=1)
+        else:
+            fill = -torch.inf if self.pooling == "max" else 0.0
+            states, _ = nn.utils.rnn.pad_packed_sequence(states, batch_first=True, padding_value=fill)
+            pooled = states.amax(dim=1) if self.pooling == "max" else states.sum(dim=1) / lengths[:, None]
+        return self.dropout(pooled)
