@@ -44,7 +44,7 @@ class Estimator:
             for name, value in self.get_params().items()
             if not (
                 value is defaults[name].default
-                or (isinstance(value, (str, int, float)) and value == defaults[name].default)
+                or (isinstance(value, (str, int, float, tuple)) and value == defaults[name].default)
             )
         ]
         return f"{type(self).__name__}({', '.join(changed)})"

@@ -39,7 +39,7 @@ def expand_soft_labels(
     *,
     mask: ArrayLike | None = None,
     weights: ArrayLike | None = None,
-    confidence: bool = False,
+    confidence_weights: bool = False,
     min_probability: float = 1e-3,
 ) -> WeightedLabels:
     """Soft labels as (row, class, weight), for any classifier whose ``fit`` takes ``sample_weight``.
@@ -56,7 +56,7 @@ def expand_soft_labels(
         looked at.
     weights : (n,) array, optional
         What each item counts; 1 by default. Items of weight 0 are dropped.
-    confidence : bool
+    confidence_weights : bool
         Multiply the weight of an item by ``1 - H(q) / log k``: 1 for a hard label, 0 for a uniform one.
     min_probability : float
         Classes below it are dropped and the others of the item scaled up to its weight; the most probable
@@ -90,10 +90,11 @@ def expand_soft_labels(
         raise WrongTypeError("soft_labels must be those of one task: give soft_labels[task], task after task")
     if not 0 <= min_probability < 1:
         raise InvalidArgumentError(f"min_probability must lie in [0, 1), got {min_probability!r}")
-    item_weights = read_weights(weights, mask, len(as_array(soft_labels, "soft_labels")))
+    values = as_array(soft_labels, "soft_labels")
+    item_weights = read_weights(weights, mask, len(values) if values.ndim else 0)
     kept = item_weights > 0
-    labels = read_soft_labels(soft_labels, "soft_labels", kept)
-    if confidence:
+    labels = read_soft_labels(values, "soft_labels", kept)
+    if confidence_weights:
         item_weights = item_weights * confidence_of(labels)
     least = np.minimum(min_probability, labels.max(axis=1, initial=0))
     labels[labels < least[:, None]] = 0

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +51,9 @@ from consilience.torch.training import (
 )
 from consilience.torch.trunks import MLP, Trunk
 
-__all__ = ["MultiTaskClassifier"]
+__all__ = ["MultiTaskClassifier", "enough_epochs"]
 
 SCHEDULES = ("cosine", "constant")
-NOT_APPLICABLE_MODES = ("class", "weight")
 
 _CHECKPOINT, _WEIGHTS = "a training of an end model", "the weights of an end model"
 _INIT, _SPLIT = 2**32 - 1, 2**32 - 2  # streams of random numbers beside those of the epochs, 1, 2, ...
@@ -76,15 +77,18 @@ class MultiTaskClassifier(Estimator):
     random_state : int or numpy Generator, optional
         Seed of weights, dropout, order and hold-out. The same int gives the same bits on one machine with one
         number of threads, on a GPU the same up to rounding. Global generators are left as they are.
-    max_epochs : int
-        Passes over the training items, at most.
+    max_epochs : int, optional
+        Passes over the training items, at most. None: as many as make 2,000 steps, from 20 to 200.
     hidden_sizes : sequence of int
         Sizes of the linear layers between trunk and heads, which all tasks share.
     dropout : float
         Share of those layers' values that are left out in training.
-    not_applicable : {"class", "weight"}
-        In a child task, N/A is a class like any other, as in the paper; or the task weighs ``1 - q(N/A)`` and
-        its head only tells the other classes apart, while its parents decide whether it applies.
+    applicability_weights : bool
+        Weigh a child task by ``1 - q(N/A)``: its head only tells its other classes apart, and its parents
+        decide whether it applies. In a tree, the probability of a label vector is then that of a class times
+        that of its refinement. False: N/A is a class like any other, as in the paper. Then all heads speak
+        about the same fact, their product is surer than each, and with many tasks most of the loss is about
+        N/A.
     confidence_weights : bool
         Weigh an item in a task by ``1 - H(q) / log k``.
     batch_size : int
@@ -98,12 +102,12 @@ class MultiTaskClassifier(Estimator):
         function from the share of steps done to the share of `learning_rate`.
     clip_norm : float or None
         Largest norm of the gradient of a step.
-    patience : int or None
-        Stop after so many epochs without a better validation, and keep the weights of the best. None: train
-        to the end and keep the last.
+    patience : int, optional
+        Stop after so many epochs without a better validation. None: train to the end. The weights of the
+        epoch with the best validation are kept in either case.
     validation_fraction : float
-        Share of the training items that are held out where `fit` is given no validation and `patience` is
-        not None; 0 for none.
+        Share of the training items that are held out where `fit` is given no validation; 0 for none, and
+        for the weights of the last epoch.
     mixed_precision : bool, optional
         Products in bfloat16. By default on GPUs that have it (compute capability 8 or more).
     device : str, optional
@@ -131,7 +135,7 @@ class MultiTaskClassifier(Estimator):
     >>> X = rng.normal(size=(500, 2))
     >>> votes = np.where(rng.random((500, 3)) < 0.8, X[:, :1] > 0, X[:, :1] <= 0).astype(int)
     >>> soft_labels = cs.LabelModel(n_classes=2).fit(votes).predict_proba(votes)
-    >>> clf = MultiTaskClassifier(cs.TaskGraph.single(2), random_state=0).fit(X, soft_labels)
+    >>> clf = MultiTaskClassifier(cs.TaskGraph.single(2), max_epochs=9, random_state=0).fit(X, soft_labels)
     >>> clf.predict(np.array([[1.0, 0.0], [-1.0, 0.0]])).tolist()
     [1, 0]
     """
@@ -141,18 +145,18 @@ class MultiTaskClassifier(Estimator):
         graph: TaskGraph,
         trunk: nn.Module | None = None,
         random_state: int | np.random.Generator | None = None,
-        max_epochs: int = 20,
+        max_epochs: int | None = None,
         *,
         hidden_sizes: Sequence[int] = (100,),
         dropout: float = 0.2,
-        not_applicable: str = "weight",
+        applicability_weights: bool = True,
         confidence_weights: bool = False,
         batch_size: int = 64,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 2e-3,
         weight_decay: float = 0.01,
         schedule: Schedule = "cosine",
         clip_norm: float | None = 1.0,
-        patience: int | None = 5,
+        patience: int | None = None,
         validation_fraction: float = 0.1,
         mixed_precision: bool | None = None,
         device: str | None = None,
@@ -164,7 +168,7 @@ class MultiTaskClassifier(Estimator):
         self.max_epochs = max_epochs
         self.hidden_sizes = hidden_sizes
         self.dropout = dropout
-        self.not_applicable = not_applicable
+        self.applicability_weights = applicability_weights
         self.confidence_weights = confidence_weights
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -240,9 +244,12 @@ class MultiTaskClassifier(Estimator):
         if validation is not None:
             held_out = self._read_validation(validation, n_words)
             gold = is_gold(validation[1])
-        elif self.patience is not None:
+        else:
             rows, apart = _split(rows, self.validation_fraction, run.seed)
             held_out = (data, apart) if len(apart) else None
+
+        if self.max_epochs is None:
+            settings = replace(settings, max_epochs=enough_epochs(len(rows), settings.batch_size))
 
         def validate() -> EpochRecord:
             assert held_out is not None
@@ -255,7 +262,7 @@ class MultiTaskClassifier(Estimator):
                 bar.set_postfix({name: f"{value:.3g}" for name, value in record.items() if name != "epoch"})
                 bar.update()
 
-        bar = self._bar(initial=len(run.history)) if self.progress else None
+        bar = _bar(settings.max_epochs, initial=len(run.history)) if self.progress else None
         try:
             train(
                 run,
@@ -292,22 +299,22 @@ class MultiTaskClassifier(Estimator):
         if self.trunk is not None and not isinstance(self.trunk, nn.Module):
             raise WrongTypeError(f"trunk must be a torch module, not a class, or None, got {self.trunk!r}")
         self._check_numbers()
-        for name, allowed in (("schedule", SCHEDULES), ("not_applicable", NOT_APPLICABLE_MODES)):
-            value = getattr(self, name)
-            if value not in allowed and not (name == "schedule" and callable(value)):
-                raise InvalidArgumentError(f"{name} must be one of {listed(allowed)}, got {value!r}")
+        if not callable(self.schedule) and self.schedule not in SCHEDULES:
+            raise InvalidArgumentError(
+                f"schedule must be one of {listed(SCHEDULES)} or a function, got {self.schedule!r}"
+            )
         device = torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
         mixed = self.mixed_precision
         if mixed is None:
             mixed = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
         return Settings(
-            max_epochs=int(self.max_epochs),
+            max_epochs=0 if self.max_epochs is None else int(self.max_epochs),
             batch_size=int(self.batch_size),
             learning_rate=float(self.learning_rate),
             schedule=self.schedule,
             clip_norm=self.clip_norm,
             patience=self.patience,
-            confidence=self.confidence_weights,
+            confidence_weights=self.confidence_weights,
             mixed_precision=mixed,
             device=device,
         )
@@ -315,7 +322,7 @@ class MultiTaskClassifier(Estimator):
     def _check_numbers(self) -> None:
         for name in ("max_epochs", "batch_size", "patience"):
             value = getattr(self, name)
-            optional = name == "patience" and value is None
+            optional = name != "batch_size" and value is None
             if not optional and (not isinstance(value, (int, np.integer)) or value < 1):
                 raise InvalidArgumentError(f"{name} must be a whole number from 1 on, got {value!r}")
         for name, least, below in (
@@ -353,7 +360,7 @@ class MultiTaskClassifier(Estimator):
             width=width,
             hidden_sizes=self.hidden_sizes,
             dropout=self.dropout,
-            not_applicable=not_applicable_columns(self.graph) if self.not_applicable == "weight" else None,
+            not_applicable=not_applicable_columns(self.graph) if self.applicability_weights else None,
         )
 
     def _optimizer(self, network: MultiTaskNetwork) -> torch.optim.Optimizer:
@@ -373,10 +380,6 @@ class MultiTaskClassifier(Estimator):
         if not len(rows):
             raise InvalidArgumentError("validation: no item has a label; leave validation out")
         return data, rows
-
-    def _bar(self, initial: int) -> Any:
-        tqdm = require("tqdm.auto", install="tqdm", purpose="progress=True").tqdm
-        return tqdm(total=self.max_epochs, initial=initial, unit="epoch")
 
     def _identity(self, data: SoftLabelDataset) -> str:
         """What a checkpoint must agree on: the data, the network and what steers the weights, as JSON."""
@@ -478,6 +481,16 @@ class MultiTaskClassifier(Estimator):
         for start in range(0, max(len(table), 1), _CHUNK):
             yield logits_of(network, table, np.arange(start, min(start + _CHUNK, len(table))), settings)
 
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks about an estimator before it cross-validates it."""
+        utils = require("sklearn.utils", install="consilience[sklearn]", purpose="__sklearn_tags__")
+        return utils.Tags(
+            estimator_type="classifier",
+            target_tags=utils.TargetTags(required=True),
+            classifier_tags=utils.ClassifierTags(),
+            input_tags=utils.InputTags(sparse=True),
+        )
+
     def _fitted(self) -> MultiTaskNetwork:
         network: MultiTaskNetwork | None = getattr(self, "network_", None)
         if network is None:
@@ -533,7 +546,7 @@ class MultiTaskClassifier(Estimator):
             first = "shared.0.weight" if self.hidden_sizes else "heads.weight"
             network = self._network(trunk, weights[first].shape[1])
             if content["not_applicable"] != network.not_applicable:
-                raise FileFormatError(f"{name} was trained with another not_applicable: give the same one")
+                raise FileFormatError(f"{name} was trained with other applicability_weights: give its own")
             network.load_state_dict(weights)
         except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             if isinstance(error, FileFormatError):
@@ -551,6 +564,16 @@ class MultiTaskClassifier(Estimator):
 def _labelled(data: SoftLabelDataset) -> NDArray[np.int64]:
     """Items that count in some task."""
     return np.flatnonzero(data.weights.any(dim=1).numpy())
+
+
+def enough_epochs(n_items: int, batch_size: int) -> int:
+    """Epochs of 2,000 steps, from 20 to 200."""
+    return min(max(math.ceil(2_000 / math.ceil(n_items / batch_size)), 20), 200)
+
+
+def _bar(total: int, initial: int) -> Any:
+    tqdm = require("tqdm.auto", install="tqdm", purpose="progress=True").tqdm
+    return tqdm(total=total, initial=initial, unit="epoch")
 
 
 def _split(
@@ -603,7 +626,7 @@ def _validate(
         logits,
         labels,
         weights=weights,
-        confidence=settings.confidence,
+        confidence_weights=settings.confidence_weights,
         not_applicable=network.not_applicable,
     )
     record = {"validation_loss": float(loss)}

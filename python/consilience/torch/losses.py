@@ -23,7 +23,7 @@ def noise_aware_loss(
     *,
     mask: ByTask | None = None,
     weights: ByTask | None = None,
-    confidence: bool = False,
+    confidence_weights: bool = False,
     not_applicable: Mapping[str, int] | None = None,
 ) -> Tensor:
     """Cross-entropy in expectation under soft labels, averaged over items and tasks; a scalar tensor.
@@ -42,7 +42,7 @@ def noise_aware_loss(
         Items that count, such as those with a vote.
     weights : (n,) tensor, or {task: (n,) tensor}, optional
         What each item counts, not negative; the mean is a weighted one. A weight of 0 masks.
-    confidence : bool
+    confidence_weights : bool
         Multiply the weight of an item in a task by ``1 - H(q) / log k``: 1 for a hard label, 0 for a uniform
         one.
     not_applicable : {task: column}, optional
@@ -65,7 +65,7 @@ def noise_aware_loss(
     References
     ----------
     Ratner et al. (2019), arXiv:1810.02840, eq. (6). The paper takes N/A as a class and leaves out
-    ``confidence``.
+    ``confidence_weights``.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def noise_aware_loss(
             applies = labels.sum(dim=1)
             labels = labels / torch.where(applies > 0, applies, 1)[:, None]
             weight = weight * applies
-        if confidence:
+        if confidence_weights:
             weight = weight * _confidence(labels)
         losses.append((weight * functional.cross_entropy(scores, labels, reduction="none")).sum())
         totals.append(weight.sum())

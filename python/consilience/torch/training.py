@@ -53,7 +53,7 @@ class Settings:
     schedule: Schedule
     clip_norm: float | None
     patience: int | None
-    confidence: bool
+    confidence_weights: bool
     mixed_precision: bool
     device: torch.device
 
@@ -86,9 +86,9 @@ class TrainingRun:
         One an epoch: "epoch", "loss", "learning_rate", and with validation "validation_loss" and, on gold,
         "validation_accuracy".
     best_epoch : int
-        Epoch whose weights count: of the best validation where it stops the training, otherwise the last.
+        Epoch whose weights count: of the best validation where there is any, otherwise the last.
     best_weights : {name: tensor}
-        The weights after it; empty where validation does not stop the training.
+        The weights after it; empty without validation.
     """
 
     network: MultiTaskNetwork
@@ -141,7 +141,6 @@ def train(
     InvalidArgumentError
         If the loss is not finite any more.
     """
-    stops = validate is not None and settings.patience is not None
     while not run.finished(settings):
         epoch = len(run.history) + 1
         record: EpochRecord = {"epoch": epoch}
@@ -150,7 +149,7 @@ def train(
             record["learning_rate"] = run.optimizer.param_groups[0]["lr"]
             if validate is not None:
                 record |= validate()
-        if not stops:
+        if validate is None:
             run.best_epoch = epoch
         elif not run.best_epoch or _merit(record) > _merit(run.history[run.best_epoch - 1]):
             run.best_epoch = epoch
@@ -183,7 +182,7 @@ def _train_epoch(
             logits,
             batch.soft_labels,
             weights=batch.weights,
-            confidence=settings.confidence,
+            confidence_weights=settings.confidence_weights,
             not_applicable=network.not_applicable,
         )
         optimizer.zero_grad()

@@ -90,9 +90,9 @@ class MLP(Trunk):
     def forward(self, features: Tensor) -> Tensor:
         """(n, n_features) tensor, dense or sparse -> (n, out_features)."""
         if not features.is_sparse:
-            hidden = self.first(features)
+            hidden = self.first(features.to(self.first.weight.dtype))
         else:
-            with torch.autocast(features.device.type, enabled=False):
+            with torch.autocast(features.device.type, enabled=False):  # sparse products know no bfloat16
                 hidden = torch.sparse.mm(features, self.first.weight.t()) + self.first.bias
         return self.rest(hidden)
 
