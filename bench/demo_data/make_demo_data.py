@@ -49,7 +49,7 @@ CLINC_ABOUT = {
     "attribution": (
         "CLINC150 by S. Larson, A. Mahendran, J. J. Peper, C. Clarke, A. Lee, P. Hill, J. K. Kummerfeld, "
         "K. Leach, M. A. Laurenzano, L. Tang and J. Mars (EMNLP-IJCNLP 2019), CC BY 3.0. Changed: 15 of 150 "
-        "intents, train and test splits only, queries left out, votes of our own sources added."
+        "intents, train and test splits only, votes of our own sources added."
     ),
 }
 SPLITS = {"train": 0, "validation": 1, "test": 2}
@@ -105,6 +105,7 @@ def make_clinc(folder: Path, out: Path) -> None:
         **{f"gold/{task}": column for task, column in gold.items()},
         "split": raw["split"][items].astype(np.int8),
         "source_names": np.array([source.__name__ for source in SOURCES]),
+        "texts": np.array([texts[i] for i in items]),
     }
     write(out, "clinc_votes", arrays, {**CLINC_ABOUT, "tasks": TASKS, "parents": PARENTS, "splits": SPLITS})
 

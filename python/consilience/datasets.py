@@ -41,6 +41,8 @@ class DemoData(Generic[TablesT]):
         First argument of ``TaskGraph``, without the N/A that a child task gets; None for one task.
     parents : {child task: (parent task, class name)} or None
         Second argument of ``TaskGraph``; None for one task.
+    texts : tuple of str or None
+        The items themselves; None where only their votes ship.
     description : str
         What the items and the sources are.
     licence : str
@@ -57,6 +59,7 @@ class DemoData(Generic[TablesT]):
     classes: tuple[str, ...] | None
     tasks: dict[str, tuple[str, ...]] | None
     parents: dict[str, tuple[str, str]] | None
+    texts: tuple[str, ...] | None
     description: str
     licence: str
     attribution: str
@@ -89,6 +92,7 @@ def load_youtube() -> DemoData[Labels]:
         classes=tuple(about["classes"]),
         tasks=None,
         parents=None,
+        texts=None,
         **_common(arrays, about),
     )
 
@@ -101,7 +105,8 @@ def load_clinc() -> DemoData[dict[str, Labels]]:
     DemoData
         ``votes`` and ``gold`` by task: "domain" and its three child tasks "banking_intent",
         "credit_cards_intent", "travel_intent" with five intents each, index 5 being N/A. A source leaves -1
-        in the tasks it says nothing about, also where its vote on an intent implies the domain.
+        in the tasks it says nothing about, also where its vote on an intent implies the domain. ``texts``
+        holds the queries.
 
     Examples
     --------
@@ -119,6 +124,7 @@ def load_clinc() -> DemoData[dict[str, Labels]]:
         gold={task: arrays[f"gold/{task}"] for task in tasks},
         classes=None,
         tasks=tasks,
+        texts=tuple(arrays["texts"].tolist()),
         parents={child: (parent, value) for child, (parent, value) in about["parents"].items()},
         **_common(arrays, about),
     )

@@ -102,6 +102,14 @@ def test_the_clinc_votes_have_their_shapes_types_and_ranges() -> None:
     assert np.bincount(data.split).tolist() == [1500, 0, 450]  # the validation items stay out
 
 
+def test_the_clinc_items_are_texts_and_the_youtube_items_stay_out() -> None:
+    texts = load_clinc().texts
+    assert texts is not None
+    assert len(texts) == 1950
+    assert all(isinstance(text, str) and text for text in texts)
+    assert load_youtube().texts is None
+
+
 def test_the_clinc_tasks_are_a_tree_that_leaves_n_a_to_the_task_graph() -> None:
     data = load_clinc()
     assert data.tasks is not None
