@@ -11,15 +11,17 @@ README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
 
 
-def test_there_is_a_short_example_for_one_task_and_one_for_a_hierarchy() -> None:
-    assert len(EXAMPLES) == 2
+def test_there_are_short_examples_for_one_task_a_hierarchy_and_an_end_model() -> None:
+    assert len(EXAMPLES) == 3
     assert all(len(example.splitlines()) <= 15 for example in EXAMPLES)
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=["one task", "hierarchy"])
+@pytest.mark.parametrize("example", EXAMPLES, ids=["one task", "hierarchy", "end model"])
 def test_an_example_runs_as_it_stands_and_its_shapes_are_true(
     example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    if "consilience.torch" in example:
+        pytest.importorskip("torch").set_num_threads(1)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
 
