@@ -23,6 +23,24 @@ ScoreTable as_table(const Scores& of_state, const Scores& base, const std::strin
           link == "softmax" ? Link::softmax : Link::share};
 }
 
+RowStrategy strategy_named(const std::string& name) {
+  if (name == "automatic") return RowStrategy::automatic;
+  if (name == "every_item") return RowStrategy::every_item;
+  if (name == "possible_rows") return RowStrategy::possible_rows;
+  if (name == "distinct_rows") return RowStrategy::distinct_rows;
+  throw py::value_error(
+      "strategy must be automatic, every_item, possible_rows or distinct_rows, got " + name);
+}
+
+/// An array for a marginal of `n_classes`, and where the core writes it.
+template <class T>
+py::array add_marginal(std::vector<std::int32_t>&& of_vector, Index n_items, Index n_classes,
+                       std::vector<Marginal>& marginals) {
+  py::array_t<T> out({n_items, n_classes});
+  marginals.push_back({std::move(of_vector), n_classes, out.mutable_data()});
+  return out;
+}
+
 }  // namespace
 
 void bind_posterior(py::module_& m) {
@@ -30,9 +48,11 @@ void bind_posterior(py::module_& m) {
       "posterior",
       [](const BoundVotes& votes, const StateCoding& coding, const Scores& of_state,
          const Scores& base, const std::string& link,
-         const std::vector<Array<std::int32_t>>& class_of_vector, int n_threads) {
+         const std::vector<Array<std::int32_t>>& class_of_vector, int n_threads,
+         bool single_precision, const std::string& strategy) {
         const ScoreTable table = as_table(of_state, base, link, votes, coding);
         const Execution execution = interruptible(n_threads);
+        const RowStrategy chosen = strategy_named(strategy);
         std::vector<Marginal> marginals;
         py::list results;
         for (const Array<std::int32_t>& classes : class_of_vector) {
@@ -44,25 +64,25 @@ void bind_posterior(py::module_& m) {
             require_shape(c >= 0, "class_of_vector must not be negative");
             n_classes = std::max(n_classes, c + 1);
           }
-          py::array_t<double> out({votes.view().n_items, Index{n_classes}});
-          marginals.push_back({std::move(of_vector), n_classes, out.mutable_data()});
-          results.append(out);
+          const auto add = single_precision ? &add_marginal<float> : &add_marginal<double>;
+          results.append(add(std::move(of_vector), votes.view().n_items, n_classes, marginals));
         }
         {
           const py::gil_scoped_release unlocked;
           const StateReader reader(votes.view(), coding);
-          posterior(reader, table, marginals, execution);
+          posterior(reader, table, marginals, execution, chosen);
         }
         return results;
       },
       "votes"_a, "coding"_a, "of_state"_a.noconvert(), "base"_a.noconvert(), py::kw_only(),
-      "link"_a, "class_of_vector"_a, "n_threads"_a);
+      "link"_a, "class_of_vector"_a, "n_threads"_a, "single_precision"_a = false,
+      "strategy"_a = "automatic");
 
   m.def(
       "most_probable",
       [](const BoundVotes& votes, const StateCoding& coding, const Scores& of_state,
          const Scores& base, const std::string& link, const Array<std::int32_t>& preference,
-         int n_threads) {
+         int n_threads, const std::string& strategy) {
         const ScoreTable table = as_table(of_state, base, link, votes, coding);
         const std::vector<std::int32_t> order = as_std_vector(preference);
         require_shape(static_cast<Index>(order.size()) == table.n_vectors,
@@ -71,17 +91,18 @@ void bind_posterior(py::module_& m) {
           require_shape(y >= 0 && y < table.n_vectors, "preference must be a permutation");
         }
         const Execution execution = interruptible(n_threads);
+        const RowStrategy chosen = strategy_named(strategy);
         py::array_t<std::int64_t> out(votes.view().n_items);
         std::int64_t* written = out.mutable_data();
         {
           const py::gil_scoped_release unlocked;
           const StateReader reader(votes.view(), coding);
-          most_probable(reader, table, order, written, execution);
+          most_probable(reader, table, order, written, execution, chosen);
         }
         return out;
       },
       "votes"_a, "coding"_a, "of_state"_a.noconvert(), "base"_a.noconvert(), py::kw_only(),
-      "link"_a, "preference"_a.noconvert(), "n_threads"_a);
+      "link"_a, "preference"_a.noconvert(), "n_threads"_a, "strategy"_a = "automatic");
 }
 
 }  // namespace consilience::bindings

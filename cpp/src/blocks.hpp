@@ -16,8 +16,9 @@ struct Blocks {
       : Blocks(votes, std::clamp<Index>(
                           (Index{1} << 26) / (votes.n_sources * votes.n_sources + 1) / 64 * 64, 64,
                           kMaxRows)) {}
-  Blocks(const VoteView& votes, Index rows_of_block)
-      : n_items(votes.n_items), rows(rows_of_block), n((n_items + rows - 1) / rows) {}
+  Blocks(const VoteView& votes, Index rows_of_block) : Blocks(votes.n_items, rows_of_block) {}
+  Blocks(Index n_rows, Index rows_of_block)
+      : n_items(n_rows), rows(rows_of_block), n((n_items + rows - 1) / rows) {}
 
   Index begin(Index block) const { return block * rows; }
   Index size(Index block) const { return std::min(rows, n_items - block * rows); }

@@ -135,7 +135,7 @@ std::vector<std::uint8_t> occurring(const StateReader& reader, const Execution& 
       }
     } else {
       reader.read(blocks.begin(block), blocks.size(block), rows[w]);
-      for (std::size_t v = 0; v < rows[w].source.size(); ++v) {
+      for (std::size_t v = 0; v < rows[w].n_votes(); ++v) {
         seen[w][static_cast<std::size_t>(rows[w].source[v] * Index{n_states} + rows[w].state[v])] =
             1;
       }
@@ -352,14 +352,14 @@ class RowLists {
   void count(Index begin, Index n_rows, const Sum* weights, const Share& share,
              Moments<Sum>& moments) {
     reader_.read(begin, n_rows, rows_);
-    list_.resize(rows_.source.size());
+    list_.resize(rows_.n_votes());
     for (std::size_t v = 0; v < list_.size(); ++v) {
       list_[v] = static_cast<std::int32_t>(nodes_(rows_.source[v], rows_.state[v]));
     }
     const std::int32_t n_states = reader_.coding().n_states();
     for (Index r = 0; r < n_rows; ++r) {
       const auto i = static_cast<std::size_t>(r);
-      const std::int32_t start = rows_.start[i];
+      const std::int64_t start = rows_.start[i];
       const auto n_votes = static_cast<std::size_t>(rows_.start[i + 1] - start);
       if (n_votes == 0) continue;
       const Sum weight = weights == nullptr ? Sum{1} : weights[begin + r];
@@ -408,7 +408,7 @@ double mean_pairs(const StateReader& reader) {
       continue;  // the pass over all rows names the first one
     }
     for (std::size_t r = 0; r + 1 < rows.start.size(); ++r) {
-      const double v = rows.start[r + 1] - rows.start[r];
+      const auto v = static_cast<double>(rows.start[r + 1] - rows.start[r]);
       pairs += v * (v + 1) / 2;
       n_rows += 1;
     }

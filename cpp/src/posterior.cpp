@@ -2,120 +2,115 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <string>
 
 #include "blocks.hpp"
 #include "consilience/parallel.hpp"
+#include "row_index.hpp"
 #include "simd/loops.hpp"
 
 namespace consilience {
 namespace {
 
-constexpr std::int32_t kMaxTileStates =
-    16;  // above, looking up every entry costs more than listing votes
+// Above, looking up every entry costs more than listing the votes.
+constexpr std::int32_t kMaxTileStates = 16;
 constexpr Index kMaxTileVectors = 8;
+constexpr Index kPaddedStates = 16;  // what `add_looked_up` reads of a table
 
-/// Scores of a block of rows, vector by vector: entry (y, row) at `scores[y * stride + row]`.
+std::size_t size(Index n) { return static_cast<std::size_t>(n); }
+
+/// A block of rows as the scorer takes it: by column, or row by row.
+struct StateBlock {
+  Index n_rows = 0;
+  StateTile tile;
+  StateRows rows;
+};
+
+/// The score table as the kernels take it; read only, shared by all workers.
 ///
-/// Two ways to the same bits: both add a source's entries in the order of the sources, and an
+/// Two ways to the same bits: both add a column's entries in the order of the columns, and an
 /// abstention adds 0 or nothing.
-class Scorer {
+class Scores {
  public:
-  Scorer(const StateReader& reader, const ScoreTable& table)
-      : reader_(reader),
-        table_(table),
+  Scores(const StateReader& reader, const ScoreTable& table)
+      : n_vectors_(table.n_vectors),
         n_states_(reader.coding().n_states()),
+        n_columns_(reader.n_columns()),
         by_tile_(reader.fits_tiles() && !reader.is_sparse() && n_states_ <= kMaxTileStates &&
-                 table.n_vectors <= kMaxTileVectors) {
-    const Index m = reader.n_columns();
-    if (static_cast<Index>(table.of_state.size()) != m * n_states_ * table.n_vectors ||
-        static_cast<Index>(table.base.size()) != table.n_vectors) {
+                 n_vectors_ <= kMaxTileVectors),
+        width_((n_vectors_ + 3) / 4 * 4),
+        base_(size(width_), 0.0) {
+    const Index k = n_vectors_;
+    if (static_cast<Index>(table.of_state.size()) != n_columns_ * n_states_ * k ||
+        static_cast<Index>(table.base.size()) != k) {
       throw std::invalid_argument("the score table must be (n_sources, n_states, n_vectors)");
     }
     // Softmax scores are taken relative to the first vector, whose own score is then 0.
     first_ = table.link == Link::softmax ? 1 : 0;
-    base_ = table.base;
-    of_state_ = table.of_state;
-    if (first_ == 1) {
-      for (double& score : base_) score -= table.base[0];
-      for (std::size_t i = 0; i < of_state_.size(); ++i) {
-        of_state_[i] -= table.of_state[i - i % static_cast<std::size_t>(table.n_vectors)];
-      }
+    for (Index y = 0; y < k; ++y) {
+      base_[size(y)] = table.base[size(y)] - (first_ == 1 ? table.base[0] : 0);
     }
-    if (by_tile_) arrange_by_vector();
-  }
-
-  Index stride() const { return stride_; }
-  double* scores() { return scores_.data(); }
-
-  void score(Index begin, Index n_rows) {
-    stride_ = (n_rows + 63) / 64 * 64;
-    scores_.resize(static_cast<std::size_t>(table_.n_vectors * stride_));
-    for (Index y = 0; y < table_.n_vectors; ++y) {
-      std::fill_n(scores_.begin() + y * stride_, n_rows, base_[static_cast<std::size_t>(y)]);
-    }
-    if (by_tile_) {
-      score_tile(begin, n_rows);
-    } else {
-      score_rows(begin, n_rows);
-    }
-  }
-
- private:
-  // (m, K, padded n_states): a source's entries for one vector side by side, that of state 0 zero.
-  void arrange_by_vector() {
-    padded_states_ = std::max<Index>(8, n_states_);
-    const Index m = reader_.n_columns(), k = table_.n_vectors;
-    by_vector_.assign(static_cast<std::size_t>(m * k * padded_states_), 0.0);
-    for (Index j = 0; j < m; ++j) {
+    const Index n_tables = by_tile_ ? n_columns_ * k * kPaddedStates : 0;
+    by_vector_.assign(size(n_tables), 0.0);
+    by_vote_.assign(size(by_tile_ ? 0 : n_columns_ * n_states_ * width_), 0.0);
+    for (Index j = 0; j < n_columns_; ++j) {
       for (Index s = 1; s < n_states_; ++s) {
+        const double* entries = table.of_state.data() + (j * n_states_ + s) * k;
         for (Index y = 0; y < k; ++y) {
-          by_vector_[static_cast<std::size_t>((j * k + y) * padded_states_ + s)] =
-              of_state_[static_cast<std::size_t>((j * n_states_ + s) * k + y)];
+          const double entry = entries[y] - (first_ == 1 ? entries[0] : 0);
+          if (by_tile_) {
+            by_vector_[size((y * n_columns_ + j) * kPaddedStates + s)] = entry;
+          } else {
+            by_vote_[size((j * n_states_ + s) * width_ + y)] = entry;
+          }
         }
       }
     }
   }
 
-  void score_tile(Index begin, Index n_rows) {
-    reader_.read(begin, n_rows, tile_);
-    for (Index j = 0; j < reader_.n_columns(); ++j) {
-      for (Index y = first_; y < table_.n_vectors; ++y) {
-        simd::loops().add_looked_up(tile_.source(j), static_cast<std::size_t>(n_rows),
-                                    by_vector_.data() + (j * table_.n_vectors + y) * padded_states_,
-                                    n_states_, scores_.data() + y * stride_);
-      }
+  Index n_vectors() const { return n_vectors_; }
+  Index n_columns() const { return n_columns_; }
+  std::int32_t n_states() const { return n_states_; }
+  bool by_tile() const { return by_tile_; }
+  /// Rows scored at a time: their scores stay in the first cache.
+  Index group() const { return by_tile_ ? 64 : 16; }
+  /// Doubles that the scores of a group take.
+  Index n_cells() const { return width_ * group(); }
+
+  /// Scores of rows [first, first + n) of a block, at most a group: entry (y, r) at
+  /// scores[y * group() + r].
+  void score(const StateBlock& block, Index first, Index n, double* scores) const {
+    if (!by_tile_) {
+      score(block.rows.start.data() + first, block.rows.source.data(), block.rows.state.data(), n,
+            scores);
+      return;
+    }
+    if (first_ == 1) std::fill_n(scores, n, base_[0]);
+    for (Index y = first_; y < n_vectors_; ++y) {
+      simd::loops().add_looked_up(
+          block.tile.states.data() + first, size(block.tile.stride), size(n), size(n_columns_),
+          by_vector_.data() + y * n_columns_ * kPaddedStates, size(kPaddedStates), n_states_,
+          base_[size(y)], scores + y * group());
     }
   }
 
-  void score_rows(Index begin, Index n_rows) {
-    reader_.read(begin, n_rows, rows_);
-    const Index k = table_.n_vectors;
-    row_.resize(static_cast<std::size_t>(k));
-    for (Index r = 0; r < n_rows; ++r) {
-      const auto i = static_cast<std::size_t>(r);
-      if (rows_.start[i] == rows_.start[i + 1]) continue;
-      std::copy(base_.begin(), base_.end(), row_.begin());
-      for (std::int32_t v = rows_.start[i]; v < rows_.start[i + 1]; ++v) {
-        const auto at = static_cast<std::size_t>(v);
-        const double* entries =
-            of_state_.data() + (Index{rows_.source[at]} * n_states_ + rows_.state[at]) * k;
-        for (Index y = first_; y < k; ++y) row_[static_cast<std::size_t>(y)] += entries[y];
-      }
-      for (Index y = first_; y < k; ++y)
-        scores_[static_cast<std::size_t>(y * stride_ + r)] = row_[static_cast<std::size_t>(y)];
-    }
+  /// The same of rows that are listed; only where `by_tile` is false.
+  void score(const std::int64_t* start, const std::int32_t* source, const std::int32_t* state,
+             Index n, double* scores) const {
+    simd::loops().add_votes(start, source, state, size(n), n_states_, by_vote_.data(), base_.data(),
+                            size(width_), scores, size(group()));
   }
 
-  const StateReader& reader_;
-  const ScoreTable& table_;
+ private:
+  Index n_vectors_;
   std::int32_t n_states_;
+  Index n_columns_;
   bool by_tile_;
+  Index width_;
   Index first_ = 0;
-  Index stride_ = 0;
-  Index padded_states_ = 0;
-  std::vector<double> base_, of_state_, by_vector_, scores_, row_;
-  StateTile tile_;
-  StateRows rows_;
+  std::vector<double> base_;       // (width,)
+  std::vector<double> by_vector_;  // (K, n_columns, padded states), that of state 0 zero
+  std::vector<double> by_vote_;    // (n_columns, n_states, width), that of state 0 zero
 };
 
 /// Divides each row's counts by their sum; a row without any has the base alone.
@@ -127,84 +122,379 @@ void shares(double* scores, Index n_vectors, Index stride, Index n_rows) {
   }
 }
 
-void write(const Marginal& marginal, const double* probabilities, Index stride, Index begin,
-           Index n_rows) {
-  double* out = marginal.out + begin * marginal.n_classes;
-  const auto k = static_cast<Index>(marginal.class_of_vector.size());
-  bool one_each = k == marginal.n_classes;  // every class is one vector, in order
-  for (Index y = 0; y < k; ++y)
-    one_each &= marginal.class_of_vector[static_cast<std::size_t>(y)] == y;
-  if (one_each) {
-    for (Index r = 0; r < n_rows; ++r) {
-      for (Index y = 0; y < k; ++y) out[r * k + y] = probabilities[y * stride + r];
+/// One of the arrays that are filled, a record an item.
+struct Output {
+  Index record_bytes;
+  std::byte* out;
+};
+
+/// Scores to probabilities to marginals.
+class Probabilities {
+ public:
+  Probabilities(const std::vector<Marginal>& marginals, const ScoreTable& table)
+      : marginals_(marginals), n_vectors_(table.n_vectors), link_(table.link) {
+    for (const Marginal& marginal : marginals) {
+      bool one_each = n_vectors_ == marginal.n_classes;  // every class is one vector, in order
+      for (Index y = 0; y < n_vectors_; ++y) {
+        one_each &= marginal.class_of_vector[size(y)] == y;
+      }
+      one_each_.push_back(one_each);
+      outputs_.push_back(std::visit(
+          [&](auto* out) {
+            return Output{marginal.n_classes * static_cast<Index>(sizeof(*out)),
+                          reinterpret_cast<std::byte*>(out)};
+          },
+          marginal.out));
     }
-    return;
   }
-  std::fill_n(out, n_rows * marginal.n_classes, 0.0);
+
+  const std::vector<Output>& outputs() const { return outputs_; }
+
+  /// Records of n rows, from their scores, to `places`, one an output. Changes the scores.
+  void write(double* scores, Index stride, Index n, std::byte* const* places) const {
+    if (link_ == Link::softmax) {
+      simd::loops().softmax(scores, size(n_vectors_), size(stride), size(n));
+    } else {
+      shares(scores, n_vectors_, stride, n);
+    }
+    std::vector<double> sums;
+    for (std::size_t o = 0; o < marginals_.size(); ++o) {
+      const Marginal& marginal = marginals_[o];
+      const double* columns = scores;
+      if (!one_each_[o]) {
+        sums.assign(size(marginal.n_classes * stride), 0.0);
+        for (Index y = 0; y < n_vectors_; ++y) {
+          double* of_class = sums.data() + marginal.class_of_vector[size(y)] * stride;
+          for (Index r = 0; r < n; ++r) of_class[r] += scores[y * stride + r];
+        }
+        columns = sums.data();
+      }
+      const std::size_t k = size(marginal.n_classes);
+      if (std::holds_alternative<double*>(marginal.out)) {
+        simd::loops().interleave(columns, k, size(stride), size(n),
+                                 reinterpret_cast<double*>(places[o]));
+      } else {
+        simd::loops().interleave_rounded(columns, k, size(stride), size(n),
+                                         reinterpret_cast<float*>(places[o]));
+      }
+    }
+  }
+
+ private:
+  const std::vector<Marginal>& marginals_;
+  Index n_vectors_;
+  Link link_;
+  std::vector<bool> one_each_;
+  std::vector<Output> outputs_;
+};
+
+/// Scores to the preferred vector.
+class Labels {
+ public:
+  Labels(const std::vector<std::int32_t>& preference, std::int64_t* out)
+      : preference_(preference), outputs_{{8, reinterpret_cast<std::byte*>(out)}} {}
+
+  const std::vector<Output>& outputs() const { return outputs_; }
+
+  void write(double* scores, Index stride, Index n, std::byte* const* places) const {
+    constexpr double tie = 1e-9;
+    simd::loops().first_of_highest(scores, preference_.size(), size(stride), size(n),
+                                   preference_.data(), tie,
+                                   reinterpret_cast<std::int64_t*>(places[0]));
+  }
+
+ private:
+  const std::vector<std::int32_t>& preference_;
+  std::vector<Output> outputs_;
+};
+
+/// Tables of records, one an output.
+class Records {
+ public:
+  explicit Records(const std::vector<Output>& outputs) : outputs_(&outputs), of_(outputs.size()) {}
+
+  void resize(Index n) {
+    for (std::size_t o = 0; o < of_.size(); ++o)
+      of_[o].resize(size(n * (*outputs_)[o].record_bytes));
+  }
+  std::vector<std::byte*> at(Index row) {
+    std::vector<std::byte*> places;
+    for (std::size_t o = 0; o < of_.size(); ++o) {
+      places.push_back(of_[o].data() + row * (*outputs_)[o].record_bytes);
+    }
+    return places;
+  }
+  std::size_t n_bytes() const {
+    std::size_t n = 0;
+    for (const std::vector<std::byte>& records : of_) n += records.capacity();
+    return n;
+  }
+  /// Record codes[r] of every table to item begin + r.
+  void copy_out(const std::uint32_t* codes, Index begin, Index n) const {
+    for (std::size_t o = 0; o < of_.size(); ++o) {
+      simd::loops().copy_records(reinterpret_cast<const unsigned char*>(of_[o].data()),
+                                 size((*outputs_)[o].record_bytes), codes, size(n),
+                                 reinterpret_cast<unsigned char*>(
+                                     (*outputs_)[o].out + begin * (*outputs_)[o].record_bytes));
+    }
+  }
+
+ private:
+  const std::vector<Output>* outputs_;
+  std::vector<std::vector<std::byte>> of_;
+};
+
+/// Rows that there can be, at most `limit + 1`.
+Index count_possible_rows(const Scores& scores, Index limit) {
+  Index n = 1;
+  for (Index j = 0; j < scores.n_columns() && n <= limit; ++j) n *= scores.n_states();
+  return std::min(n, limit + 1);
+}
+
+/// The rows with codes [begin, begin + n_rows): see `row_codes`.
+void make_rows(const Scores& scores, Index begin, Index n_rows, StateBlock& block) {
+  const Index m = scores.n_columns();
+  const std::int32_t n_states = scores.n_states();
+  block.n_rows = n_rows;
+  block.tile.n_rows = n_rows;
+  block.tile.stride = (n_rows + 63) / 64 * 64;
+  block.tile.states.assign(size(scores.by_tile() ? m * block.tile.stride : 0), 0);
+  block.rows = {};
+  block.rows.start.assign(1, 0);
+  std::vector<std::int32_t> states(size(m));  // the digits of a code
+  for (Index j = m, rest = begin; j-- > 0; rest /= n_states) {
+    states[size(j)] = static_cast<std::int32_t>(rest % n_states);
+  }
   for (Index r = 0; r < n_rows; ++r) {
-    for (Index y = 0; y < k; ++y) {
-      out[r * marginal.n_classes + marginal.class_of_vector[static_cast<std::size_t>(y)]] +=
-          probabilities[y * stride + r];
+    for (Index j = 0; j < m; ++j) {
+      if (scores.by_tile()) {
+        block.tile.states[size(j * block.tile.stride + r)] =
+            static_cast<std::uint8_t>(states[size(j)]);
+      } else if (states[size(j)] != 0) {
+        block.rows.source.push_back(static_cast<std::int32_t>(j));
+        block.rows.state.push_back(states[size(j)]);
+      }
+    }
+    if (!scores.by_tile()) {
+      block.rows.start.push_back(static_cast<std::int64_t>(block.rows.source.size()));
+    }
+    for (Index j = m; j-- > 0;) {  // the next code
+      if (++states[size(j)] < n_states) break;
+      states[size(j)] = 0;
     }
   }
 }
 
-/// Rows of a block: fewer when there are many vectors, so that their scores stay in the cache.
-Blocks posterior_blocks(const StateReader& reader, const ScoreTable& table) {
-  const Index rows = std::clamp<Index>((Index{1} << 14) / table.n_vectors / 64 * 64, 64, 1024);
-  return Blocks(reader.votes(), std::min(rows, Blocks(reader.votes()).rows));
-}
+/// Fills the outputs of `answers`, one of the classes above, for every item.
+template <class Answers>
+class Answering {
+ public:
+  Answering(const StateReader& reader, const Scores& scores, const Answers& answers,
+            const Execution& execution)
+      : reader_(reader),
+        scores_(scores),
+        answers_(answers),
+        execution_(execution),
+        blocks_(reader.votes(), std::min<Index>(kRows, Blocks(reader.votes()).rows)) {
+    for (const Output& output : answers.outputs()) record_bytes_ += output.record_bytes;
+    n_possible_ = count_possible_rows(scores, kMaxAnswerTable / record_bytes_);
+  }
+
+  void run(RowStrategy strategy) {
+    if (strategy == RowStrategy::automatic) strategy = choose();
+    if (strategy == RowStrategy::possible_rows) {
+      if (n_possible_ * record_bytes_ > kMaxAnswerTable) {
+        throw std::invalid_argument("the answers to all possible rows need more than " +
+                                    std::to_string(kMaxAnswerTable) + " bytes");
+      }
+      answer_from_possible_rows();
+    } else {
+      answer_rows(strategy == RowStrategy::distinct_rows);
+    }
+  }
+
+ private:
+  static constexpr Index kRows = 1024;
+
+  RowStrategy choose() const {
+    const Index n = reader_.votes().n_items;
+    // A row of the table costs about as much as a few items; a table beyond the second cache is no
+    // faster than two or three additions of a column each.
+    const bool cheap_rows = scores_.by_tile();
+    const Index largest = cheap_rows ? Index{1} << 20 : kMaxAnswerTable;
+    if (8 * n_possible_ <= n && n_possible_ * record_bytes_ <= largest) {
+      return RowStrategy::possible_rows;
+    }
+    if (!cheap_rows && n >= kMinItemsToHash && scores_.n_vectors() >= kMinVectorsToHash) {
+      return RowStrategy::distinct_rows;
+    }
+    return RowStrategy::every_item;
+  }
+
+  void read(Index block, StateBlock& into) const {
+    into.n_rows = blocks_.size(block);
+    if (scores_.by_tile()) {
+      reader_.read(blocks_.begin(block), into.n_rows, into.tile);
+    } else {
+      reader_.read(blocks_.begin(block), into.n_rows, into.rows);
+    }
+  }
+
+  /// Scores rows [first, last) of a block, and writes their records from `places` on.
+  void answer(const StateBlock& block, std::vector<std::byte*> places,
+              std::vector<double>& cells) const {
+    cells.resize(size(scores_.n_cells()));
+    for (Index first = 0; first < block.n_rows; first += scores_.group()) {
+      const Index n = std::min(scores_.group(), block.n_rows - first);
+      scores_.score(block, first, n, cells.data());
+      answers_.write(cells.data(), scores_.group(), n, places.data());
+      advance(places, n);
+    }
+  }
+
+  void advance(std::vector<std::byte*>& places, Index n) const {
+    for (std::size_t o = 0; o < places.size(); ++o) {
+      places[o] += n * answers_.outputs()[o].record_bytes;
+    }
+  }
+
+  std::vector<std::byte*> items_from(Index begin) const {
+    std::vector<std::byte*> places;
+    for (const Output& output : answers_.outputs()) places.push_back(output.out);
+    advance(places, begin);
+    return places;
+  }
+
+  // --- a table of all rows there can be
+
+  void answer_from_possible_rows() {
+    Records table(answers_.outputs());
+    table.resize(n_possible_);
+    const Blocks of_table(n_possible_, kRows);
+    for_each_chunk(of_table.n, execution_, [&](Index block, int) {
+      StateBlock rows;
+      std::vector<double> cells;
+      make_rows(scores_, of_table.begin(block), of_table.size(block), rows);
+      answer(rows, table.at(of_table.begin(block)), cells);
+    });
+    std::vector<StateBlock> read_into(size(n_workers(blocks_.n, execution_)));
+    for_each_chunk(blocks_.n, execution_, [&](Index block, int worker) {
+      StateBlock& rows = read_into[size(worker)];
+      read(block, rows);
+      std::uint32_t codes[kRows];
+      if (scores_.by_tile()) {
+        simd::loops().row_codes(rows.tile.states.data(), size(rows.tile.stride), size(rows.n_rows),
+                                size(scores_.n_columns()),
+                                static_cast<std::uint32_t>(scores_.n_states()), codes);
+      } else {
+        code_lists(rows.rows, codes, rows.n_rows);
+      }
+      table.copy_out(codes, blocks_.begin(block), rows.n_rows);
+    });
+  }
+
+  void code_lists(const StateRows& rows, std::uint32_t* codes, Index n_rows) const {
+    std::vector<std::uint32_t> place(size(scores_.n_columns()), 1);
+    for (Index j = scores_.n_columns() - 1; j-- > 0;) {
+      place[size(j)] = place[size(j) + 1] * static_cast<std::uint32_t>(scores_.n_states());
+    }
+    for (Index r = 0; r < n_rows; ++r) {
+      std::uint32_t code = 0;
+      for (auto v = size(rows.start[size(r)]); v < size(rows.start[size(r) + 1]); ++v) {
+        code += place[size(rows.source[v])] * static_cast<std::uint32_t>(rows.state[v]);
+      }
+      codes[r] = code;
+    }
+  }
+
+  // --- item by item, or from a table of the rows met so far
+
+  /// What one worker knows: the rows it has met, while that pays.
+  struct Worker {
+    explicit Worker(const std::vector<Output>& outputs) : answers(outputs) {}
+    StateBlock block;
+    std::vector<double> cells;
+    bool remembers = false;
+    RowIndex met;
+    Records answers;
+    Index n_seen = 0;
+  };
+
+  void answer_rows(bool remembers) {
+    if (scores_.by_tile()) remembers = false;  // nothing is cheaper than the tile's look-ups
+    std::vector<Worker> workers(size(n_workers(blocks_.n, execution_)), Worker(answers_.outputs()));
+    for (Worker& worker : workers) worker.remembers = remembers;
+    for_each_chunk(blocks_.n, execution_, [&](Index block, int w) {
+      Worker& worker = workers[size(w)];
+      read(block, worker.block);
+      if (worker.remembers) {
+        answer_from_met_rows(worker, blocks_.begin(block));
+      } else {
+        answer(worker.block, items_from(blocks_.begin(block)), worker.cells);
+      }
+    });
+  }
+
+  void answer_from_met_rows(Worker& worker, Index begin) const {
+    const StateRows& rows = worker.block.rows;
+    const Index n_known = worker.met.size();
+    std::uint32_t codes[kRows];
+    for (Index r = 0; r < worker.block.n_rows; ++r) {
+      const std::int64_t start = rows.start[size(r)], n = rows.start[size(r) + 1] - start;
+      codes[r] = static_cast<std::uint32_t>(
+          worker.met.find_or_add(rows.source.data() + start, rows.state.data() + start, size(n)));
+    }
+    worker.answers.resize(worker.met.size());
+    worker.cells.resize(size(scores_.n_cells()));
+    std::vector<std::byte*> places = worker.answers.at(n_known);
+    for (Index first = n_known; first < worker.met.size(); first += scores_.group()) {
+      const Index n = std::min(scores_.group(), worker.met.size() - first);
+      scores_.score(worker.met.start().data() + first, worker.met.columns().data(),
+                    worker.met.states().data(), n, worker.cells.data());
+      answers_.write(worker.cells.data(), scores_.group(), n, places.data());
+      advance(places, n);
+    }
+    worker.answers.copy_out(codes, begin, worker.block.n_rows);
+    worker.n_seen += worker.block.n_rows;
+    const bool pays = worker.n_seen < kSample || kMinUses * worker.met.size() <= worker.n_seen;
+    const std::size_t n_bytes = worker.met.n_bytes() + worker.answers.n_bytes();
+    if (!pays || n_bytes > size(kMaxAnswerTable)) {
+      worker.remembers = false;
+      worker.met = RowIndex();
+      worker.answers = Records(answers_.outputs());
+    }
+  }
+
+  static constexpr Index kMinItemsToHash = 1 << 14;
+  static constexpr Index kMinVectorsToHash = 4;
+  static constexpr Index kSample = 1 << 13;  // rows a worker looks at before it judges
+  static constexpr Index kMinUses = 3;       // items a distinct row must stand for, on average
+
+  const StateReader& reader_;
+  const Scores& scores_;
+  const Answers& answers_;
+  const Execution& execution_;
+  Blocks blocks_;
+  Index record_bytes_ = 0;
+  Index n_possible_ = 0;
+};
 
 }  // namespace
 
 void posterior(const StateReader& reader, const ScoreTable& table,
-               const std::vector<Marginal>& marginals, const Execution& execution) {
-  const Blocks blocks = posterior_blocks(reader, table);
-  std::vector<Scorer> scorers(static_cast<std::size_t>(n_workers(blocks.n, execution)),
-                              Scorer(reader, table));
-  for_each_chunk(blocks.n, execution, [&](Index block, int worker) {
-    Scorer& scorer = scorers[static_cast<std::size_t>(worker)];
-    const Index begin = blocks.begin(block), n_rows = blocks.size(block);
-    scorer.score(begin, n_rows);
-    if (table.link == Link::softmax) {
-      simd::loops().softmax(scorer.scores(), static_cast<std::size_t>(table.n_vectors),
-                            static_cast<std::size_t>(scorer.stride()),
-                            static_cast<std::size_t>(n_rows));
-    } else {
-      shares(scorer.scores(), table.n_vectors, scorer.stride(), n_rows);
-    }
-    for (const Marginal& marginal : marginals) {
-      write(marginal, scorer.scores(), scorer.stride(), begin, n_rows);
-    }
-  });
+               const std::vector<Marginal>& marginals, const Execution& execution,
+               RowStrategy strategy) {
+  const Scores scores(reader, table);
+  const Probabilities answers(marginals, table);
+  Answering(reader, scores, answers, execution).run(strategy);
 }
 
 void most_probable(const StateReader& reader, const ScoreTable& table,
                    const std::vector<std::int32_t>& preference, std::int64_t* out,
-                   const Execution& execution) {
-  constexpr double tie = 1e-9;
-  const Blocks blocks = posterior_blocks(reader, table);
-  std::vector<Scorer> scorers(static_cast<std::size_t>(n_workers(blocks.n, execution)),
-                              Scorer(reader, table));
-  for_each_chunk(blocks.n, execution, [&](Index block, int worker) {
-    Scorer& scorer = scorers[static_cast<std::size_t>(worker)];
-    const Index begin = blocks.begin(block), n_rows = blocks.size(block);
-    scorer.score(begin, n_rows);
-    const double* scores = scorer.scores();
-    for (Index r = 0; r < n_rows; ++r) {
-      double highest = scores[r];
-      for (Index y = 1; y < table.n_vectors; ++y) {
-        highest = std::max(highest, scores[y * scorer.stride() + r]);
-      }
-      out[begin + r] = preference[0];
-      for (const std::int32_t y : preference) {
-        if (scores[y * scorer.stride() + r] >= highest - tie) {
-          out[begin + r] = y;
-          break;
-        }
-      }
-    }
-  });
+                   const Execution& execution, RowStrategy strategy) {
+  const Scores scores(reader, table);
+  const Labels answers(preference, out);
+  Answering(reader, scores, answers, execution).run(strategy);
 }
 
 }  // namespace consilience

@@ -20,6 +20,11 @@ bool is_out_of_range(std::int64_t label, std::int64_t cardinality) {
   return label < -1 || label >= cardinality;
 }
 
+/// The largest state that a table of int8 is checked against: beyond 255 none of its labels is.
+std::uint8_t byte_limit(std::int64_t cardinality) {
+  return static_cast<std::uint8_t>(std::min<std::int64_t>(cardinality, 255));
+}
+
 /// label + 1. Wraps around for the extreme integers, which are refused as labels out of range.
 template <class State>
 State state_of(std::int64_t label) {
@@ -148,7 +153,7 @@ bool dense_states(const VoteView& votes, const DenseTable& table, Index begin, I
                first, static_cast<std::ptrdiff_t>(table.row_stride),
                static_cast<std::size_t>(n_rows), static_cast<std::size_t>(m),
                static_cast<std::size_t>(readable), tile.states.data(),
-               static_cast<std::size_t>(tile.stride), static_cast<std::uint8_t>(cardinality)) != 0;
+               static_cast<std::size_t>(tile.stride), byte_limit(cardinality)) != 0;
   }
   bool bad = false;
   for (Index j = 0; j < m; ++j) {
@@ -157,12 +162,34 @@ bool dense_states(const VoteView& votes, const DenseTable& table, Index begin, I
       const auto* column =
           reinterpret_cast<const std::int8_t*>(table.data) + begin + j * table.column_stride;
       bad |= simd::loops().shift_labels(column, static_cast<std::size_t>(n_rows), states,
-                                        static_cast<std::uint8_t>(cardinality)) != 0;
+                                        byte_limit(cardinality)) != 0;
     } else {
       bad |= with_int_type(table.type, [&](auto zero) {
         return column_states<decltype(zero)>(table, j, begin, n_rows, cardinality, states);
       });
     }
+  }
+  return bad;
+}
+
+/// Lists the votes of a dense table of any layout; returns whether a label is out of range.
+template <class T>
+bool list_table(const DenseTable& table, Index n_sources, Index begin, Index n_rows,
+                std::int64_t cardinality, StateRows& rows) {
+  bool bad = false;
+  std::size_t n_votes = 0;
+  rows.start[0] = 0;
+  for (Index r = 0; r < n_rows; ++r) {
+    const std::byte* of_row = table.data + (begin + r) * table.row_stride;
+    for (Index j = 0; j < n_sources; ++j) {
+      const std::int64_t label = load<T>(of_row + j * table.column_stride);
+      bad |= is_out_of_range(label, cardinality);
+      // Written always, kept only if it is a vote: no branch to mispredict.
+      rows.source[n_votes] = static_cast<std::int32_t>(j);
+      rows.state[n_votes] = state_of<std::int32_t>(label);
+      n_votes += label != -1 ? 1 : 0;
+    }
+    rows.start[static_cast<std::size_t>(r) + 1] = static_cast<std::int64_t>(n_votes);
   }
   return bad;
 }
@@ -409,6 +436,11 @@ void StateReader::read_sources(Index begin, Index n_rows, StateTile& tile) const
 }
 
 void StateReader::read_sources(Index begin, Index n_rows, StateRows& rows) const {
+  const auto* dense = std::get_if<DenseTable>(&votes_.tables[0]);
+  if (coding_.is_identity() && dense != nullptr) {
+    if (list_dense(*dense, begin, n_rows, rows)) throw_label_out_of_range(votes_, begin, n_rows);
+    return;
+  }
   rows.start.assign(1, 0);
   rows.source.clear();
   rows.state.clear();
@@ -417,7 +449,7 @@ void StateReader::read_sources(Index begin, Index n_rows, StateRows& rows) const
     rows.source.push_back(static_cast<std::int32_t>(source));
     rows.state.push_back(state);
   };
-  const auto end_row = [&] { rows.start.push_back(static_cast<std::int32_t>(rows.source.size())); };
+  const auto end_row = [&] { rows.start.push_back(static_cast<std::int64_t>(rows.source.size())); };
 
   if (!coding_.is_identity()) {
     const KeyBlock keys(votes_, strides_, begin, n_rows);
@@ -431,20 +463,14 @@ void StateReader::read_sources(Index begin, Index n_rows, StateRows& rows) const
     return;
   }
   bool bad = false;
-  if (const auto* dense = std::get_if<DenseTable>(&votes_.tables[0])) {
-    bad = with_int_type(dense->type, [&](auto zero) {
-      return list_dense<decltype(zero)>(*dense, begin, n_rows, rows);
-    });
-  } else {
-    Index current = begin;
-    for_each_stored(std::get<SparseTable>(votes_.tables[0]), begin, n_rows,
-                    [&](Index row, Index source, std::int64_t label) {
-                      for (; current < row; ++current) end_row();
-                      bad |= is_out_of_range(label, votes_.cardinalities[0]);
-                      add(source, state_of<std::int32_t>(label));
-                    });
-    for (; current < begin + n_rows; ++current) end_row();
-  }
+  Index current = begin;
+  for_each_stored(std::get<SparseTable>(votes_.tables[0]), begin, n_rows,
+                  [&](Index row, Index source, std::int64_t label) {
+                    for (; current < row; ++current) end_row();
+                    bad |= is_out_of_range(label, votes_.cardinalities[0]);
+                    add(source, state_of<std::int32_t>(label));
+                  });
+  for (; current < begin + n_rows; ++current) end_row();
   if (bad) throw_label_out_of_range(votes_, begin, n_rows);
 }
 
@@ -497,7 +523,7 @@ void StateReader::read(Index begin, Index n_rows, StateRows& rows) const {
       rows.state.push_back(own);
       own = 0;
     }
-    rows.start.push_back(static_cast<std::int32_t>(rows.source.size()));
+    rows.start.push_back(static_cast<std::int64_t>(rows.source.size()));
   }
 }
 
@@ -506,30 +532,27 @@ std::int32_t StateReader::contribution(std::int32_t source, std::int32_t state) 
   return coding_.components()->contribution[static_cast<std::size_t>(at)];
 }
 
-template <class T>
 bool StateReader::list_dense(const DenseTable& table, Index begin, Index n_rows,
                              StateRows& rows) const {
   const Index m = votes_.n_sources;
-  const std::int64_t cardinality = votes_.cardinalities[0];
-  rows.source.resize(static_cast<std::size_t>(n_rows * m));
-  rows.state.resize(static_cast<std::size_t>(n_rows * m));
-  bool bad = false;
-  std::size_t n_votes = 0;
-  for (Index row = begin; row < begin + n_rows; ++row) {
-    const std::byte* of_row = table.data + row * table.row_stride;
-    for (Index j = 0; j < m; ++j) {
-      const std::int64_t label = load<T>(of_row + j * table.column_stride);
-      bad |= is_out_of_range(label, cardinality);
-      // Written always, kept only if it is a vote: no branch to mispredict.
-      rows.source[n_votes] = static_cast<std::int32_t>(j);
-      rows.state[n_votes] = state_of<std::int32_t>(label);
-      n_votes += label != -1 ? 1 : 0;
-    }
-    rows.start.push_back(static_cast<std::int32_t>(n_votes));
+  const auto n_cells = static_cast<std::size_t>(n_rows * m) + 16;  // what `list_votes` writes
+  rows.start.resize(static_cast<std::size_t>(n_rows) + 1);
+  if (rows.source.size() < n_cells) {
+    rows.source.resize(n_cells);
+    rows.state.resize(n_cells);
   }
-  rows.source.resize(n_votes);
-  rows.state.resize(n_votes);
-  return bad;
+  if (table.type == IntType::i8 && table.column_stride == 1 && table.row_stride >= m) {
+    const auto* first = reinterpret_cast<const std::int8_t*>(table.data) + begin * table.row_stride;
+    const Index readable = (votes_.n_items - 1 - begin) * table.row_stride + m;
+    return simd::loops().list_votes(first, static_cast<std::ptrdiff_t>(table.row_stride),
+                                    static_cast<std::size_t>(n_rows), static_cast<std::size_t>(m),
+                                    static_cast<std::size_t>(readable),
+                                    byte_limit(votes_.cardinalities[0]), rows.start.data(),
+                                    rows.source.data(), rows.state.data()) != 0;
+  }
+  return with_int_type(table.type, [&](auto zero) {
+    return list_table<decltype(zero)>(table, m, begin, n_rows, votes_.cardinalities[0], rows);
+  });
 }
 
 }  // namespace consilience

@@ -96,7 +96,9 @@ def posterior(
     link: str,
     class_of_vector: Sequence[NDArray[np.int32]],
     n_threads: int,
-) -> list[NDArray[np.float64]]: ...
+    single_precision: bool = False,
+    strategy: str = "automatic",
+) -> list[NDArray[Any]]: ...
 def most_probable(
     votes: VoteView,
     coding: StateCoding,
@@ -106,6 +108,7 @@ def most_probable(
     link: str,
     preference: NDArray[np.int32],
     n_threads: int,
+    strategy: str = "automatic",
 ) -> NDArray[np.int64]: ...
 def complete_rank_one(
     target: NDArray[np.float64],

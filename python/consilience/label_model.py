@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from consilience import _core
 from consilience.automatic import fit_automatically
@@ -344,29 +344,33 @@ class LabelModel(Estimator):
 
     # --- prediction ----------------------------------------------------------------------------------------
 
-    def predict_proba(self, votes: Any) -> Any:
+    def predict_proba(self, votes: Any, *, dtype: DTypeLike = np.float64) -> Any:
         """Probabilistic labels: ``P(Y_task = class | votes)``.
 
         Parameters
         ----------
         votes
             In any form that :meth:`fit` takes, with the same sources.
+        dtype : float64 or float32
+            Of the result. ``float32`` takes half the memory; it is the float64 result, rounded.
 
         Returns
         -------
-        (n_items, k) float64 array, or {task: (n_items, k_task) array}
+        (n_items, k) array, or {task: (n_items, k_task) array}
             Rows sum to 1; an item without votes has what the abstentions say, or the class balance.
 
         Raises
         ------
         NotFittedError
             Before :meth:`fit`.
+        InvalidArgumentError
+            If `dtype` is another one.
         ConsilienceError
             If the votes are not of an allowed form, or of other sources.
         """
         graph = self._fitted().statistics.task_graph
         columns = [graph.feasible_set[:, r].astype(np.int32) for r in range(graph.n_tasks)]
-        results = self._posterior(votes, columns)
+        results = self._posterior(votes, columns, dtype)
         if graph.n_tasks == 1:
             return _widen(results[0], graph.cardinalities[0])
         return {
@@ -374,10 +378,10 @@ class LabelModel(Estimator):
             for task, result, k in zip(graph.tasks, results, graph.cardinalities, strict=True)
         }
 
-    def predict_joint(self, votes: Any) -> NDArray[np.float64]:
+    def predict_joint(self, votes: Any, *, dtype: DTypeLike = np.float64) -> NDArray[Any]:
         """``P(Y = y | votes)`` over the feasible set, (n_items, K); see :meth:`predict_proba`."""
         k = self._fitted().statistics.task_graph.n_vectors
-        return self._posterior(votes, [np.arange(k, dtype=np.int32)])[0]
+        return self._posterior(votes, [np.arange(k, dtype=np.int32)], dtype)[0]
 
     def predict(self, votes: Any) -> Any:
         """Class index of each item, jointly feasible over the tasks.
@@ -428,9 +432,12 @@ class LabelModel(Estimator):
         except _core.LabelOutOfRange as error:
             raise coded.votes.label_error(error) from None
 
-    def _posterior(self, votes: Any, class_of_vector: list[NDArray[np.int32]]) -> list[NDArray[np.float64]]:
+    def _posterior(
+        self, votes: Any, class_of_vector: list[NDArray[np.int32]], dtype: DTypeLike
+    ) -> list[NDArray[Any]]:
         """Mean posterior of all parts; the answer and one part's are all that is held."""
-        mean: list[NDArray[np.float64]] = []
+        single = _is_single_precision(dtype)
+        mean: list[NDArray[Any]] = []
         coded: CodedVotes | None = None
         for part in self._parts:
             if coded is None:
@@ -444,6 +451,7 @@ class LabelModel(Estimator):
                     link=part.scores.link,
                     class_of_vector=class_of_vector,
                     n_threads=threads_of(self.n_threads),
+                    single_precision=single,
                 )
             except _core.LabelOutOfRange as error:
                 raise coded.votes.label_error(error) from None
@@ -564,6 +572,16 @@ def _first_of_largest(probabilities: NDArray[np.float64], preference: NDArray[np
     return labels
 
 
+def _is_single_precision(dtype: DTypeLike) -> bool:
+    try:
+        wanted = np.dtype(dtype)
+    except TypeError:
+        wanted = None
+    if wanted not in (np.float64, np.float32):
+        raise InvalidArgumentError(f"dtype must be float64 or float32, got {dtype!r}")
+    return wanted == np.float32
+
+
 def _as_missing(table: SourceTable, balance: NDArray[np.float64]) -> SourceTable:
     """The table of a source whose abstention does not depend on the label."""
     votes = table.table[:-1]
@@ -582,7 +600,7 @@ def _dense_emission(tables: list[SourceTable], graph: TaskGraph) -> NDArray[np.f
     return emission
 
 
-def _widen(probabilities: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+def _widen(probabilities: NDArray[Any], k: int) -> NDArray[Any]:
     """Columns of zeros for classes that no feasible vector has."""
     missing = k - probabilities.shape[1]
     return probabilities if missing == 0 else np.pad(probabilities, ((0, 0), (0, missing)))

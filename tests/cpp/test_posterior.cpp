@@ -141,6 +141,107 @@ TEST_CASE("the same bits come from every layout, CSR form, instruction set and t
   }
 }
 
+constexpr RowStrategy kEveryStrategy[] = {RowStrategy::automatic, RowStrategy::every_item,
+                                          RowStrategy::possible_rows, RowStrategy::distinct_rows};
+
+TEST_CASE("every strategy gives the same bits, from every layout and by every instruction set") {
+  for (const Index k : {1, 2, 3, 5, 9, 12}) {
+    CAPTURE(k);
+    // Few possible rows, so that their table is taken; at k = 12 more rows than a worker samples.
+    const Index n = 20000, m = k < 9 ? 4 : 3;
+    const auto classes = static_cast<std::int32_t>(k);
+    const Labels labels = random_labels(static_cast<std::uint64_t>(k), n, m, {classes}, 0.4);
+    const StateCoding coding = StateCoding::of_one_task(classes);
+    const HeldVotes dense = dense_votes(labels), sparse = sparse_votes(labels),
+                    by_source = dense_votes(labels, IntType::i8, {"Fortran order", 1, n});
+    const ScoreTable table = random_table(90, m, classes + 1, k, Link::softmax);
+    const std::vector<std::int32_t> order = one_class_each(k);
+    std::vector<double> expected;
+    std::vector<std::int64_t> expected_best;
+    for (const VoteView& votes : {dense.view, sparse.view, by_source.view}) {
+      const StateReader reader(votes, coding);
+      for (const std::string& level : simd_levels()) {
+        CAPTURE(level);
+        const WithSimdLevel with(level);
+        for (const RowStrategy strategy : kEveryStrategy) {
+          for (const int n_threads : {1, 3}) {
+            std::vector<double> p(static_cast<std::size_t>(n * k), -1);
+            std::vector<float> rounded(p.size(), -1);
+            std::vector<std::int64_t> best(static_cast<std::size_t>(n), -1);
+            posterior(reader, table, {{order, k, p.data()}, {order, k, rounded.data()}},
+                      {n_threads, {}}, strategy);
+            most_probable(reader, table, order, best.data(), {n_threads, {}}, strategy);
+            if (expected.empty()) {
+              expected = p;
+              expected_best = best;
+            }
+            CHECK(same_bits(p, expected));
+            CHECK(best == expected_best);
+            CHECK(std::equal(rounded.begin(), rounded.end(), p.begin(),
+                             [](float a, double b) { return a == static_cast<float>(b); }));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a table of the rows met is given up where nearly every row is new, at the same bits") {
+  const Index n = 40000, m = 12;
+  const Labels labels = random_labels(91, n, m, {10}, 0.9);
+  const StateCoding coding = StateCoding::of_one_task(10);
+  const HeldVotes dense = dense_votes(labels);
+  const ScoreTable table = random_table(92, m, 11, 10, Link::softmax);
+  const StateReader reader(dense.view, coding);
+  const auto answer = [&](RowStrategy strategy) {
+    std::vector<double> p(static_cast<std::size_t>(n * 10));
+    posterior(reader, table, {{one_class_each(10), 10, p.data()}}, {2, {}}, strategy);
+    return p;
+  };
+  CHECK(same_bits(answer(RowStrategy::distinct_rows), answer(RowStrategy::every_item)));
+}
+
+TEST_CASE("a table of all possible rows that would be too large is refused") {
+  const Labels labels = random_labels(93, 10, 40, {2});
+  const StateCoding coding = StateCoding::of_one_task(2);
+  const HeldVotes votes = dense_votes(labels);
+  const ScoreTable table = random_table(94, 40, 3, 2, Link::softmax);
+  std::vector<std::int64_t> best(10);
+  CHECK_THROWS_AS(most_probable(StateReader(votes.view, coding), table, {0, 1}, best.data(), {},
+                                RowStrategy::possible_rows),
+                  std::invalid_argument);
+}
+
+TEST_CASE("several tasks and sources read together have the same bits by every strategy") {
+  const Labels labels = random_labels(95, 30000, 5, {2, 3}, 0.3);
+  const CodedStates coded = code_several_tasks(labels, 5);
+  const ScoreTable table = random_table(96, 5, 5, 6, Link::softmax);
+  const Labels plain = random_labels(97, 30000, 6, {2}, 0.5);
+  const CodedStates together =
+      read_together(StateCoding::of_one_task(2), states_of_one_task(plain), 6);
+  const std::int32_t n_states = together.coding.n_states();
+  const ScoreTable joint_table = random_table(98, 4, n_states, 3, Link::share);
+  const HeldVotes tasks = dense_votes(labels), tasks_sparse = sparse_votes(labels),
+                  pairs = dense_votes(plain), pairs_sparse = sparse_votes(plain);
+  const std::vector<std::int32_t> of_first{0, 0, 0, 1, 1, 1};
+  const auto check = [](const StateReader& reader, const ScoreTable& scores,
+                        const std::vector<std::int32_t>& classes, Index n_classes) {
+    std::vector<double> expected;
+    for (const RowStrategy strategy : kEveryStrategy) {
+      std::vector<double> p(static_cast<std::size_t>(30000 * n_classes));
+      posterior(reader, scores, {{classes, n_classes, p.data()}}, {2, {}}, strategy);
+      if (expected.empty()) expected = p;
+      CHECK(same_bits(p, expected));
+    }
+  };
+  for (const VoteView& votes : {tasks.view, tasks_sparse.view}) {
+    check(StateReader(votes, coded.coding), table, of_first, 2);
+  }
+  for (const VoteView& votes : {pairs.view, pairs_sparse.view}) {
+    check(StateReader(votes, together.coding), joint_table, one_class_each(3), 3);
+  }
+}
+
 TEST_CASE("an item's row has the same bits alone as among others") {
   const Labels labels = random_labels(61, 200, 6, {3}, 0.6);
   const StateCoding coding = StateCoding::of_one_task(3);
@@ -316,6 +417,20 @@ TEST_CASE("a score table of the wrong size is refused") {
   table = random_table(77, 3, 3, 2, Link::softmax);
   table.base.push_back(0);
   CHECK_THROWS_AS(joint(reader, table), std::invalid_argument);
+}
+
+TEST_CASE("a label out of range is reported by every strategy") {
+  Labels labels = random_labels(99, 9000, 3, {2});
+  labels.at(0, 8000, 1) = 2;
+  const StateCoding coding = StateCoding::of_one_task(2);
+  const ScoreTable table = random_table(79, 3, 3, 2, Link::softmax);
+  const HeldVotes votes = dense_votes(labels);
+  std::vector<std::int64_t> best(9000);
+  for (const RowStrategy strategy : kEveryStrategy) {
+    CHECK_THROWS_AS(most_probable(StateReader(votes.view, coding), table, {0, 1}, best.data(),
+                                  {2, {}}, strategy),
+                    LabelOutOfRange);
+  }
 }
 
 TEST_CASE("the posterior reports the first label out of range, for any number of threads") {

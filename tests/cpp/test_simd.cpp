@@ -184,27 +184,222 @@ TEST_CASE("count_intersections adds the number of common bits, at every length")
   }
 }
 
-TEST_CASE("add_looked_up adds the entry of every row's state, at every length") {
-  for (const int n_states : {2, 3, 4, 5, 8, 9, 16}) {
-    for (const std::size_t n : {1, 3, 4, 7, 8, 9, 17, 65}) {
-      Random random(n * 100 + static_cast<std::size_t>(n_states));
-      std::vector<double> table(static_cast<std::size_t>(std::max(8, n_states)), 0.0);
-      for (int s = 0; s < n_states; ++s) table[static_cast<std::size_t>(s)] = random.uniform(-5, 5);
-      std::vector<std::uint8_t> states(n);
-      std::vector<double> start(n), expected(n);
-      for (std::size_t r = 0; r < n; ++r) {
-        states[r] = static_cast<std::uint8_t>(random.below(n_states));
-        start[r] = random.uniform(-5, 5);
-        expected[r] = start[r] + table[states[r]];
+TEST_CASE("add_looked_up adds the entries of every row's states, at every shape") {
+  for (const int n_states : {2, 3, 4, 5, 8, 9, 16, 17}) {
+    for (const std::size_t n : {1, 3, 4, 7, 8, 9, 17, 64, 65, 131}) {
+      for (const std::size_t m : {1, 2, 9}) {
+        Random random(n * 100 + static_cast<std::size_t>(n_states));
+        constexpr std::size_t width = 20;
+        std::vector<double> tables(m * width, 0.0);
+        for (double& entry : tables) entry = random.uniform(-5, 5);
+        const std::size_t stride = n + 3;
+        std::vector<std::uint8_t> states((m - 1) * stride + n);
+        for (std::uint8_t& state : states) {
+          state = static_cast<std::uint8_t>(random.below(n_states));
+        }
+        std::vector<double> expected(n, 0.25);
+        for (std::size_t r = 0; r < n; ++r) {
+          for (std::size_t j = 0; j < m; ++j) {
+            expected[r] += tables[j * width + states[j * stride + r]];
+          }
+        }
+        const auto rows = exact(states);
+        const auto entries = exact(tables);
+        for (const std::string& level : simd_levels()) {
+          CAPTURE(level);
+          const WithSimdLevel with(level);
+          const auto sums = std::make_unique<double[]>(n);
+          simd::loops().add_looked_up(rows.get(), stride, n, m, entries.get(), width, n_states,
+                                      0.25, sums.get());
+          CHECK(std::vector<double>(sums.get(), sums.get() + n) == expected);
+        }
       }
-      const auto rows = exact(states);
-      const auto entries = exact(table);
+    }
+  }
+}
+
+TEST_CASE("list_votes lists every vote of every row, at every odd shape") {
+  for (const std::size_t n : {1, 2, 9, 40}) {
+    for (const std::size_t m : {1, 7, 15, 16, 17, 63, 64, 65, 130}) {
+      for (const std::size_t step : {m, m + 5}) {
+        for (const std::int64_t one_in : {1, 3, 12}) {
+          Random random(n * 1000 + m);
+          std::vector<std::int8_t> labels((n - 1) * step + m, 77);
+          std::vector<std::int64_t> start{0};
+          std::vector<std::int32_t> source, state;
+          for (std::size_t i = 0; i < n; ++i) {
+            for (std::size_t j = 0; j < m; ++j) {
+              const auto label =
+                  static_cast<std::int8_t>(random.below(one_in) == 0 ? random.below(127) : -1);
+              labels[i * step + j] = label;
+              if (label == -1) continue;
+              source.push_back(static_cast<std::int32_t>(j));
+              state.push_back(label + 1);
+            }
+            start.push_back(static_cast<std::int64_t>(source.size()));
+          }
+          const auto block = exact(labels);
+          for (const std::string& level : simd_levels()) {
+            CAPTURE(level);
+            const WithSimdLevel with(level);
+            std::vector<std::int64_t> starts(n + 1, -1);
+            const auto sources = std::make_unique<std::int32_t[]>(n * m + 16);
+            const auto states = std::make_unique<std::int32_t[]>(n * m + 16);
+            CHECK(simd::loops().list_votes(block.get(), static_cast<std::ptrdiff_t>(step), n, m,
+                                           labels.size(), 127, starts.data(), sources.get(),
+                                           states.get()) == 0);
+            CHECK(starts == start);
+            CHECK(std::equal(source.begin(), source.end(), sources.get()));
+            CHECK(std::equal(state.begin(), state.end(), states.get()));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("list_votes notices a bad label at every place") {
+  constexpr std::size_t n = 3, m = 70;
+  std::vector<std::int64_t> start(n + 1);
+  std::vector<std::int32_t> source(n * m + 16), state(n * m + 16);
+  for (const std::string& level : simd_levels()) {
+    CAPTURE(level);
+    const WithSimdLevel with(level);
+    for (std::size_t at = 0; at < n * m; ++at) {
+      for (const int bad : {4, 127, -2, -128}) {
+        std::vector<std::int8_t> labels(n * m, 3);
+        labels[at] = static_cast<std::int8_t>(bad);
+        CHECK(simd::loops().list_votes(labels.data(), m, n, m, labels.size(), 4, start.data(),
+                                       source.data(), state.data()) != 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("add_votes adds the entries of each row's votes in their order, at every width") {
+  for (const std::size_t width : {4, 8, 12, 16, 20, 32, 44}) {
+    constexpr std::size_t n = 21, stride = 23, m = 6;
+    constexpr std::int32_t n_states = 3;
+    Random random(width);
+    std::vector<double> entries(m * n_states * width), base(width);
+    for (double& entry : entries) entry = random.uniform(-5, 5);
+    for (double& entry : base) entry = random.uniform(-5, 5);
+    std::vector<std::int64_t> start{0};
+    std::vector<std::int32_t> source, state;
+    std::vector<double> expected(width * stride, 7.0);
+    for (std::size_t r = 0; r < n; ++r) {
+      std::vector<double> sums = base;
+      for (std::size_t j = 0; j < m; ++j) {
+        const auto s = static_cast<std::int32_t>(random.below(n_states));
+        if (s == 0) continue;
+        source.push_back(static_cast<std::int32_t>(j));
+        state.push_back(s);
+        for (std::size_t y = 0; y < width; ++y) {
+          sums[y] += entries[(j * n_states + static_cast<std::size_t>(s)) * width + y];
+        }
+      }
+      start.push_back(static_cast<std::int64_t>(source.size()));
+      for (std::size_t y = 0; y < width; ++y) expected[y * stride + r] = sums[y];
+    }
+    const auto table = exact(entries), first = exact(base);
+    for (const std::string& level : simd_levels()) {
+      CAPTURE(level);
+      const WithSimdLevel with(level);
+      std::vector<double> scores(width * stride, 7.0);
+      simd::loops().add_votes(start.data(), source.data(), state.data(), n, n_states, table.get(),
+                              first.get(), width, scores.data(), stride);
+      CHECK(scores == expected);
+    }
+  }
+}
+
+TEST_CASE("interleave turns columns into rows, and rounds each number once") {
+  for (const std::size_t k : {1, 2, 3, 8, 11}) {
+    for (const std::size_t n : {1, 7, 16, 33}) {
+      Random random(k * 100 + n);
+      const std::size_t stride = n + 2;
+      std::vector<double> columns((k - 1) * stride + n);
+      for (double& x : columns) x = random.uniform();
+      const auto from = exact(columns);
       for (const std::string& level : simd_levels()) {
         CAPTURE(level);
         const WithSimdLevel with(level);
-        const auto sums = exact(start);
-        simd::loops().add_looked_up(rows.get(), n, entries.get(), n_states, sums.get());
-        CHECK(std::vector<double>(sums.get(), sums.get() + n) == expected);
+        const auto rows = std::make_unique<double[]>(n * k);
+        const auto rounded = std::make_unique<float[]>(n * k);
+        simd::loops().interleave(from.get(), k, stride, n, rows.get());
+        simd::loops().interleave_rounded(from.get(), k, stride, n, rounded.get());
+        for (std::size_t r = 0; r < n; ++r) {
+          for (std::size_t c = 0; c < k; ++c) {
+            CHECK(rows[r * k + c] == columns[c * stride + r]);
+            CHECK(rounded[r * k + c] == static_cast<float>(columns[c * stride + r]));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("first_of_highest takes the preferred one of those that tie") {
+  for (const std::size_t k : {1, 2, 3, 9}) {
+    for (const std::size_t n : {1, 15, 16, 17, 40}) {
+      Random random(k * 100 + n);
+      const std::size_t stride = n + 1;
+      std::vector<double> scores((k - 1) * stride + n);
+      for (double& score : scores) score = static_cast<double>(random.below(3));  // many ties
+      std::vector<std::int32_t> preference(k);
+      for (std::size_t y = 0; y < k; ++y) {
+        preference[y] = static_cast<std::int32_t>((y * 7 + 3) % k);
+      }
+      std::vector<std::int64_t> expected(n);
+      for (std::size_t r = 0; r < n; ++r) {
+        double highest = scores[r];
+        for (std::size_t y = 1; y < k; ++y) {
+          highest = std::max(highest, scores[y * stride + r]);
+        }
+        std::size_t i = 0;
+        while (scores[static_cast<std::size_t>(preference[i]) * stride + r] < highest - 0.5) ++i;
+        expected[r] = preference[i];
+      }
+      const auto from = exact(scores);
+      for (const std::string& level : simd_levels()) {
+        CAPTURE(level);
+        const WithSimdLevel with(level);
+        std::vector<std::int64_t> found(n, -1);
+        simd::loops().first_of_highest(from.get(), k, stride, n, preference.data(), 0.5,
+                                       found.data());
+        CHECK(found == expected);
+      }
+    }
+  }
+}
+
+TEST_CASE("row_codes writes states as digits, and copy_records moves what they stand for") {
+  for (const std::size_t n : {1, 63, 64, 65, 200}) {
+    Random random(n);
+    constexpr std::size_t m = 5;
+    const std::size_t stride = n + 4;
+    std::vector<std::uint8_t> states((m - 1) * stride + n);
+    for (std::uint8_t& state : states) state = static_cast<std::uint8_t>(random.below(4));
+    std::vector<std::uint32_t> expected(n, 0);
+    for (std::size_t r = 0; r < n; ++r) {
+      for (std::size_t j = 0; j < m; ++j) expected[r] = 4 * expected[r] + states[j * stride + r];
+    }
+    const auto from = exact(states);
+    for (const std::size_t n_bytes : {4, 8, 12, 16, 20, 24, 32, 80}) {
+      std::vector<unsigned char> table(1024 * n_bytes);
+      for (unsigned char& byte : table) byte = static_cast<unsigned char>(random.below(256));
+      for (const std::string& level : simd_levels()) {
+        CAPTURE(level);
+        const WithSimdLevel with(level);
+        std::vector<std::uint32_t> codes(n, 99);
+        simd::loops().row_codes(from.get(), stride, n, m, 4, codes.data());
+        CHECK(codes == expected);
+        const auto out = std::make_unique<unsigned char[]>(n * n_bytes);
+        simd::loops().copy_records(table.data(), n_bytes, codes.data(), n, out.get());
+        for (std::size_t r = 0; r < n; ++r) {
+          CHECK(std::memcmp(out.get() + r * n_bytes, table.data() + codes[r] * n_bytes, n_bytes) ==
+                0);
+        }
       }
     }
   }

@@ -121,6 +121,30 @@ def test_any_number_of_threads_gives_the_same_bits_for_a_hierarchy(n_threads):
     assert one.predict_joint(tables).tobytes() == several.predict_joint(tables).tobytes()
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_many_items_have_the_same_bits_as_few(method):
+    # Many items: the answers are copied from a table of all possible rows. Few: each is worked out.
+    table, _ = draw_votes(20_000, 5, 3)
+    model = cs.LabelModel(n_classes=3, method=method).fit(table)
+    few = np.array_split(table, 100)
+    soft, labels = model.predict_proba(table), model.predict(table)
+    assert soft.tobytes() == b"".join(model.predict_proba(part).tobytes() for part in few)
+    assert labels.tobytes() == b"".join(model.predict(part).tobytes() for part in few)
+
+
+def test_probabilities_in_single_precision_are_the_rounded_ones(model, votes):
+    for predict in (model.predict_proba, model.predict_joint):
+        rounded = predict(votes, dtype="float32")
+        assert rounded.dtype == np.float32
+        assert np.array_equal(rounded, predict(votes).astype(np.float32))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ">f8", "int", "no dtype"])
+def test_probabilities_of_another_dtype_are_refused(model, votes, dtype):
+    with pytest.raises(cs.InvalidArgumentError, match="float64 or float32"):
+        model.predict_proba(votes, dtype=dtype)
+
+
 @pytest.mark.parametrize("ends", [[1], [1000], [1, 2, 3], [500, 501, 2999]])
 @pytest.mark.parametrize("method", ["moments", "completion", "majority"])
 @pytest.mark.filterwarnings("ignore::consilience.NotIdentifiableWarning")

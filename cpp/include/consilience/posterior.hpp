@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <variant>
 #include <vector>
 
 #include "consilience/states.hpp"
@@ -27,18 +28,33 @@ struct ScoreTable {
 struct Marginal {
   std::vector<std::int32_t> class_of_vector;  // (K,)
   Index n_classes;
-  double* out;  // (n_items, n_classes) row by row
+  std::variant<double*, float*> out;  // (n_items, n_classes) row by row; float is rounded once
 };
+
+/// How the answers of many items are found. Every way gives the same bits.
+enum class RowStrategy : std::uint8_t {
+  automatic,      // the cheapest one, by the number of possible rows and a sample of the rows
+  every_item,     // each item by itself
+  possible_rows,  // a table of all rows there can be, from which each item's answer is copied
+  distinct_rows,  // a table of the rows met so far
+};
+
+/// Largest table of answers, in bytes: of all threads together for `possible_rows`, of each thread
+/// for `distinct_rows`, votes included, which goes on with `every_item` where it would be larger.
+inline constexpr Index kMaxAnswerTable = Index{1} << 24;
 
 /// Fills every marginal. Rows are independent of each other: the same bits for any number of
 /// threads, dense or sparse.
+/// @throws std::invalid_argument if the score table does not fit the votes, or `possible_rows` is
+/// asked for where its table would be too large.
 void posterior(const StateReader& reader, const ScoreTable& table,
-               const std::vector<Marginal>& marginals, const Execution& execution);
+               const std::vector<Marginal>& marginals, const Execution& execution,
+               RowStrategy strategy = RowStrategy::automatic);
 
 /// Index of the highest-scoring feasible vector of every item; among those within 1e-9 of the
 /// highest, the one that comes first in `preference`, a permutation of 0 .. K - 1.
 void most_probable(const StateReader& reader, const ScoreTable& table,
                    const std::vector<std::int32_t>& preference, std::int64_t* out,
-                   const Execution& execution);
+                   const Execution& execution, RowStrategy strategy = RowStrategy::automatic);
 
 }  // namespace consilience

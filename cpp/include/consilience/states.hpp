@@ -93,9 +93,11 @@ struct StateTile {
 };
 
 /// The votes of a block of rows, row by row: those of row r at [start[r], start[r + 1]), by
-/// increasing column (`source`, or component). Abstentions are absent.
+/// increasing column (`source`, or component). Abstentions are absent. What lies beyond the last
+/// row's votes means nothing.
 struct StateRows {
-  std::vector<std::int32_t> start;
+  std::size_t n_votes() const { return static_cast<std::size_t>(start.back()); }
+  std::vector<std::int64_t> start;
   std::vector<std::int32_t> source;
   std::vector<std::int32_t> state;
 };
@@ -124,7 +126,6 @@ class StateReader {
   void read_sources(Index begin, Index n_rows, StateTile& tile) const;
   void read_sources(Index begin, Index n_rows, StateRows& rows) const;
   std::int32_t contribution(std::int32_t source, std::int32_t state) const;
-  template <class T>
   bool list_dense(const DenseTable& table, Index begin, Index n_rows, StateRows& rows) const;
 
   const VoteView& votes_;

@@ -40,12 +40,51 @@ struct Loops {
   void (*count_intersections)(const uint64_t* plane, const uint64_t* planes, size_t n_planes,
                               size_t n_words, uint64_t* sums);
 
-  /// sums[r] += table[states[r]]. The table has at least 8 entries, whatever the states are.
-  void (*add_looked_up)(const uint8_t* states, size_t n_rows, const double* table, int n_states,
+  /// Lists the votes of a row-major block: those of row r at [start[r], start[r + 1]), by
+  /// increasing source, with state = label + 1. There is room for a vote in every cell. At most
+  /// `n_readable` bytes from `labels` on may be read. Returns nonzero if a label lies outside [-1,
+  /// max_state).
+  int (*list_votes)(const int8_t* labels, ptrdiff_t row_stride, size_t n_rows, size_t n_sources,
+                    size_t n_readable, uint8_t max_state, int64_t* start, int32_t* source,
+                    int32_t* state);
+
+  /// sums[r] = base + the entries of row r's states, added source by source: that of source j is
+  /// tables[j * table_stride + states[j * stride + r]]. Every table has at least 16 entries.
+  void (*add_looked_up)(const uint8_t* states, size_t stride, size_t n_rows, size_t n_sources,
+                        const double* tables, size_t table_stride, int n_states, double base,
                         double* sums);
+
+  /// Entry (y, r) of `scores`, (width, stride), becomes base[y] + the entries of the votes of row
+  /// r: those at [start[r], start[r + 1]), each adding row source * n_states + state of `entries`,
+  /// (m * n_states, width). `width` is a multiple of 4.
+  void (*add_votes)(const int64_t* start, const int32_t* source, const int32_t* state,
+                    size_t n_rows, int32_t n_states, const double* entries, const double* base,
+                    size_t width, double* scores, size_t stride);
 
   /// Softmax down the columns of `scores`, (n_vectors, stride), in place, for the first n_rows.
   void (*softmax)(double* scores, size_t n_vectors, size_t stride, size_t n_rows);
+
+  /// Entry (c, r) of `columns`, (n_columns, stride), to out[r * n_columns + c].
+  void (*interleave)(const double* columns, size_t n_columns, size_t stride, size_t n_rows,
+                     double* out);
+  /// The same, rounded.
+  void (*interleave_rounded)(const double* columns, size_t n_columns, size_t stride, size_t n_rows,
+                             float* out);
+
+  /// Of the vectors whose score is within `tie` of the row's highest, the one that comes first in
+  /// `preference`, (n_vectors,).
+  void (*first_of_highest)(const double* scores, size_t n_vectors, size_t stride, size_t n_rows,
+                           const int32_t* preference, double tie, int64_t* out);
+
+  // --- rows as numbers
+
+  /// A row's states as one number in base `n_states`, the first source's first; below 2^32.
+  void (*row_codes)(const uint8_t* states, size_t stride, size_t n_rows, size_t n_sources,
+                    uint32_t n_states, uint32_t* codes);
+
+  /// Record codes[r] of `table`, of `n_bytes` each, to place r of `out`.
+  void (*copy_records)(const unsigned char* table, size_t n_bytes, const uint32_t* codes,
+                       size_t n_rows, unsigned char* out);
 };
 
 extern const Loops kBaselineLoops;
