@@ -8,50 +8,18 @@
 #include "blocks.hpp"
 #include "consilience/errors.hpp"
 #include "consilience/parallel.hpp"
+#include "listed_counts.hpp"
+#include "nodes.hpp"
 #include "simd/loops.hpp"
 
 namespace consilience {
 namespace {
 
-constexpr Index kFewNodes = 512;  // up to here counting indicators that never occur is harmless
-
-/// The indicators, numbered by source, then state.
-class Nodes {
- public:
-  /// Every (source, state) where `occurs`, (m, n_states), is nonzero.
-  Nodes(const std::vector<std::uint8_t>& occurs, Index m, std::int32_t n_states)
-      : n_states_(n_states), node_(occurs.size(), -1), first_(static_cast<std::size_t>(m) + 1, 0) {
-    for (Index j = 0; j < m; ++j) {
-      for (std::int32_t s = 1; s < n_states; ++s) {
-        if (occurs[cell(j, s)] == 0) continue;
-        node_[cell(j, s)] = static_cast<std::int32_t>(source.size());
-        source.push_back(static_cast<std::int32_t>(j));
-        state.push_back(s);
-      }
-      first_[static_cast<std::size_t>(j) + 1] = size();
-    }
-    if (size() > kMaxNodes) {
-      throw std::invalid_argument(std::to_string(size()) +
-                                  " indicators (source, label) occur; at most " +
-                                  std::to_string(kMaxNodes) + " pairwise counts fit in memory");
-    }
-  }
-
-  Index size() const { return static_cast<Index>(source.size()); }
-  Index first_of(Index j) const { return first_[static_cast<std::size_t>(j)]; }
-  Index operator()(Index j, std::int32_t s) const { return node_[cell(j, s)]; }
-
-  std::vector<std::int32_t> source;
-  std::vector<std::int32_t> state;
-
- private:
-  std::size_t cell(Index j, std::int32_t s) const {
-    return static_cast<std::size_t>(j * n_states_ + s);
-  }
-  std::int32_t n_states_;
-  std::vector<std::int32_t> node_;
-  std::vector<Index> first_;
-};
+// Up to here counting indicators that never occur is harmless: where their cells are cleared, and
+// where only those cells are ever touched that occur.
+constexpr Index kFewNodes = 512;
+constexpr Index kLazyNodes = 4096;
+constexpr Index kListedRows = 512;  // whose votes stay in the first cache
 
 template <class Sum>
 Moments<Sum> empty_moments(const Nodes& nodes, Index m) {
@@ -147,11 +115,12 @@ std::vector<std::uint8_t> occurring(const StateReader& reader, const Execution& 
   return seen[0];
 }
 
-/// Indicators to count: all of them when they are few, else those that occur, at one more pass.
-Nodes nodes_to_count(const StateReader& reader, const Execution& execution) {
+/// Indicators to count: all of them when they are at most `few`, else those that occur, at one more
+/// pass.
+Nodes nodes_to_count(const StateReader& reader, Index few, const Execution& execution) {
   const Index m = reader.n_columns();
   const std::int32_t n_states = reader.coding().n_states();
-  if (m * (n_states - 1) > kFewNodes) return Nodes(occurring(reader, execution), m, n_states);
+  if (m * (n_states - 1) > few) return Nodes(occurring(reader, execution), m, n_states);
   return Nodes(std::vector<std::uint8_t>(static_cast<std::size_t>(m * n_states), 1), m, n_states);
 }
 
@@ -181,7 +150,7 @@ class BitPlanes {
   }
 
  private:
-  std::uint64_t* plane(std::vector<std::uint64_t>& planes, Index i) const {
+  std::uint64_t* plane(AlignedVector<std::uint64_t>& planes, Index i) const {
     return planes.data() + i * n_words_;
   }
 
@@ -244,7 +213,7 @@ class BitPlanes {
 
   // Two different states on a row: each is contradicted by the other.
   void find_several() {
-    std::vector<std::uint64_t>& seen = once_;
+    AlignedVector<std::uint64_t>& seen = once_;
     std::fill(seen.begin(), seen.end(), 0);
     std::uint64_t* several = twice_and_several_.data() + n_words_;
     for (std::int32_t s = 1; s < n_states_; ++s) {
@@ -283,14 +252,15 @@ class BitPlanes {
   Index m_;
   std::int32_t n_states_;
   Index n_words_ = 0;
-  std::vector<std::uint64_t> planes_, votes_, any_, contradicted_, once_, twice_and_several_, sums_;
+  AlignedVector<std::uint64_t> planes_, votes_, any_, contradicted_, once_, twice_and_several_;
+  std::vector<std::uint64_t> sums_;
 };
 
 Moments<std::int64_t> count_by_bit_planes(const StateReader& reader, const Conflicts& conflicts,
                                           const Execution& execution) {
   const Index m = reader.n_columns();
   const std::int32_t n_states = reader.coding().n_states();
-  const Nodes nodes = nodes_to_count(reader, execution);
+  const Nodes nodes = nodes_to_count(reader, kFewNodes, execution);
 
   // Long blocks suit the population count; with very many indicators a block is short enough for a
   // poll every few milliseconds all the same.
@@ -380,7 +350,7 @@ class RowLists {
 Moments<std::int64_t> count_by_row_lists(const StateReader& reader, const Conflicts& conflicts,
                                          const std::int64_t* weights, const Execution& execution) {
   const Index m = reader.n_columns();
-  const Nodes nodes = nodes_to_count(reader, execution);
+  const Nodes nodes = nodes_to_count(reader, kFewNodes, execution);
   const Blocks blocks(reader.votes());
   const auto workers = static_cast<std::size_t>(n_workers(blocks.n, execution));
   std::vector<Moments<std::int64_t>> parts(workers, empty_moments<std::int64_t>(nodes, m));
@@ -392,6 +362,26 @@ Moments<std::int64_t> count_by_row_lists(const StateReader& reader, const Confli
     lists[w].count(blocks.begin(block), blocks.size(block), weights, all, parts[w]);
   });
   return merge(parts, execution);
+}
+
+Moments<std::int64_t> count_by_row_lists(const StateReader& reader, const Conflicts& conflicts,
+                                         const Execution& execution) {
+  const Nodes nodes = nodes_to_count(reader, kLazyNodes, execution);
+  const Blocks blocks(reader.votes(), std::min<Index>(kListedRows, Blocks(reader.votes()).rows));
+  Execution bounded = execution;  // all workers' tables together within the memory of a result
+  bounded.n_threads = static_cast<int>(
+      std::clamp<Index>(2 * kMaxNodes * kMaxNodes / std::max<Index>(1, nodes.size() * nodes.size()),
+                        1, std::max(1, execution.n_threads)));
+  std::vector<ListedCounts> parts;
+  const int workers = n_workers(blocks.n, bounded);
+  for (int w = 0; w < workers; ++w) parts.emplace_back(nodes, conflicts, reader);
+  std::vector<StateRows> rows(parts.size());
+  for_each_chunk(blocks.n, bounded, [&](Index block, int worker) {
+    const auto w = static_cast<std::size_t>(worker);
+    reader.read(blocks.begin(block), blocks.size(block), rows[w]);
+    parts[w].count(rows[w]);
+  });
+  return ListedCounts::sum(parts, execution);
 }
 
 /// Pairs of votes on a row (a vote pairs with itself too), on average over a sample of the rows.
@@ -421,15 +411,16 @@ double mean_pairs(const StateReader& reader) {
 MomentsKernel choose_kernel(const StateReader& reader) {
   if (!reader.fits_tiles()) return MomentsKernel::row_lists;
   // Nanoseconds a row, measured: packing and one AND + population count for every pair of
-  // indicators against scanning the row and one increment for every pair of votes.
+  // indicators against scanning the row and one increment for every pair of votes, which costs more
+  // where the table of pairs leaves the second cache.
   const auto m = static_cast<double>(reader.n_columns());
   const auto k = static_cast<double>(reader.coding().n_states() - 1);
   const double d = m * k;
-  const double planes = 0.35 * m * std::max(1.0, 1 + 0.25 * std::log2(std::max(1.0, k / 2))) +
-                        0.6 / 256 * (d * d - d * k) / 2;
-  const double scan = 15 + (reader.is_sparse() ? 0 : 0.8 * m);
+  const double planes =
+      0.06 * m + 0.03 * d + simd::loops().nanoseconds_of_intersection * (d * d - d * k) / 2;
+  const double scan = 11 + (reader.is_sparse() ? 0 : simd::loops().nanoseconds_of_listing * m);
   if (planes <= scan) return MomentsKernel::bit_planes;
-  const double lists = scan + (d <= 350 ? 1.0 : 2.75) * mean_pairs(reader);
+  const double lists = scan + (d <= 700 ? 0.7 : 2.75) * mean_pairs(reader);
   return planes <= lists ? MomentsKernel::bit_planes : MomentsKernel::row_lists;
 }
 
@@ -443,7 +434,7 @@ Moments<std::int64_t> count_moments(const StateReader& reader, const Conflicts& 
     }
     return count_by_bit_planes(reader, conflicts, execution);
   }
-  return count_by_row_lists(reader, conflicts, nullptr, execution);
+  return count_by_row_lists(reader, conflicts, execution);
 }
 
 Moments<std::int64_t> count_moments(const StateReader& reader, const Conflicts& conflicts,
@@ -454,7 +445,7 @@ Moments<std::int64_t> count_moments(const StateReader& reader, const Conflicts& 
 Moments<double> count_moments(const StateReader& reader, const Conflicts& conflicts,
                               const double* weights, const Execution& execution) {
   const Index m = reader.n_columns();
-  const Nodes nodes = nodes_to_count(reader, execution);
+  const Nodes nodes = nodes_to_count(reader, kFewNodes, execution);
   const Blocks blocks(reader.votes());
   // A cell is added up by one worker, row after row: all workers read the same stretch of rows and
   // each adds the pairs whose first source is in its share. Stretches are short, so that a poll

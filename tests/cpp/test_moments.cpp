@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "consilience/errors.hpp"
+#include "listed_counts.hpp"
+#include "nodes.hpp"
 #include "vote_arrays.hpp"
 
 namespace consilience::test {
@@ -247,6 +249,25 @@ TEST_CASE("255 classes fit bit planes, 256 are counted by row lists alone") {
                       std::invalid_argument);
       CHECK(choose_kernel(reader) == MomentsKernel::row_lists);
     }
+  }
+}
+
+TEST_CASE("cells that are emptied after every few rows have the same counts") {
+  const Labels labels = random_labels(45, 1300, 12, {3}, 0.5);
+  const StateCoding coding = StateCoding::of_one_task(3);
+  const auto expected = plain_moments(states_of_one_task(labels), 12, 4, kByDifference);
+  const HeldVotes votes = dense_votes(labels);
+  const StateReader reader(votes.view, coding);
+  const Nodes nodes(std::vector<std::uint8_t>(48, 1), 12, 4);
+  for (const std::int64_t max_rows : {1, 7, 512, 1300, 5000}) {
+    std::vector<ListedCounts> parts;
+    for (int part = 0; part < 2; ++part) parts.emplace_back(nodes, kByDifference, reader, max_rows);
+    StateRows rows;
+    for (Index begin = 0; begin < 1300; begin += 100) {
+      reader.read(begin, 100, rows);
+      parts[begin < 900 ? 0 : 1].count(rows);
+    }
+    CHECK(same_moments(ListedCounts::sum(parts, {}), expected));
   }
 }
 

@@ -155,31 +155,34 @@ TEST_CASE("merge_plane adds votes to their source, their state and the rows with
   }
 }
 
-TEST_CASE("count_intersections adds the number of common bits, at every length") {
-  for (const std::size_t n_words : {1, 2, 7, 8, 9, 15, 16, 63, 64, 65, 127, 129, 200}) {
-    Random random(n_words);
-    constexpr std::size_t n_planes = 3;
-    std::vector<std::uint64_t> plane(n_words), planes(n_words * n_planes);
-    const auto word = [&] {
-      return static_cast<std::uint64_t>(random.below(INT64_MAX)) << random.below(2);
-    };
-    for (std::uint64_t& bits : plane) bits = word();
-    for (std::uint64_t& bits : planes) bits = word();
-    std::fill_n(planes.begin(), n_words, ~std::uint64_t{0});
-    std::vector<std::uint64_t> expected = {10, 20, 30};
-    for (std::size_t p = 0; p < n_planes; ++p) {
-      for (std::size_t w = 0; w < n_words; ++w) {
-        expected[p] +=
-            static_cast<std::uint64_t>(std::popcount(plane[w] & planes[p * n_words + w]));
+TEST_CASE("count_intersections adds the number of common bits, at every length and number") {
+  for (const std::size_t n_words : {1, 2, 7, 8, 9, 15, 16, 63, 64, 65, 127, 128, 129, 200}) {
+    for (const std::size_t n_planes : {1, 2, 3, 7, 8, 9, 17}) {
+      Random random(n_words);
+      std::vector<std::uint64_t> plane(n_words), planes(n_words * n_planes);
+      const auto word = [&] {
+        return static_cast<std::uint64_t>(random.below(INT64_MAX)) << random.below(2);
+      };
+      for (std::uint64_t& bits : plane) bits = word();
+      for (std::uint64_t& bits : planes) bits = word();
+      std::fill_n(planes.begin(), n_words, ~std::uint64_t{0});
+      std::vector<std::uint64_t> start(n_planes);
+      for (std::size_t p = 0; p < n_planes; ++p) start[p] = 10 * p;
+      std::vector<std::uint64_t> expected = start;
+      for (std::size_t p = 0; p < n_planes; ++p) {
+        for (std::size_t w = 0; w < n_words; ++w) {
+          expected[p] +=
+              static_cast<std::uint64_t>(std::popcount(plane[w] & planes[p * n_words + w]));
+        }
       }
-    }
-    const auto a = exact(plane), b = exact(planes);
-    for (const std::string& level : simd_levels()) {
-      CAPTURE(level);
-      const WithSimdLevel with(level);
-      std::vector<std::uint64_t> sums = {10, 20, 30};
-      simd::loops().count_intersections(a.get(), b.get(), n_planes, n_words, sums.data());
-      CHECK(sums == expected);
+      const auto a = exact(plane), b = exact(planes);
+      for (const std::string& level : simd_levels()) {
+        CAPTURE(level);
+        const WithSimdLevel with(level);
+        const auto sums = exact(start);
+        simd::loops().count_intersections(a.get(), b.get(), n_planes, n_words, sums.get());
+        CHECK(std::vector<std::uint64_t>(sums.get(), sums.get() + n_planes) == expected);
+      }
     }
   }
 }

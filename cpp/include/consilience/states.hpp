@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "consilience/aligned.hpp"
 #include "consilience/types.hpp"
 
 namespace consilience {
@@ -88,7 +89,7 @@ class StateCoding {
 struct StateTile {
   Index n_rows = 0;
   Index stride = 0;  // a multiple of 64
-  std::vector<std::uint8_t> states;
+  AlignedVector<std::uint8_t> states;
   const std::uint8_t* source(Index j) const { return states.data() + j * stride; }
 };
 

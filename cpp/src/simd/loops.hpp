@@ -15,6 +15,11 @@ namespace consilience::simd {
 struct Loops {
   const char* name;
 
+  /// What `count_intersections` takes a row of two planes, and `list_votes` an entry: measured, for
+  /// the choice between them.
+  double nanoseconds_of_intersection;
+  double nanoseconds_of_listing;
+
   /// Labels of a row-major block to states (label + 1), source by source:
   /// `states[source * stride + row]`. At most `n_readable` bytes from `labels` on may be read.
   /// Returns nonzero if a label lies outside [-1, max_state).
