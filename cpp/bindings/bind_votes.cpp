@@ -76,13 +76,15 @@ void bind_votes(py::module_& m) {
            "keys"_a.noconvert(), "states"_a.noconvert(), "n_keys"_a, "n_states"_a)
       .def(
           "with_components",
-          [](const StateCoding& coding, const Array<std::int32_t>& component_of,
-             const Array<std::int32_t>& contribution, Index n_components, std::int32_t n_states) {
-            return coding.with_components(
-                {n_components, n_states, as_std_vector(component_of), as_std_vector(contribution)});
+          [](const StateCoding& coding, const Array<std::int32_t>& start,
+             const Array<std::int32_t>& component_of, const Array<std::int32_t>& contribution,
+             Index n_components, std::int32_t n_states) {
+            return coding.with_components({n_components, n_states, as_std_vector(start),
+                                           as_std_vector(component_of),
+                                           as_std_vector(contribution)});
           },
-          "component_of"_a.noconvert(), "contribution"_a.noconvert(), py::kw_only(),
-          "n_components"_a, "n_states"_a)
+          "start"_a.noconvert(), "component_of"_a.noconvert(), "contribution"_a.noconvert(),
+          py::kw_only(), "n_components"_a, "n_states"_a)
       .def_property_readonly("n_states", &StateCoding::n_states);
 
   m.def("key_strides", &key_strides, "cardinalities"_a);

@@ -348,20 +348,25 @@ std::int32_t StateCoding::operator()(VoteKey key) const {
 }
 
 StateCoding StateCoding::with_components(Components components) const {
-  const auto m = components.component_of.size();
   if (components.n_components < 1) throw std::invalid_argument("n_components must be at least 1");
   const auto n_states = static_cast<std::size_t>(n_source_states_);
+  const auto n_parts = components.component_of.size();
   const auto require = [](bool holds, const char* rule) {
     if (!holds) throw std::invalid_argument(rule);
   };
-  require(components.contribution.size() == m * n_states,
-          "contribution must be (n_sources, n_states of a source)");
+  const auto& start = components.start;
+  require(!start.empty() && start.front() == 0 && std::is_sorted(start.begin(), start.end()) &&
+              static_cast<std::size_t>(start.back()) == n_parts,
+          "start must not decrease, from 0 to the length of component_of");
+  require(components.contribution.size() == n_parts * n_states,
+          "contribution must be (n_parts, n_states of a source)");
   std::vector<std::int64_t> largest(static_cast<std::size_t>(components.n_components), 0);
-  for (std::size_t j = 0; j < m; ++j) {
-    const std::int32_t component = components.component_of[j];
+  for (std::size_t part = 0; part < n_parts; ++part) {
+    const std::int32_t component = components.component_of[part];
     require(component >= 0 && component < components.n_components,
             "component_of must lie in [0, n_components)");
-    const auto first = components.contribution.begin() + static_cast<std::ptrdiff_t>(j * n_states);
+    const auto first =
+        components.contribution.begin() + static_cast<std::ptrdiff_t>(part * n_states);
     const auto [low, high] = std::minmax_element(first, first + n_source_states_);
     require(*low >= 0 && *first == 0, "contributions must not be negative, and 0 for state 0");
     largest[static_cast<std::size_t>(component)] += *high;
@@ -382,8 +387,8 @@ StateReader::StateReader(const VoteView& votes, const StateCoding& coding)
   }
   const Components* components = coding.components();
   if (components != nullptr &&
-      static_cast<Index>(components->component_of.size()) != votes.n_sources) {
-    throw std::invalid_argument("component_of must have one entry for each source");
+      static_cast<Index>(components->start.size()) != votes.n_sources + 1) {
+    throw std::invalid_argument("start must have one entry for each source, and one more");
   }
 }
 
@@ -474,6 +479,19 @@ void StateReader::read_sources(Index begin, Index n_rows, StateRows& rows) const
   if (bad) throw_label_out_of_range(votes_, begin, n_rows);
 }
 
+/// Calls `add` with each component that the source is part of and what its state adds there.
+template <class Add>
+void StateReader::for_each_part(std::int32_t source, std::int32_t state, const Add& add) const {
+  const Components& components = *coding_.components();
+  const auto j = static_cast<std::size_t>(source);
+  const auto end = static_cast<std::size_t>(components.start[j + 1]);
+  const auto n_states = static_cast<std::size_t>(coding_.n_source_states());
+  for (auto part = static_cast<std::size_t>(components.start[j]); part < end; ++part) {
+    add(components.component_of[part],
+        components.contribution[part * n_states + static_cast<std::size_t>(state)]);
+  }
+}
+
 void StateReader::read(Index begin, Index n_rows, StateTile& tile) const {
   const Components* components = coding_.components();
   if (components == nullptr) return read_sources(begin, n_rows, tile);
@@ -486,10 +504,11 @@ void StateReader::read(Index begin, Index n_rows, StateTile& tile) const {
     const auto i = static_cast<std::size_t>(r);
     for (auto v = static_cast<std::size_t>(rows.start[i]);
          v < static_cast<std::size_t>(rows.start[i + 1]); ++v) {
-      const std::int32_t source = rows.source[v];
-      const Index at = Index{components->component_of[static_cast<std::size_t>(source)]};
-      std::uint8_t& state = tile.states[static_cast<std::size_t>(at * tile.stride + r)];
-      state = static_cast<std::uint8_t>(state + contribution(source, rows.state[v]));
+      for_each_part(rows.source[v], rows.state[v], [&](std::int32_t component, std::int32_t added) {
+        const Index at = Index{component} * tile.stride + r;
+        std::uint8_t& state = tile.states[static_cast<std::size_t>(at)];
+        state = static_cast<std::uint8_t>(state + added);
+      });
     }
   }
 }
@@ -509,12 +528,12 @@ void StateReader::read(Index begin, Index n_rows, StateRows& rows) const {
     voting.clear();
     for (auto v = static_cast<std::size_t>(of_sources.start[i]);
          v < static_cast<std::size_t>(of_sources.start[i + 1]); ++v) {
-      const std::int32_t source = of_sources.source[v];
-      const std::int32_t component = components->component_of[static_cast<std::size_t>(source)];
-      const std::int32_t added = contribution(source, of_sources.state[v]);
-      std::int32_t& own = state[static_cast<std::size_t>(component)];
-      if (own == 0 && added != 0) voting.push_back(component);
-      own += added;
+      for_each_part(of_sources.source[v], of_sources.state[v],
+                    [&](std::int32_t component, std::int32_t added) {
+                      std::int32_t& own = state[static_cast<std::size_t>(component)];
+                      if (own == 0 && added != 0) voting.push_back(component);
+                      own += added;
+                    });
     }
     std::sort(voting.begin(), voting.end());
     for (const std::int32_t component : voting) {
@@ -525,11 +544,6 @@ void StateReader::read(Index begin, Index n_rows, StateRows& rows) const {
     }
     rows.start.push_back(static_cast<std::int64_t>(rows.source.size()));
   }
-}
-
-std::int32_t StateReader::contribution(std::int32_t source, std::int32_t state) const {
-  const Index at = Index{source} * coding_.n_source_states() + state;
-  return coding_.components()->contribution[static_cast<std::size_t>(at)];
 }
 
 bool StateReader::list_dense(const DenseTable& table, Index begin, Index n_rows,

@@ -26,6 +26,7 @@ class StateCoding:
     def of_one_task(cardinality: int) -> StateCoding: ...
     def with_components(
         self,
+        start: NDArray[np.int32],
         component_of: NDArray[np.int32],
         contribution: NDArray[np.int32],
         *,

@@ -128,11 +128,13 @@ def _n_strengths(statistics: VoteStatistics, model: str, k: int) -> int:
 def _tested(statistics: VoteStatistics, fit: SourceFit, expected: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Pairs of nodes that are common enough to be looked at; not of dependent sources, nor of copies."""
     source = statistics.node_source
-    column = np.arange(statistics.n_sources) if fit.layout is None else fit.layout.column
+    component = np.arange(statistics.n_sources)
+    for group in () if fit.layout is None else fit.layout.members:
+        component[np.isin(component, component[list(group)])] = component[group[0]]
     rates = np.diag(statistics.pairs) / statistics.n
     expected = np.maximum(expected, np.outer(rates, rates))
     own = fit.first[source] == source
-    apart = (column[source][:, None] != column[source][None, :]) & np.outer(own, own)
+    apart = (component[source][:, None] != component[source][None, :]) & np.outer(own, own)
     tested: NDArray[np.bool_] = apart & (expected * float(statistics.n) >= MIN_EXPECTED)
     return tested
 

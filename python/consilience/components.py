@@ -1,13 +1,14 @@
 """Sources that depend on each other given the labels, read and modelled together.
 
-A component of the source graph is one variable whose state stands for the states of all its members. Given
-the labels it is independent of every other component, which is all that the posterior [T12] and the tables
-[T7] need; how its members hang together inside is left free.
+A clique of the triangulated source graph is one variable whose state stands for the states of all its
+members. Given the labels, the votes of a component have the product of its cliques' tables as probability,
+each given the state of its separator: what it shares with the cliques before it in a junction tree. How the
+members of a clique hang together is left free. Different components are independent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -27,22 +28,25 @@ from consilience.task_graph import ABSTAIN
 __all__ = ["MAX_JOINT_STATES", "ComponentLayout", "JointCounts"]
 
 MAX_JOINT_STATES = 4096
-"""Most joint states of one component: the product of its members' numbers of states."""
+"""Most joint states of one clique: the product of its members' numbers of states."""
 
 
 @dataclass(frozen=True, eq=False)
 class ComponentLayout:
-    """How the states of sources make up the states of columns, one column a component.
+    """How the states of sources make up the states of columns: one a source, or one a clique.
 
-    The state of a component is a mixed-radix number of its members' own states: 0 where a member abstains,
-    else 1 + the place of its event among the events it votes for.
+    The state of a clique is a mixed-radix number of its members' own states: 0 where a member abstains, else
+    1 + the place of its event among the events it votes for.
 
     Attributes
     ----------
     n_sources : int
         Number of sources, ``m``.
     members : tuple of tuple of int
-        Components of two or more sources, sorted; every other source is a column of its own.
+        Cliques of two or more sources, those of a component one after the other, parents in its junction tree
+        first; every other source is a column of its own. The columns of cliques follow those of sources.
+    separators : tuple of tuple of int
+        What each clique shares with the cliques of its component before it; empty for the first.
     events : tuple of (s, t) int64 arrays
         Events that each source votes for, sorted; ``m`` of them.
     source_names : tuple of str
@@ -53,6 +57,7 @@ class ComponentLayout:
 
     n_sources: int
     members: tuple[tuple[int, ...], ...]
+    separators: tuple[tuple[int, ...], ...]
     events: tuple[NDArray[np.int64], ...]
     source_names: tuple[str, ...]
     left_out: tuple[int, ...] = ()
@@ -63,51 +68,121 @@ class ComponentLayout:
         Raises
         ------
         InvalidArgumentError
-            If the states of a component are too many to count.
+            If the states of a clique are too many to count.
         """
-        for group in self.members:
-            if self.n_states(group) > MAX_JOINT_STATES:
+        for clique in self.members:
+            if self.n_states(clique) > MAX_JOINT_STATES:
                 raise InvalidArgumentError(
-                    f"{self._too_large(group)}; leave out dependencies so that fewer hang together, or "
+                    f"{self._too_large(clique)}; leave out dependencies so that fewer hang together, or "
                     'use method="auto", which scores them apart'
                 )
         return self
 
     def without_too_large(self) -> ComponentLayout:
-        """The layout without components whose states are too many to count; warns of them."""
-        kept = tuple(group for group in self.members if self.n_states(group) <= MAX_JOINT_STATES)
-        for group in self.members:
-            if group not in kept:
+        """The layout without components that have a clique with too many states; warns of these."""
+        kept: list[tuple[int, ...]] = []
+        for of_component in self.components:
+            large = [clique for clique in of_component if self.n_states(clique) > MAX_JOINT_STATES]
+            if not large:
+                kept += of_component
+            for clique in large:
                 warn_caller(
-                    f"{self._too_large(group)}; they are kept apart when accuracies are learned, but "
+                    f"{self._too_large(clique)}; they are kept apart when accuracies are learned, but "
                     "labels take them as independent",
                     TooManyJointStatesWarning,
                 )
-        return replace(self, members=kept)
+        return self.only(kept)
 
-    def _too_large(self, group: tuple[int, ...]) -> str:
-        names = [self.source_names[j] for j in group]
+    def only(self, cliques: Iterable[tuple[int, ...]]) -> ComponentLayout:
+        """The layout with some of its components, given as all their cliques."""
+        wanted = set(cliques)
+        kept = [i for i, clique in enumerate(self.members) if clique in wanted]
+        return replace(
+            self,
+            members=tuple(self.members[i] for i in kept),
+            separators=tuple(self.separators[i] for i in kept),
+        )
+
+    def _too_large(self, clique: tuple[int, ...]) -> str:
+        names = [self.source_names[j] for j in clique]
         return (
-            f"the {len(group)} dependent sources {listed(names)} have {self.n_states(group)} joint states, "
+            f"the {len(clique)} dependent sources {listed(names)} have {self.n_states(clique)} joint states, "
             f"more than the {MAX_JOINT_STATES} that are counted"
         )
 
     def n_states(self, group: Sequence[int]) -> int:
-        """Number of joint states of a component, abstentions of all members included."""
+        """Number of joint states of some sources, abstentions of all of them included."""
         return int(np.prod([len(self.events[j]) + 1 for j in group], dtype=object))
 
     @cached_property
-    def column(self) -> NDArray[np.int32]:
-        """Column of each source, (m,): components in the order of their first members."""
-        first = np.arange(self.n_sources)
-        for group in self.members:
-            first[list(group)] = group[0]
-        return np.unique(first, return_inverse=True)[1].reshape(-1).astype(np.int32)
+    def components(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
+        """Cliques of each component."""
+        groups: list[list[tuple[int, ...]]] = []
+        for clique, separator in zip(self.members, self.separators, strict=True):
+            if not separator:
+                groups.append([])
+            groups[-1].append(clique)
+        return tuple(tuple(group) for group in groups)
+
+    def beside(self, clique: tuple[int, ...]) -> tuple[int, ...]:
+        """All sources of a clique's component, sorted."""
+        (component,) = (cliques for cliques in self.components if clique in cliques)
+        return tuple(sorted({j for other in component for j in other}))
+
+    @cached_property
+    def alone(self) -> tuple[int, ...]:
+        """Sources that are a column of their own, sorted."""
+        together = {j for clique in self.members for j in clique}
+        return tuple(j for j in range(self.n_sources) if j not in together)
+
+    @cached_property
+    def column(self) -> NDArray[np.int64]:
+        """Column of each source, (m,); -1 for members of cliques."""
+        column = np.full(self.n_sources, -1, dtype=np.int64)
+        column[list(self.alone)] = np.arange(len(self.alone))
+        return column
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns."""
+        return len(self.alone) + len(self.members)
+
+    def column_of(self, clique: tuple[int, ...]) -> int:
+        """Column of a clique."""
+        return len(self.alone) + self.members.index(clique)
+
+    def separator_states(self, clique: tuple[int, ...]) -> NDArray[np.int64]:
+        """State of its separator in each joint state of a clique, (n_states,); 0 without one."""
+        separator = self.separators[self.members.index(clique)]
+        places = [clique.index(j) for j in separator]
+        return np.asarray(self.member_states(clique)[:, places] @ self.radix(separator), dtype=np.int64)
+
+    def marginal(
+        self, clique: tuple[int, ...], table: NDArray[np.float64], group: tuple[int, ...]
+    ) -> NDArray[np.float64]:
+        """Table of some members, numbered as their own clique would be, from a clique's table."""
+        places = [clique.index(j) for j in group]
+        states = self.member_states(clique)[:, places] @ self.radix(group)
+        marginal = np.zeros((self.n_states(group), table.shape[1]))
+        np.add.at(marginal, states, table)
+        return marginal
+
+    def joined(self, conditionals: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+        """Joint table of each clique, from tables given the states of the separators."""
+        found: dict[tuple[int, ...], NDArray[np.float64]] = {}
+        for clique, separator, table in zip(self.members, self.separators, conditionals, strict=True):
+            joint = table
+            if separator:
+                holder = next(c for c in found if set(separator) <= set(c))
+                given = self.marginal(holder, found[holder], separator)
+                joint = table * given[self.separator_states(clique)]
+            found[clique] = joint
+        return list(found.values())
 
     def radix(self, group: Sequence[int]) -> NDArray[np.int64]:
         """What one step of each member's state adds to the component's state."""
-        sizes = [len(self.events[j]) + 1 for j in group]
-        return np.concatenate([[1], np.cumprod(sizes[:-1], dtype=np.int64)]).astype(np.int64)
+        sizes = [1] + [len(self.events[j]) + 1 for j in group]
+        return np.cumprod(sizes[: len(group)], dtype=np.int64)
 
     def member_states(self, group: Sequence[int]) -> NDArray[np.int64]:
         """States of the members in each joint state, (n_states, members)."""
@@ -126,23 +201,31 @@ class ComponentLayout:
         return votes
 
     def code(self, coding: _core.StateCoding, state_events: NDArray[np.int64]) -> _core.StateCoding:
-        """Coding of components from a coding of sources whose state s is row s - 1 of `state_events`.
+        """Coding of the columns from a coding of sources whose state s is row s - 1 of `state_events`.
 
         A member's vote for an event that it never voted for before counts as an abstention.
         """
-        n_events = len(state_events)
-        contribution = np.tile(np.arange(n_events + 1, dtype=np.int32), (self.n_sources, 1))
+        n_states = len(state_events) + 1
         index = {tuple(event): s for s, event in enumerate(state_events.tolist(), start=1)}
-        contribution[list(self.left_out)] = 0
-        n_states = n_events + 1
-        for group in self.members:
-            n_states = max(n_states, self.n_states(group))
-            for j, step in zip(group, self.radix(group).tolist(), strict=True):
-                contribution[j] = 0
+        parts: list[list[tuple[int, NDArray[np.int32]]]] = [[] for _ in range(self.n_sources)]
+        for j in self.alone:
+            if j not in self.left_out:
+                parts[j].append((int(self.column[j]), np.arange(n_states, dtype=np.int32)))
+        for clique in self.members:
+            for j, step in zip(clique, self.radix(clique).tolist(), strict=True):
+                adds = np.zeros(n_states, dtype=np.int32)
                 for local, event in enumerate(self.events[j].tolist(), start=1):
-                    contribution[j, index[tuple(event)]] = local * step
+                    adds[index[tuple(event)]] = local * step
+                parts[j].append((self.column_of(clique), adds))
+        listed_parts = [part for of_source in parts for part in of_source]
+        start = np.cumsum([0, *(len(of_source) for of_source in parts)])
+        contribution = [adds for _, adds in listed_parts] or [np.zeros((0, n_states), dtype=np.int32)]
         return coding.with_components(
-            self.column, contribution, n_components=int(self.column.max()) + 1, n_states=n_states
+            start.astype(np.int32),
+            np.array([column for column, _ in listed_parts], dtype=np.int32),
+            np.vstack(contribution),
+            n_components=self.n_columns,
+            n_states=max([n_states, *map(self.n_states, self.members)]),
         )
 
 
@@ -153,12 +236,12 @@ class JointCounts:
     Attributes
     ----------
     members : tuple of tuple of int
-        Components of two or more sources.
-    component : (e,) int64 array
-        Component of each joint state that occurs.
+        Cliques of two or more sources.
+    clique : (e,) int64 array
+        Clique of each joint state that occurs.
     votes : (e, c, t) int64 array
         Vote vector of each member, in the order of `members`; -1 abstains and fills up to the largest
-        component's size ``c``. Sorted with `component`.
+        clique's size ``c``. Sorted with `clique`.
     counts : (e,) int64 or float64 array
         Items in that joint state.
     pairs : (e, d) int64 or float64 array
@@ -166,7 +249,7 @@ class JointCounts:
     """
 
     members: tuple[tuple[int, ...], ...]
-    component: NDArray[np.int64]
+    clique: NDArray[np.int64]
     votes: NDArray[np.int64]
     counts: NDArray[Any]
     pairs: NDArray[Any]
@@ -179,9 +262,9 @@ class JointCounts:
         return cls((), empty, np.zeros(shape, np.int64), empty, np.zeros((0, n_nodes), np.int64))
 
     def keys(self) -> NDArray[np.int64]:
-        """Component and votes of each joint state as one row, (e, 1 + c t)."""
+        """Clique and votes of each joint state as one row, (e, 1 + c t)."""
         e, c, t = self.votes.shape
-        return np.column_stack([self.component, self.votes.reshape(e, c * t)])
+        return np.column_stack([self.clique, self.votes.reshape(e, c * t)])
 
 
 def joint_counts(
@@ -204,42 +287,41 @@ def joint_counts(
     numbered = enumerate(zip(node_source.tolist(), node_event.tolist(), strict=True))
     nodes = {(j, *event): a for a, (j, event) in numbered}
     column, state = moments["node_source"], moments["node_state"].astype(np.int64)
-    # Which nodes are 1 when a column is in a state.
+    # Which nodes are 1 when a column is in a state; a member of several cliques is read in the first.
     contains = np.zeros((len(column), len(node_source)), dtype=moments["pairs"].dtype)
-    groups = {int(layout.column[group[0]]): group for group in layout.members}
-    alone = {int(layout.column[j]): j for j in range(layout.n_sources) if int(layout.column[j]) not in groups}
-    t = node_event.shape[1]
-    size = max(len(group) for group in layout.members)
-    rows: list[int] = []
-    component: list[int] = []
-    votes: list[NDArray[np.int64]] = []
-    joint = {c: layout.joint_votes(group) for c, group in groups.items()}
-    for f, (c, s) in enumerate(zip(column.tolist(), state.tolist(), strict=True)):
-        if c in alone:
-            continue
-        filled = np.full((size, t), ABSTAIN, dtype=np.int64)
-        filled[: len(groups[c])] = joint[c][s]
-        rows.append(f)
-        component.append(layout.members.index(groups[c]))
-        votes.append(filled)
-        for j, vote in zip(groups[c], joint[c][s].tolist(), strict=True):
-            node = nodes.get((j, *vote))
-            if node is not None:
-                contains[f, node] = 1
     # Columns of one source keep their own nodes, in the same order as the statistics have them.
-    for c, j in alone.items():
-        own = np.flatnonzero(column == c)
-        contains[own, np.flatnonzero(node_source == j)] = 1
+    for c, j in enumerate(layout.alone):
+        contains[np.flatnonzero(column == c), np.flatnonzero(node_source == j)] = 1
+    t = node_event.shape[1]
+    size = max(len(clique) for clique in layout.members)
+    rows: list[int] = []
+    clique_of: list[int] = []
+    votes: list[NDArray[np.int64]] = []
+    read: set[int] = set()
+    for q, clique in enumerate(layout.members):
+        joint = layout.joint_votes(clique)
+        for f in np.flatnonzero(column == layout.column_of(clique)).tolist():
+            said = joint[state[f]]
+            filled = np.full((size, t), ABSTAIN, dtype=np.int64)
+            filled[: len(clique)] = said
+            rows.append(f)
+            clique_of.append(q)
+            votes.append(filled)
+            for j, vote in zip(clique, said.tolist(), strict=True):
+                node = nodes.get((j, *vote))
+                if node is not None and j not in read:
+                    contains[f, node] = 1
+        read.update(clique)
     pairs = moments["pairs"][rows] @ contains
     counts = np.diag(moments["pairs"])[rows]
     found = JointCounts(
         layout.members,
-        np.array(component, dtype=np.int64),
+        np.array(clique_of, dtype=np.int64),
         np.array(votes, dtype=np.int64).reshape(-1, size, t),
         counts,
         pairs,
     )
     order = np.lexsort(found.keys().T[::-1])
     return JointCounts(
-        layout.members, found.component[order], found.votes[order], found.counts[order], found.pairs[order]
+        layout.members, found.clique[order], found.votes[order], found.counts[order], found.pairs[order]
     )

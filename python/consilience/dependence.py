@@ -325,25 +325,24 @@ def _within_budget(
     live &= structure.first == np.arange(m)
     needed = 4 if saturated else 3
     node_source = statistics.node_source
-    layout = ComponentLayout(
-        m, (), tuple(statistics.node_event[node_source == j] for j in range(m)), report.source_names
-    )
+    n_states = 1 + np.bincount(node_source, minlength=m)
+    edges: list[Edge] = []
     group = np.arange(m)
     found = []
     for dependency in report.found:
         i, j = dependency.pair
-        if group[i] != group[j]:
-            merged = np.where(group == group[j], group[i], group)
-            n_groups = len(np.unique(merged[live]))
-            n_states = layout.n_states(np.flatnonzero(merged == group[i]).tolist())
-            if n_groups < min(needed, int(live.sum())):
-                reason = f"would leave fewer than {needed} independent groups of sources"
-                dependency = replace(dependency, kept=False, reason=reason)
-            elif n_states > MAX_JOINT_STATES:
-                reason = f"its group would have {n_states} joint states, more than {MAX_JOINT_STATES}"
-                dependency = replace(dependency, kept=False, reason=reason)
-            else:
-                group = merged
+        merged = np.where(group == group[j], group[i], group)
+        members = np.flatnonzero(merged == merged[i])
+        largest = _largest_clique(members, [*edges, dependency.pair], n_states)
+        if len(np.unique(merged[live])) < min(needed, int(live.sum())):
+            reason = f"would leave fewer than {needed} independent groups of sources"
+            dependency = replace(dependency, kept=False, reason=reason)
+        elif largest > MAX_JOINT_STATES:
+            reason = f"its clique would have {largest} joint states, more than {MAX_JOINT_STATES}"
+            dependency = replace(dependency, kept=False, reason=reason)
+        else:
+            group = merged
+            edges.append(dependency.pair)
         found.append(dependency)
     report = replace(report, found=_sorted(found))
     while structure.report.identifiable and report.pairs:
@@ -355,6 +354,14 @@ def _within_budget(
         found = [replace(d, kept=False, reason=reason) if d is weakest else d for d in report.found]
         report = replace(report, found=_sorted(found))
     return report
+
+
+def _largest_clique(members: NDArray[np.int64], edges: list[Edge], n_states: NDArray[np.int64]) -> int:
+    """Joint states of the largest clique of one component, triangulated."""
+    place = {j: at for at, j in enumerate(members.tolist())}
+    inside = [(place[i], place[j]) for i, j in edges if i in place]
+    cliques = SourceGraph(len(members), inside).cliques
+    return max(int(np.prod(n_states[members[list(clique)]], dtype=object)) for clique in cliques)
 
 
 def learn_from_votes(
@@ -379,38 +386,44 @@ def learn_from_votes(
     if fit.layout is None:
         return report, counted
     components, balance = likely_components(counted, fit, class_balance, n_threads=n_threads)
-    pruned = report
-    for component in components:
-        pruned = _prune(pruned, component, fit.layout, balance * float(counted.statistics.n))
-    groups = SourceGraph(len(report.source_names), pruned.pairs).component
-    if not np.array_equal(groups, fit.structure.system.source_graph.component):
+    pruned = _pruned(report, components, fit.layout, balance * float(counted.statistics.n))
+    if pruned.pairs != report.pairs:
         counted = count_together(observed, pruned.pairs, n_threads, strict=False)
     return pruned, counted
 
 
-def _prune(
-    report: DependencyReport, component: ComponentTable, layout: ComponentLayout, weights: Array
+def _pruned(
+    report: DependencyReport, components: Sequence[ComponentTable], layout: ComponentLayout, weights: Array
 ) -> DependencyReport:
-    """The report without pairs of a group that are independent given the others and the label.
+    """The report without pairs that are independent given the label and the others of a clique they are in.
 
     A pair is left out only where others of its group connect it, or where nothing is left of it at all.
     """
-    members = component.members
-    states = layout.member_states(members)
-    counts = component.table * weights
-    kept = [d for d in report.found if d.kept and set(d.pair) <= set(members)]
+    independent: set[Edge] = set()
+    n_tests = len(report.pairs)
+    for component in components:
+        states = layout.member_states(component.members)
+        for i, j in report.pairs:
+            if i in component.members and j in component.members:
+                places = component.members.index(i), component.members.index(j)
+                x, df = conditional_association(component.table * weights, states, *places)
+                if chi_square_tail(x / INFLATION, df) > FALSE_RATE / n_tests:
+                    independent.add((i, j))
+    left = set(report.pairs)
     out: dict[Edge, str] = {}
-    for dependency in reversed(kept):  # weakest first
+    for dependency in reversed(report.found):  # weakest first
         i, j = dependency.pair
-        x, df = conditional_association(counts, states, members.index(i), members.index(j))
-        if chi_square_tail(x / INFLATION, df) <= FALSE_RATE / len(kept):
+        if (i, j) not in independent:
             continue
-        left = [d.pair for d in kept if d.pair != dependency.pair and d.pair not in out]
-        graph = SourceGraph(len(report.source_names), left).component
-        if len(members) == 2:
-            out[i, j] = "explained by the accuracies"
-        elif graph[i] == graph[j]:
+        others = SourceGraph(len(report.source_names), left - {(i, j)}).component
+        group = SourceGraph(len(report.source_names), report.pairs).component
+        if others[i] == others[j]:
             out[i, j] = "explained by others of the group"
+        elif np.count_nonzero(group == group[i]) == 2:
+            out[i, j] = "explained by the accuracies"
+        else:
+            continue
+        left.discard((i, j))
     found = [replace(d, kept=False, reason=out[d.pair]) if d.pair in out else d for d in report.found]
     return replace(report, found=_sorted(found))
 

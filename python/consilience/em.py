@@ -54,9 +54,11 @@ class Columns:
         Columns that are one source.
     held : (C,) bool array
         Columns whose tables stay as they start, and whose abstentions say nothing.
+    given : (C, S) int array
+        State of a column's separator in each state, 0 without one: its table is given that state.
     voters : (C, S) int array or None
-        Which of a column's sources vote in each state, as a number; with it, states are weighed given who
-        votes, and abstentions say nothing.
+        That and which of a column's sources vote in each state, as a number; with it, states are weighed
+        given who votes, and abstentions say nothing.
     n_threads : int
         For the passes over the rows; no result depends on it.
     """
@@ -66,6 +68,7 @@ class Columns:
     masks: NDArray[np.bool_]
     single: NDArray[np.bool_]
     held: NDArray[np.bool_]
+    given: NDArray[np.int64]
     voters: NDArray[np.int64] | None
     n_threads: int
 
@@ -79,7 +82,7 @@ class EMFit:
     model : str
         One of ``MODELS``.
     tables : (C, S, K) float64 array
-        ``P(state | Y = y)`` of each column; state 0 abstains; columns sum to 1.
+        ``P(state | Y = y)`` of each column, given its separator's state; state 0 abstains.
     class_balance : (K,) float64 array
         ``P(Y)``.
     log_likelihood : float
@@ -154,7 +157,7 @@ def fit_em(
         nonlocal n_passes
         n_passes += 1
         counts, weights, log_likelihood = _expect(columns, at)
-        tables = _floored(maximise(columns, counts, weights, occurs), counts, columns.n, occurs)
+        tables = _floored(columns, maximise(columns, counts, weights, occurs), counts, occurs)
         tables[columns.held] = start[columns.held]
         balance = at.balance
         if learn_balance:
@@ -171,7 +174,7 @@ def fit_em(
         last = before
         converged = second.distance(first) < TOLERANCE or n_idle >= MAX_IDLE
         if not converged:
-            far = _extrapolated(point, first, second, occurs & ~columns.held[:, None])
+            far = _extrapolated(columns, point, first, second, occurs & ~columns.held[:, None])
             ahead, after = step(far)
             point = ahead if after >= before else second
         else:
@@ -202,7 +205,7 @@ def _expect(columns: Columns, point: _Point) -> tuple[Tables, NDArray[np.float64
     """Expected counts of states, (C, S, K), and of label vectors, (K,), and the log-likelihood."""
     tables = point.tables
     if columns.voters is not None:
-        tables = _given_voters(tables, columns.voters)
+        tables = _shares(tables, columns.voters)
     logs = np.log(np.where(tables > 0, tables, 1.0))
     silent = np.where(columns.held[:, None], 0.0, logs[:, 0])
     of_state = logs - silent[:, None]
@@ -215,24 +218,23 @@ def _expect(columns: Columns, point: _Point) -> tuple[Tables, NDArray[np.float64
     return counts, weights, log_likelihood
 
 
-def _given_voters(tables: Tables, voters: NDArray[np.int64]) -> Tables:
-    """``P(state | who votes, Y = y)``."""
-    given: Tables = tables.copy()
-    for c, pattern in enumerate(voters):
-        total = np.zeros((int(pattern.max()) + 1, tables.shape[2]))
-        np.add.at(total, pattern, tables[c])
-        given[c] = np.divide(
-            tables[c], total[pattern], out=np.zeros_like(tables[c]), where=total[pattern] > 0
-        )
-    return given
+def _shares(tables: Tables, groups: NDArray[np.int64]) -> Tables:
+    """States divided by the sum over those of their column that have the same number in `groups`, (C, S)."""
+    shares: Tables = tables.copy()
+    plain = ~groups.any(axis=1)
+    shares[plain] = _rate(tables[plain], tables[plain].sum(axis=1, keepdims=True))
+    for c in np.flatnonzero(~plain):
+        total = np.zeros((int(groups[c].max()) + 1, tables.shape[2]))
+        np.add.at(total, groups[c], tables[c])
+        shares[c] = _rate(tables[c], total[groups[c]])
+    return shares
 
 
 def _free(
     columns: Columns, counts: Tables, weights: NDArray[np.float64], occurs: NDArray[np.bool_]
 ) -> Tables:
     share = PRIOR_COUNT * occurs / occurs.sum(axis=1, keepdims=True)
-    tables: Tables = np.divide(counts + share[:, :, None], weights + PRIOR_COUNT)
-    return tables
+    return _shares(counts + share[:, :, None], columns.given)
 
 
 def _tied(
@@ -276,15 +278,16 @@ def _with_abstention(votes: Tables) -> Tables:
     return np.concatenate([np.maximum(1 - votes.sum(axis=1, keepdims=True), 0.0), votes], axis=1)
 
 
-def _floored(tables: Tables, counts: Tables, n: float, occurs: NDArray[np.bool_]) -> Tables:
+def _floored(columns: Columns, tables: Tables, counts: Tables, occurs: NDArray[np.bool_]) -> Tables:
     """Probabilities that no state that occurs has too little of, with columns that sum to 1."""
-    rate = np.maximum(counts.sum(axis=2, keepdims=True), 1.0) / n
+    rate = np.maximum(counts.sum(axis=2, keepdims=True), 1.0) / columns.n
     floored = np.where(occurs[:, :, None], np.maximum(tables, MIN_RATIO * rate), 0.0)
-    result: Tables = floored / floored.sum(axis=1, keepdims=True)
-    return result
+    return _shares(floored, columns.given)
 
 
-def _extrapolated(at: _Point, first: _Point, second: _Point, occurs: NDArray[np.bool_]) -> _Point:
+def _extrapolated(
+    columns: Columns, at: _Point, first: _Point, second: _Point, occurs: NDArray[np.bool_]
+) -> _Point:
     """Where the sequence of three points seems to go."""
     points = [np.concatenate([_logs(p.tables, occurs), np.log(p.balance)]) for p in (at, first, second)]
     step = points[1] - points[0]
@@ -296,7 +299,7 @@ def _extrapolated(at: _Point, first: _Point, second: _Point, occurs: NDArray[np.
     ahead = np.clip(ahead, points[2] - 3.0, points[2] + 3.0)
     tables, moving = at.tables.copy(), occurs.any(axis=1)
     tables[occurs] = np.exp(ahead[:n_cells]).reshape(-1, tables.shape[2])
-    tables[moving] /= tables[moving].sum(axis=1, keepdims=True)
+    tables[moving] = _shares(tables[moving], columns.given[moving])
     balance = np.exp(ahead[n_cells:])
     return _Point(tables, balance / balance.sum())
 
@@ -310,7 +313,9 @@ def _n_parameters(model: str, columns: Columns, occurs: NDArray[np.bool_]) -> in
     states = occurs[:, 1:].sum(axis=1)
     abstains = occurs[:, 0]
     k = columns.masks.shape[1]
-    free = k * (states - 1 + abstains)
+    # A table given a separator sums to 1 for each of its states.
+    sums = np.array([len(np.unique(own[seen])) for own, seen in zip(columns.given, occurs, strict=True)])
+    free = k * (states + abstains - sums)
     of_single = {
         "free": free,
         "tied": np.where(abstains, 2 * states, states),

@@ -139,8 +139,11 @@ class FittedModel:
                 balance_learned=header["balance_learned"],
                 parts=_read_parts(header, arrays, m, len(balance)),
             )
-            alone = params["method"] == "majority" or bool(fit.parts)  # nothing is scored together
-            layout = None if alone else learned_layout(statistics, fit)
+            layout = None
+            if params["method"] != "majority" and not fit.parts:  # else nothing is scored together
+                layout = learned_layout(statistics, structure.system.source_graph, fit)
+            if layout is None and len(arrays["joint_tables"]):
+                raise FileFormatError("the joint tables do not fit the dependencies")
             if layout is not None:
                 fit = replace(fit, layout=layout, components=_read_joint_tables(arrays, layout))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:

@@ -29,7 +29,7 @@ from consilience.moments import fit_moments, moments_influence, unexplained_pair
 from consilience.nodes import NodeSystem
 from consilience.score_table import WeightedScores
 from consilience.source_graph import Dependencies, SourceGraph
-from consilience.statistics import VoteStatistics
+from consilience.statistics import VoteStatistics, layout_of
 from consilience.tied import SourceTable, expand_tied, feasible_strength, vote_accuracy
 
 __all__ = ["METHODS", "SourceFit", "fit_sources", "learned_layout", "structure_for"]
@@ -105,11 +105,13 @@ class SourceFit:
     def accuracy_intervals(self, class_balance: NDArray[np.float64]) -> NDArray[np.float64]:
         """95 % interval of each source's accuracy, (m, 2); (0, 1) where it was not learned.
 
-        A likelihood with too many parameters to invert its information has the widths of the moments.
+        A likelihood with too many parameters to invert its information, or with dependencies that are no
+        cliques, has the widths of the moments.
         """
         accuracy = self.accuracy(class_balance)
         sizes = [table.table.size for table in self.tables] + [c.table.size for c in self.components]
-        if self.model is not None and sum(sizes) <= MAX_PARAMETERS:
+        chained = self.layout is not None and any(self.layout.separators)
+        if self.model is not None and sum(sizes) <= MAX_PARAMETERS and not chained:
             own = self.learned & (self.first == np.arange(len(self.first)))
             intervals = likelihood_intervals(
                 self.tables,
@@ -220,34 +222,42 @@ def fit_sources(
         if suspects:
             remarks.append(_remark_on_pairs(suspects, report.source_names))
     fit = SourceFit([tables[j] for j in first], learned, first, notes, structure, strength, method, remarks)
-    layout = None if method == "majority" else learned_layout(statistics, fit)
+    layout = None if method == "majority" else learned_layout(statistics, system.source_graph, fit)
     if layout is None:
         return fit
     return replace(fit, layout=layout, components=fit_component_tables(system, tables, layout))
 
 
-def learned_layout(statistics: VoteStatistics, fit: SourceFit) -> ComponentLayout | None:
-    """Layout of the dependent sources whose members were all learned; None if there are none."""
-    members = tuple(group for group in statistics.joint.members if fit.learned[list(group)].all())
-    if not members:
-        return None
-    return ComponentLayout(
-        statistics.n_sources, members, tuple(table.events for table in fit.tables), fit.report.source_names
+def learned_layout(
+    statistics: VoteStatistics, source_graph: SourceGraph, fit: SourceFit
+) -> ComponentLayout | None:
+    """Layout of the dependent sources whose components were all learned; None if there are none."""
+    # The same tables whatever the order of the sources.
+    layout = layout_of(
+        source_graph, statistics.node_source, statistics.node_event, statistics.n_votes.tolist()
     )
+    layout = replace(layout, events=tuple(table.events for table in fit.tables))
+    counted = set(statistics.joint.members)
+    learned = [
+        clique
+        for cliques in layout.components
+        for clique in cliques
+        if counted.issuperset(cliques) and all(fit.learned[list(c)].all() for c in cliques)
+    ]
+    return layout.only(learned) if learned else None
 
 
 def _check_joint(statistics: VoteStatistics, source_graph: SourceGraph, method: str) -> None:
     """Refuse statistics that did not count the dependent sources together."""
-    groups = (source_graph.members(c) for c in range(source_graph.n_components))
-    wanted = tuple(tuple(group) for group in groups if len(group) > 1)
-    counted = set(statistics.joint.members)
+    layout = layout_of(source_graph, statistics.node_source, statistics.node_event)
+    counted, wanted = set(statistics.joint.members), set(layout.members)
     # Other methods leave out those with too many joint states.
     exact = method in ("moments", "completion")
-    matches = counted == set(wanted) if exact else counted <= set(wanted)
+    matches = counted == wanted if exact else counted <= wanted
     if not matches and method != "majority":
         raise InvalidArgumentError(
             f"the statistics count the sources {statistics.joint.members} together, dependencies ask for "
-            f"{wanted}; give the same dependencies to VoteStatistics.of and to the model"
+            f"{layout.members}; give the same dependencies to VoteStatistics.of and to the model"
         )
 
 

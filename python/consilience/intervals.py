@@ -82,18 +82,29 @@ def _draw(
     indicators = np.zeros((n_draws, d))
     node_source = system.statistics.node_source
     first_node = np.searchsorted(node_source, np.arange(len(tables) + 1))
-    together: set[int] = set()
     rows = np.arange(n_draws)
+    drawn: dict[int, NDArray[np.int64]] = {}  # states of the members of cliques
     for component in components:
         assert layout is not None
-        together.update(component.members)
-        states = layout.member_states(component.members)[choose_states(rng, component.table, label)]
-        for i, j in enumerate(component.members):
-            votes = states[:, i] > 0
-            indicators[rows[votes], first_node[j] + states[votes, i] - 1] = 1
+        clique = component.members
+        separator = layout.separators[layout.members.index(clique)]
+        given = np.zeros(n_draws, dtype=np.int64)
+        for j, step in zip(separator, layout.radix(separator).tolist(), strict=True):
+            given += drawn[j] * step
+        of_clique = np.zeros(n_draws, dtype=np.int64)
+        for state in np.unique(given).tolist():
+            items = np.flatnonzero(given == state)
+            possible = np.where((layout.separator_states(clique) == state)[:, None], component.table, 0.0)
+            of_clique[items] = choose_states(rng, possible, label[items])
+        for j, states in zip(clique, layout.member_states(clique)[of_clique].T, strict=True):
+            if j in drawn:
+                continue
+            drawn[j] = states
+            votes = states > 0
+            indicators[rows[votes], first_node[j] + states[votes] - 1] = 1
     for j, table in enumerate(tables):
         n_nodes = first_node[j + 1] - first_node[j]
-        if j not in together and n_nodes:
+        if j not in drawn and n_nodes:
             state = choose_states(rng, table.table, label)
             votes = state < n_nodes
             indicators[rows[votes], first_node[j] + state[votes]] = 1

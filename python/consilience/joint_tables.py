@@ -12,7 +12,7 @@ from consilience.nodes import NodeSystem
 from consilience.statistics import VoteStatistics
 from consilience.tied import MIN_RATIO, SourceTable
 
-__all__ = ["ComponentTable", "fit_component_tables"]
+__all__ = ["ComponentTable", "conditional", "fit_component_tables"]
 
 PRIOR_SPREAD = 0.3
 """How far, relative to its size, a joint probability is expected to lie from that of independent members."""
@@ -20,7 +20,7 @@ PRIOR_SPREAD = 0.3
 
 @dataclass(frozen=True, eq=False)
 class ComponentTable:
-    """What some sources do together.
+    """What the sources of a clique do together.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class ComponentTable:
 def fit_component_tables(
     system: NodeSystem, tables: list[SourceTable], layout: ComponentLayout
 ) -> list[ComponentTable]:
-    """Table of each component from the agreement of its joint states with the sources outside, [T7].
+    """Table of each clique from the agreement of its joint states with sources of other components, [T7].
 
     For a joint state ``e`` and a node ``a`` of another component, ``E[1_e psi_a] = sum_y P(e, y) T_a(y)``:
     weighted least squares for the ``K`` numbers ``P(e, y)``. Where the outside sources do not tell all of
@@ -52,14 +52,33 @@ def fit_component_tables(
     tables : list of SourceTable
         One a source, learned.
     layout : ComponentLayout
-        The components.
+        The cliques.
     """
-    return [_fit_component(system, tables, layout, group) for group in layout.members]
+    own = [_fit_clique(system, tables, layout, clique) for clique in layout.members]
+    separators = [layout.separator_states(clique) for clique in layout.members]
+    joint = layout.joined([conditional(*pair) for pair in zip(own, separators, strict=True)])
+    return [ComponentTable(*pair) for pair in zip(layout.members, joint, strict=True)]
 
 
-def _fit_component(
+def conditional(table: NDArray[np.float64], given: NDArray[np.int64]) -> NDArray[np.float64]:
+    """A joint table divided by its sums over the states that share a number, (n_states, K).
+
+    Parameters
+    ----------
+    table : (n_states, K) float64 array
+        ``P(joint state | Y = y)``.
+    given : (n_states,) int64 array
+        What each state is divided with, such as the state of a separator.
+    """
+    total = np.zeros((int(given.max()) + 1, table.shape[1]))
+    np.add.at(total, given, table)
+    whole = total[given]
+    return np.divide(table, whole, out=np.zeros_like(table), where=whole > 0)
+
+
+def _fit_clique(
     system: NodeSystem, tables: list[SourceTable], layout: ComponentLayout, group: tuple[int, ...]
-) -> ComponentTable:
+) -> NDArray[np.float64]:
     statistics, balance = system.statistics, system.class_balance
     n, k = statistics.n, len(balance)
     independent = _independent(tables, layout, group) * balance  # (n_states, K), P(e, y)
@@ -68,7 +87,7 @@ def _fit_component(
     share = counts[seen] / n
 
     # Deviations of P(e, y) from P(e) p(y), from the covariance of e with each node outside.
-    outside = np.flatnonzero(~np.isin(statistics.node_source, group) & system.live)
+    outside = np.flatnonzero(~np.isin(statistics.node_source, layout.beside(group)) & system.live)
     of_node = np.vstack([table.table[:-1] for table in tables])[outside]
     means = system.means[outside]
     covariance = with_nodes[np.ix_(seen, outside)] / n - np.outer(share, means)
@@ -89,7 +108,8 @@ def _fit_component(
     full[seen] = joint
     if len(unseen):
         full[unseen] = independent[unseen] * (0.5 / n / max(independent[unseen].sum(), 0.5 / n))
-    return ComponentTable(group, full / full.sum(axis=0))
+    joint_table: NDArray[np.float64] = full / full.sum(axis=0)
+    return joint_table
 
 
 def _independent(
@@ -107,12 +127,12 @@ def _independent(
 def _counts(
     statistics: VoteStatistics, layout: ComponentLayout, group: tuple[int, ...]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Counts of a component's joint states, alone and beside each node: (n_states,), (n_states, d)."""
+    """Counts of a clique's joint states, alone and beside each node: (n_states,), (n_states, d)."""
     joint = statistics.joint
     index = {tuple(votes.ravel()): e for e, votes in enumerate(layout.joint_votes(group))}
     counts = np.zeros(len(index))
     pairs = np.zeros((len(index), len(statistics.node_source)))
-    for row in np.flatnonzero(joint.component == joint.members.index(group)).tolist():
+    for row in np.flatnonzero(joint.clique == joint.members.index(group)).tolist():
         e = index[tuple(joint.votes[row, : len(group)].ravel())]
         counts[e] = joint.counts[row]
         pairs[e] = joint.pairs[row]

@@ -13,7 +13,7 @@ from consilience.em import Columns, EMFit, choose_model, fit_em
 from consilience.events import states_of
 from consilience.exceptions import ConvergenceWarning, warn_caller
 from consilience.fitting import SourceFit
-from consilience.joint_tables import ComponentTable
+from consilience.joint_tables import ComponentTable, conditional
 from consilience.statistics import Observation
 from consilience.tied import SourceTable
 
@@ -92,6 +92,7 @@ def _layout(fit: SourceFit) -> ComponentLayout:
     return ComponentLayout(
         len(fit.first),
         () if fit.layout is None else fit.layout.members,
+        () if fit.layout is None else fit.layout.separators,
         tuple(table.events for table in fit.tables),
         fit.report.source_names,
         tuple(copies.tolist()),
@@ -107,59 +108,66 @@ def _columns(
     patterns = _core.find_patterns(coded.view, coding, weights)
     masks = np.zeros((coding.n_states, graph.n_vectors), dtype=np.bool_)
     masks[1 : len(coded.events) + 1] = graph.event_masks(coded.events)
-    n_columns = int(layout.column.max()) + 1
-    single = np.ones(n_columns, dtype=np.bool_)
+    n_alone, n_columns = len(layout.alone), layout.n_columns
+    single = np.arange(n_columns) < n_alone
     held = np.zeros(n_columns, dtype=np.bool_)
-    held[layout.column[~fit.learned]] = True
-    held[layout.column[list(layout.left_out)]] = True
+    kept = ~fit.learned
+    kept[list(layout.left_out)] = True
+    held[:n_alone] = kept[list(layout.alone)]
+    given = np.zeros((n_columns, coding.n_states), dtype=np.int64)
     voters = np.tile(np.minimum(np.arange(coding.n_states), 1), (n_columns, 1))
-    for group in layout.members:
-        column = layout.column[group[0]]
-        single[column] = False
-        who = np.asarray(layout.member_states(group) > 0) @ (1 << np.arange(len(group)))
+    for clique in layout.members:
+        column, n_states = layout.column_of(clique), layout.n_states(clique)
+        given[column, :n_states] = layout.separator_states(clique)
+        who = np.column_stack([layout.separator_states(clique), layout.member_states(clique) > 0])
         voters[column] = 0
-        voters[column, : len(who)] = who
+        voters[column, :n_states] = np.unique(who, axis=0, return_inverse=True)[1].reshape(-1)
     return Columns(
-        patterns, float(observed.statistics.n), masks, single, held, voters if missing else None, n_threads
+        patterns,
+        float(observed.statistics.n),
+        masks,
+        single,
+        held,
+        given,
+        voters if missing else None,
+        n_threads,
     )
 
 
 def _to_columns(
     fit: SourceFit, layout: ComponentLayout, events: NDArray[np.int64], n_states: int
 ) -> NDArray[np.float64]:
-    """Tables of the columns, (C, S, K), with the abstention first."""
+    """Tables of the columns, (C, S, K), with the abstention first; of a clique given its separator."""
     k = fit.tables[0].table.shape[1]
-    tables = np.zeros((int(layout.column.max()) + 1, n_states, k))
+    tables = np.zeros((layout.n_columns, n_states, k))
     tables[:, 0] = 1.0  # where a column's votes are not read
-    for j, source in enumerate(fit.tables):
-        if j in layout.left_out:
-            continue
-        column = layout.column[j]
-        tables[column, 0] = source.table[-1]
-        tables[column, states_of(events, source.events)] = source.table[:-1]
+    for j in layout.alone:
+        source = fit.tables[j]
+        if j not in layout.left_out:
+            tables[layout.column[j], 0] = source.table[-1]
+            tables[layout.column[j], states_of(events, source.events)] = source.table[:-1]
     for component in fit.components:
-        column = layout.column[component.members[0]]
+        column = layout.column_of(component.members)
+        given = conditional(component.table, layout.separator_states(component.members))
         tables[column] = 0.0
-        tables[column, : len(component.table)] = component.table
+        tables[column, : len(given)] = given
     return tables
 
 
 def _to_sources(
     fit: SourceFit, layout: ComponentLayout, events: NDArray[np.int64], found: EMFit, bic: dict[str, float]
 ) -> SourceFit:
-    tables = []
-    for j, source in enumerate(fit.tables):
-        of_column = found.tables[layout.column[fit.first[j]]]
-        order = [*states_of(events, source.events), 0]
-        tables.append(SourceTable(source.events, of_column[order]) if fit.learned[j] else source)
+    tables = list(fit.tables)
+    for j in layout.alone:
+        if fit.learned[j] and j not in layout.left_out:
+            order = [*states_of(events, tables[j].events), 0]
+            tables[j] = SourceTable(tables[j].events, found.tables[layout.column[j]][order])
+    given = [found.tables[layout.column_of(c.members), : len(c.table)] for c in fit.components]
     components = []
-    for component in fit.components:
-        joint = found.tables[layout.column[component.members[0]], : len(component.table)]
-        components.append(ComponentTable(component.members, joint))
-        states = layout.member_states(component.members)
-        for i, j in enumerate(component.members):
-            own = np.zeros_like(tables[j].table)
-            np.add.at(own, states[:, i] - 1, joint)  # state 0, the abstention, is the last row
-            tables[j] = SourceTable(tables[j].events, own)
+    for clique, joint in zip(layout.members, layout.joined(given), strict=True):
+        components.append(ComponentTable(clique, joint))
+        for j in clique:
+            own = layout.marginal(clique, joint, (j,))
+            tables[j] = SourceTable(tables[j].events, np.roll(own, -1, axis=0))  # the abstention last
     tables = [tables[j] for j in fit.first]
     return replace(fit, tables=tables, components=components, model=found.model, bic=bic)

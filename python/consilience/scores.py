@@ -10,7 +10,7 @@ from consilience.events import has_plain_events, states_of
 from consilience.exceptions import InvalidArgumentError
 from consilience.fitted_model import FittedModel
 from consilience.fitting import SourceFit
-from consilience.joint_tables import ComponentTable
+from consilience.joint_tables import ComponentTable, conditional
 from consilience.score_table import ScoreTable, WeightedScores
 from consilience.task_graph import TaskGraph
 from consilience.tied import SourceTable
@@ -121,7 +121,7 @@ def model_scores(
 def with_components(
     scores: ScoreTable, layout: ComponentLayout, components: list[ComponentTable], *, missing: bool
 ) -> ScoreTable:
-    """Scores in which dependent sources count together, [T12].
+    """Scores in which dependent sources count together, each clique given its separator, [T12].
 
     Parameters
     ----------
@@ -136,28 +136,26 @@ def with_components(
     """
     k = len(scores.base)
     n_states = max([scores.of_state.shape[1], *(len(component.table) for component in components)])
-    of_state = _empty(int(layout.column.max()) + 1, n_states, k)
+    of_state = _empty(layout.n_columns, n_states, k)
     base = scores.base.copy()
-    for j in range(layout.n_sources):
-        of_state[layout.column[j], : scores.of_state.shape[1]] = scores.of_state[j]
+    of_state[: len(layout.alone), : scores.of_state.shape[1]] = scores.of_state[list(layout.alone)]
     for component in components:
-        table = component.table
+        clique = component.members
+        given = layout.separator_states(clique)
         if missing:
-            who_votes = np.asarray(layout.member_states(component.members) > 0)
-            pattern = np.unique(who_votes, axis=0, return_inverse=True)[1].reshape(-1)
-            voting = np.zeros((int(pattern.max()) + 1, k))
-            np.add.at(voting, pattern, table)
-            table = _ratio(table, voting[pattern])
+            given = _numbered(np.column_stack([given, layout.member_states(clique) > 0]))
+        table = conditional(component.table, given)
         # A joint state that cannot be, by what was learned, says nothing when it occurs all the same.
         impossible = (table <= 0).any(axis=1, keepdims=True)
         logs = np.log(np.where(impossible, 1.0, table))
         base += logs[0]
-        of_state[layout.column[component.members[0]], : len(table)] = logs - logs[0]
+        of_state[layout.column_of(clique), : len(table)] = logs - logs[0]
     return ScoreTable(of_state, base, scores.link, layout)
 
 
-def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+def _numbered(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number of each row among the distinct ones."""
+    return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
 def majority_shares(

@@ -107,7 +107,18 @@ class SourceGraph:
         The tree has the largest possible separators, so ``P(votes | Y)`` is the product of the tables of
         `cliques` divided by the tables of `separators`.
         """
-        return tuple(sorted(s for cliques in self._triangulation[1] for s in _tree_separators(cliques)))
+        return tuple(sorted(separator for tree in self.junction_trees() for _, separator in tree[1:]))
+
+    def junction_trees(
+        self, weights: Sequence[float] | None = None
+    ) -> tuple[tuple[tuple[Clique, Clique], ...], ...]:
+        """Junction tree of each component: its cliques, each with its separator, parents first.
+
+        A clique's separator is what it shares with all cliques before it, and lies in one of them; the first
+        one's is empty. Which clique is first, where several trees will do, goes by the `weights` of the
+        sources, so that the order of the sources need not matter.
+        """
+        return tuple(_junction_tree(cliques, weights) for cliques in self._triangulation[1])
 
     @cached_property
     def _triangulation(self) -> tuple[tuple[Edge, ...], tuple[tuple[Clique, ...], ...]]:
@@ -244,14 +255,18 @@ def _triangulate(component: dict[int, set[int]]) -> tuple[list[Edge], tuple[Cliq
     return added, tuple(sorted(tuple(sorted(clique)) for clique in cliques))
 
 
-def _tree_separators(cliques: tuple[Clique, ...]) -> list[Clique]:
-    """Separators of the clique tree with the largest total separator size (Prim)."""
+def _junction_tree(
+    cliques: tuple[Clique, ...], weights: Sequence[float] | None
+) -> tuple[tuple[Clique, Clique], ...]:
+    """Cliques with their separators, in a tree with the largest total separator size (Prim)."""
+    if weights is not None:
+        cliques = tuple(sorted(cliques, key=lambda clique: sorted(float(weights[j]) for j in clique)))
+    tree: list[tuple[Clique, Clique]] = [(cliques[0], ())]
     waiting = [set(clique) for clique in cliques[1:]]
     shared = [clique & set(cliques[0]) for clique in waiting]
-    separators = []
     while waiting:
         best = max(range(len(waiting)), key=lambda c: len(shared[c]))
         joined = waiting.pop(best)
-        separators.append(tuple(sorted(shared.pop(best))))
+        tree.append((tuple(sorted(joined)), tuple(sorted(shared.pop(best)))))
         shared = [max(old, clique & joined, key=len) for old, clique in zip(shared, waiting, strict=True)]
-    return separators
+    return tuple(tree)

@@ -220,7 +220,7 @@ class VoteStatistics:
             "members": [list(group) for group in self.joint.members],
         }
         arrays = {name: getattr(self, name) for name in _ARRAYS}
-        arrays |= {f"joint_{name}": getattr(self.joint, name) for name in _JOINT_ARRAYS}
+        arrays |= {f"joint_{name}": getattr(self.joint, own) for name, own in _JOINT_ARRAYS.items()}
         return pack(_KIND, header, arrays)
 
     @classmethod
@@ -268,11 +268,11 @@ class VoteStatistics:
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 raise FileFormatError(f"{name} must have shape {shape}, got {getattr(self, name).shape}")
-        joint, e = self.joint, len(self.joint.component)
+        joint, e = self.joint, len(self.joint.clique)
         size = max((len(group) for group in joint.members), default=0)
         if joint.votes.shape != (e, size, t) or joint.counts.shape != (e,) or joint.pairs.shape != (e, d):
             raise FileFormatError("the joint counts do not fit their members and nodes")
-        if e and not 0 <= joint.component.min() <= joint.component.max() < len(joint.members):
+        if e and not 0 <= joint.clique.min() <= joint.clique.max() < len(joint.members):
             raise FileFormatError("joint_component is out of range")
         if not all(0 <= j < m for group in joint.members for j in group):
             raise FileFormatError("members name a source that is not there")
@@ -304,7 +304,8 @@ class VoteStatistics:
 
 
 _ARRAYS = ("node_source", "node_event", "pairs", "n_votes", "n_overlaps", "n_conflicts", "n_infeasible")
-_JOINT_ARRAYS = ("component", "votes", "counts", "pairs")
+_JOINT_ARRAYS = {"component": "clique", "votes": "votes", "counts": "counts", "pairs": "pairs"}
+"""Name of each array of the joint counts as bytes have it, and as objects do."""
 
 
 def graph_of(
@@ -430,13 +431,20 @@ def count_together(
 
 
 def layout_of(
-    source_graph: SourceGraph, node_source: NDArray[np.int64], node_event: NDArray[np.int64]
+    source_graph: SourceGraph,
+    node_source: NDArray[np.int64],
+    node_event: NDArray[np.int64],
+    weights: Sequence[float] | None = None,
 ) -> ComponentLayout:
-    """Layout of the components of a source graph, each source with the events of its nodes."""
-    groups = [source_graph.members(c) for c in range(source_graph.n_components)]
+    """Layout of the cliques of a source graph, each source with the events of its nodes.
+
+    `weights` tells where the junction trees begin, see :meth:`SourceGraph.junction_trees`.
+    """
+    trees = [tree for tree in source_graph.junction_trees(weights) if len(tree[0][0]) > 1]
     return ComponentLayout(
         source_graph.n_sources,
-        tuple(tuple(group) for group in groups if len(group) > 1),
+        tuple(clique for tree in trees for clique, _ in tree),
+        tuple(separator for tree in trees for _, separator in tree),
         tuple(node_event[node_source == j] for j in range(source_graph.n_sources)),
         source_graph.source_names,
     )

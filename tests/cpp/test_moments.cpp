@@ -212,10 +212,10 @@ TEST_CASE("moments of sources read together are those of their components") {
   const CodedStates together =
       read_together(StateCoding::of_one_task(3), states_of_one_task(labels), 7);
   const Conflicts conflicts = random_conflicts(44, together.coding.n_states());
-  const auto expected = plain_moments(together.states, 4, together.coding.n_states(), conflicts);
+  const auto expected = plain_moments(together.states, 5, together.coding.n_states(), conflicts);
   const std::vector<double> halves(5000, 0.5);
   const auto half_expected =
-      plain_moments(together.states, 4, together.coding.n_states(), conflicts, halves);
+      plain_moments(together.states, 5, together.coding.n_states(), conflicts, halves);
   const HeldVotes dense = dense_votes(labels), sparse = sparse_votes(labels);
   for (const VoteView& votes : {dense.view, sparse.view}) {
     const StateReader reader(votes, together.coding);

@@ -307,8 +307,8 @@ TEST_CASE("sources read together are scored by their component") {
   const CodedStates together =
       read_together(StateCoding::of_one_task(3), states_of_one_task(labels), 7);
   const std::int32_t n_states = together.coding.n_states();
-  const ScoreTable table = random_table(84, 4, n_states, 3, Link::softmax);
-  const auto expected = plain_posterior(together.states, 4, n_states, table, one_class_each(3), 3);
+  const ScoreTable table = random_table(84, 5, n_states, 3, Link::softmax);
+  const auto expected = plain_posterior(together.states, 5, n_states, table, one_class_each(3), 3);
   const HeldVotes dense = dense_votes(labels), sparse = sparse_votes(labels);
   const std::vector<double> first = joint(StateReader(dense.view, together.coding), table);
   CHECK(largest_difference(first, expected) < kTolerance);

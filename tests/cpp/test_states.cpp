@@ -217,7 +217,7 @@ TEST_CASE("a component's state is the sum of what its sources' states add to it"
                     sparse = sparse_votes(labels, IntType::i32, IntType::i8,
                                           Zeros::every_other_one_stored);
     for (const VoteView& votes : {dense.view, by_source.view, sparse.view}) {
-      CHECK(StateReader(votes, together.coding).n_columns() == 4);
+      CHECK(StateReader(votes, together.coding).n_columns() == 5);
       CHECK(read_tiles(votes, together.coding, 64) == together.states);
       CHECK(read_lists(votes, together.coding, 64) == together.states);
     }
@@ -228,7 +228,7 @@ TEST_CASE("a component's state is the sum of what its sources' states add to it"
 
 TEST_CASE("components that do not fit the sources or their states are refused") {
   const StateCoding coding = StateCoding::of_one_task(1);
-  const Components fine{1, 4, {0, 0}, {0, 1, 0, 2}};
+  const Components fine{1, 4, {0, 1, 2}, {0, 0}, {0, 1, 0, 2}};
   CHECK_NOTHROW(coding.with_components(fine));
   const auto refuses = [&](const auto& change) {
     Components components = fine;
@@ -241,6 +241,10 @@ TEST_CASE("components that do not fit the sources or their states are refused") 
   refuses([](Components& c) { c.contribution[1] = -1; });
   refuses([](Components& c) { c.component_of[1] = 1; });
   refuses([](Components& c) { c.component_of[1] = -1; });
+  refuses([](Components& c) { c.start = {}; });
+  refuses([](Components& c) { c.start = {0, 2, 1}; });
+  refuses([](Components& c) { c.start = {1, 1, 2}; });
+  refuses([](Components& c) { c.start = {0, 1, 1}; });
 
   const HeldVotes three_sources = dense_votes(random_labels(24, 10, 3, {1}));
   const StateCoding of_two = coding.with_components(fine);

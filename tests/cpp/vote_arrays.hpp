@@ -249,27 +249,37 @@ inline CodedStates code_several_tasks(const Labels& labels, std::int32_t n_state
   return {StateCoding(keys, key_states, n_keys, n_states), std::move(states)};
 }
 
-/// Reads source j in component j % 4, each source with a digit of its own in the component's state.
+/// Reads source j in component j % 4, and a fifth component of the first two sources again; each
+/// source has a digit of its own in a component's state.
 inline CodedStates read_together(const StateCoding& coding, const std::vector<std::int32_t>& states,
                                  Index n_sources) {
-  const Index n_columns = 4, n_source_states = coding.n_source_states();
+  const Index n_columns = 5, n_source_states = coding.n_source_states();
   std::vector<std::int32_t> radix(static_cast<std::size_t>(n_columns), 1);
-  Components components{n_columns, 0, {}, {}};
+  Components components{n_columns, 0, {0}, {}, {}};
   for (Index j = 0; j < n_sources; ++j) {
-    std::int32_t& stride = radix[static_cast<std::size_t>(j % n_columns)];
-    components.component_of.push_back(static_cast<std::int32_t>(j % n_columns));
-    for (std::int32_t s = 0; s < n_source_states; ++s) {
-      components.contribution.push_back(s * stride);
+    std::vector<Index> own{j % 4};
+    if (j < 2) own.push_back(4);
+    for (const Index column : own) {
+      std::int32_t& stride = radix[static_cast<std::size_t>(column)];
+      components.component_of.push_back(static_cast<std::int32_t>(column));
+      for (std::int32_t s = 0; s < n_source_states; ++s) {
+        components.contribution.push_back(s * stride);
+      }
+      stride *= static_cast<std::int32_t>(n_source_states);
     }
-    stride *= static_cast<std::int32_t>(n_source_states);
+    components.start.push_back(static_cast<std::int32_t>(components.component_of.size()));
   }
   components.n_states = *std::max_element(radix.begin(), radix.end());
   const std::size_t n_items = states.size() / static_cast<std::size_t>(n_sources);
   std::vector<std::int32_t> of_columns(n_items * static_cast<std::size_t>(n_columns), 0);
   for (std::size_t i = 0; i < states.size(); ++i) {
     const auto item = static_cast<Index>(i) / n_sources, j = static_cast<Index>(i) % n_sources;
-    of_columns[static_cast<std::size_t>(item * n_columns + j % n_columns)] +=
-        components.contribution[static_cast<std::size_t>(j * n_source_states + states[i])];
+    for (auto part = components.start[static_cast<std::size_t>(j)];
+         part < components.start[static_cast<std::size_t>(j + 1)]; ++part) {
+      const Index column = components.component_of[static_cast<std::size_t>(part)];
+      of_columns[static_cast<std::size_t>(item * n_columns + column)] +=
+          components.contribution[static_cast<std::size_t>(part * n_source_states + states[i])];
+    }
   }
   return {coding.with_components(components), std::move(of_columns)};
 }

@@ -332,7 +332,7 @@ def test_each_pair_is_predicted_from_the_others():
 
 def test_association_given_the_others_is_that_of_a_table_spelled_out():
     rng = np.random.default_rng(0)
-    layout = ComponentLayout(3, ((0, 1, 2),), (np.arange(2)[:, None],) * 3, ("a", "b", "c"))
+    layout = ComponentLayout(3, ((0, 1, 2),), ((),), (np.arange(2)[:, None],) * 3, ("a", "b", "c"))
     states = layout.member_states((0, 1, 2))
     counts = rng.uniform(5, 50, (len(states), 2))
     statistic, df = conditional_association(counts, states, 0, 2)

@@ -54,7 +54,16 @@ def columns_of(votes, k):
     view = _core.VoteView([np.ascontiguousarray(votes, dtype=np.int8)], n, m, [k])
     patterns = _core.find_patterns(view, _core.StateCoding.of_one_task(k), None)
     masks = np.vstack([np.zeros((1, k), bool), np.eye(k, dtype=bool)])
-    return Columns(patterns, float(n), masks, np.ones(m, bool), np.zeros(m, bool), None, 1)
+    return Columns(
+        patterns,
+        float(n),
+        masks,
+        np.ones(m, bool),
+        np.zeros(m, bool),
+        np.zeros((m, len(masks)), int),
+        None,
+        1,
+    )
 
 
 def plain_em(votes, tables, balance, passes):

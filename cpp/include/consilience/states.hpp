@@ -4,7 +4,7 @@
 // set), else 1 + the index of the event it votes for: the set of feasible label vectors that agree
 // with its vote. With one task the events are the classes, and state = label + 1. Sources that
 // depend on each other may be read as one: their component's state stands for all their states
-// together.
+// together. A source may be part of several components, as of the cliques of a junction tree.
 #pragma once
 
 #include <cstdint>
@@ -42,11 +42,14 @@ struct VoteVectors {
 VoteVectors vote_vectors(const VoteView& votes, const Execution& execution);
 
 /// Sources that are read together, a component each; a component of one source is that source.
+/// Source j is in the components of its parts, [start[j], start[j + 1]): none, one or several.
 struct Components {
   Index n_components;
   std::int32_t n_states;                   // states of a component lie in [0, n_states)
-  std::vector<std::int32_t> component_of;  // (m,)
-  /// (m, n_states of a source): what a source's state adds to its component's; state 0 adds 0.
+  std::vector<std::int32_t> start;         // (m + 1,)
+  std::vector<std::int32_t> component_of;  // (n_parts,)
+  /// (n_parts, n_states of a source): what the source's state adds to the component's; state 0
+  /// adds 0.
   std::vector<std::int32_t> contribution;
 };
 
@@ -126,7 +129,8 @@ class StateReader {
  private:
   void read_sources(Index begin, Index n_rows, StateTile& tile) const;
   void read_sources(Index begin, Index n_rows, StateRows& rows) const;
-  std::int32_t contribution(std::int32_t source, std::int32_t state) const;
+  template <class Add>
+  void for_each_part(std::int32_t source, std::int32_t state, const Add& add) const;
   bool list_dense(const DenseTable& table, Index begin, Index n_rows, StateRows& rows) const;
 
   const VoteView& votes_;
