@@ -129,8 +129,9 @@ def _tested(statistics: VoteStatistics, fit: SourceFit, expected: NDArray[np.flo
     """Pairs of nodes that are common enough to be looked at; not of dependent sources, nor of copies."""
     source = statistics.node_source
     component = np.arange(statistics.n_sources)
-    for group in () if fit.layout is None else fit.layout.members:
-        component[np.isin(component, component[list(group)])] = component[group[0]]
+    for cliques in () if fit.layout is None else fit.layout.components:
+        members = sorted({j for clique in cliques for j in clique})
+        component[members] = members[0]
     rates = np.diag(statistics.pairs) / statistics.n
     expected = np.maximum(expected, np.outer(rates, rates))
     own = fit.first[source] == source
@@ -222,6 +223,7 @@ def _panel(
     own = fit.first == np.arange(m)
     without_copies = ComponentLayout(
         m,
+        (),
         (),
         tuple(table.events for table in fit.tables),
         fit.report.source_names,
