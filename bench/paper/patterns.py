@@ -26,11 +26,12 @@ def pick(text: str, task: str, /, **patterns: str) -> Vote:
 
 
 def sources_of(module: Mapping[str, Any]) -> tuple[Callable[[str], Vote], ...]:
-    """Functions that a module defines and that return a vote, in the order of its text."""
+    """Public functions that a module defines and that return a vote, in the order of its text."""
     return tuple(
         value
         for value in module.values()
         if isinstance(value, FunctionType)
         and value.__module__ == module["__name__"]
         and value.__annotations__.get("return") == "Vote"
+        and not value.__name__.startswith("_")
     )

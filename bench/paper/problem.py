@@ -109,7 +109,12 @@ def apply(sources: Sequence[Source], graph: cs.TaskGraph, items: Iterable[str]) 
 
 def development_items(n_items: int, size: int) -> NDArray[np.int64]:
     """The development split: the first items of one fixed order."""
-    return np.sort(np.random.default_rng(DEV_SEED).permutation(n_items)[:size])
+    return np.sort(fixed_order(n_items)[:size])
+
+
+def fixed_order(n_items: int) -> NDArray[np.int64]:
+    """The order of which development splits are the beginning."""
+    return np.random.default_rng(DEV_SEED).permutation(n_items)
 
 
 def read_texts(folder: Path) -> list[str]:
