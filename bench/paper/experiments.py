@@ -1,0 +1,158 @@
+"""The experiments on real items: what is trained and scored, trial by trial."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import columns
+from columns import HardLabels, Labeler
+from end_model import GRID, Features, train
+from problem import Problem, Split
+
+FOLDS = 5
+SIZES = (100, 250, 500, 1000, 2000, 4000, 8000, 16000)
+Scores = dict[str, float]
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A way to label, its name in the tables, and what it passes to the label model."""
+
+    name: str
+    labeler: Callable[..., Labeler]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    from_gold: bool = False
+
+
+def table1_columns(method: str) -> tuple[Column, ...]:
+    """Columns of Table 1, the joint label model last."""
+    return (
+        Column("Gold (dev)", columns.gold, from_gold=True),
+        Column("Majority vote", columns.hierarchical_majority),
+        Column("Task by task", columns.separate, {"method": method}),
+        Column("Joint", columns.joint, {"method": method}),
+    )
+
+
+def ablation_columns(method: str) -> tuple[Column, ...]:
+    """The joint label model, and the same with one thing less, or more."""
+    chosen = [
+        Column("Joint", columns.joint, {"method": method}),
+        Column("Task by task", columns.separate, {"method": method}),
+        Column("Abstentions missing", columns.joint, {"method": method, "abstentions": "missing"}),
+        Column("One accuracy a source", columns.one_accuracy, {"method": method}),
+        Column("Majority, vote shares", columns.majority),
+    ]
+    learn = {"method": method, "dependencies": "learn"}
+    if columns.accepts(**learn):
+        chosen.append(Column("Dependencies learned", columns.joint, learn))
+    return tuple(chosen)
+
+
+def compare(problem: Problem, chosen: Sequence[Column], trials: int, report: Report) -> dict[str, Any]:
+    """Scores of the labels themselves and of the end model trained on them, for each column and trial."""
+    settings: dict[str, dict[str, float]] = {}
+    result: dict[str, Any] = {
+        column.name: {"labels": [], "end model": [], "seconds": []} for column in chosen
+    }
+    for trial in range(trials):
+        split = problem.split(trial)
+        features = Features(problem.texts, split.train).matrix
+        for column in chosen:
+            start = time.perf_counter()
+            labeler = column.labeler(problem, split.train, **column.options)
+            seconds = time.perf_counter() - start
+            if column.name not in settings:
+                settings[column.name] = choose(problem, split, features, column, labeler)
+            labels = end_labels(problem, split, features, column, labeler, settings[column.name], trial)
+            of = result[column.name]
+            of["setting"] = settings[column.name]
+            of["seconds"].append(seconds)
+            of["end model"].append(score(problem, labels, split.test))
+            if not column.from_gold:
+                of["labels"].append(score(problem, labeler.hard(split.test), split.test))
+            own = f"labels {of['labels'][-1]['finest']:.3f}, " if of["labels"] else ""
+            finest = of["end model"][-1]["finest"]
+            report(f"{problem.name}, trial {trial}, {column.name}: {own}end model {finest:.3f} ({seconds:.1f} s)")
+    result["n_train"] = len(split.train)
+    result["n_test"] = len(split.test)
+    return result
+
+
+def end_labels(
+    problem: Problem,
+    split: Split,
+    features: Any,
+    column: Column,
+    labeler: Labeler,
+    setting: Mapping[str, float],
+    seed: int,
+) -> HardLabels:
+    """What the end model, trained on a column's labels, says about the test items."""
+    items = split.dev if column.from_gold else with_votes(problem, split.train)
+    model = train(problem.graph, features[items], labeler.soft(items), setting, seed)
+    return model.predict(features[split.test])
+
+
+def choose(
+    problem: Problem, split: Split, features: Any, column: Column, labeler: Labeler
+) -> dict[str, float]:
+    """Setting of the end model that is best on the development split; to gold labels by cross-validation."""
+    everything = np.arange(len(split.dev))
+    if column.from_gold:
+        fold = np.random.default_rng(0).permutation(len(split.dev)) % FOLDS
+        parts = [(split.dev[fold != f], split.dev[fold == f]) for f in range(FOLDS)]
+    else:
+        parts = [(with_votes(problem, split.train), split.dev[everything])]
+    soft = [labeler.soft(items) for items, _ in parts]
+
+    def quality(setting: Mapping[str, float]) -> float:
+        right = 0.0
+        for (items, held_out), labels in zip(parts, soft, strict=True):
+            model = train(problem.graph, features[items], labels, setting, 0)
+            right += score(problem, model.predict(features[held_out]), held_out)["finest"] * len(held_out)
+        return right / len(split.dev)
+
+    return dict(max(GRID, key=quality))
+
+
+def sizes(problem: Problem, column: Column, setting: Mapping[str, float], trials: int, report: Report) -> Any:
+    """Figure 5: scores against the number of unlabeled items."""
+    rows: list[dict[str, Any]] = []
+    for trial in range(trials):
+        split = problem.split(trial)
+        features = Features(problem.texts, split.train).matrix
+        for n in [*(s for s in SIZES if s < len(split.train)), len(split.train)]:
+            part = Split(split.dev, split.train[:n], split.test)
+            labeler = column.labeler(problem, part.train, **column.options)
+            labels = end_labels(problem, part, features, column, labeler, setting, trial)
+            rows.append(
+                {
+                    "trial": trial,
+                    "n": n,
+                    "labels": score(problem, labeler.hard(split.test), split.test)["finest"],
+                    "end model": score(problem, labels, split.test)["finest"],
+                }
+            )
+            report(f"{problem.name}, trial {trial}, n = {n}: {rows[-1]['labels']:.3f}, {rows[-1]['end model']:.3f}")
+    return rows
+
+
+def with_votes(problem: Problem, items: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Those of the items on which some source votes."""
+    voted = np.any([(table[items] >= 0).any(axis=1) for table in problem.votes.values()], axis=0)
+    return items[voted]
+
+
+def score(problem: Problem, labels: HardLabels, items: NDArray[np.int64]) -> Scores:
+    """Accuracy in each task, and of the whole label vector ("finest")."""
+    right = {task: labels[task] == problem.gold[task][items] for task in problem.graph.tasks}
+    finest = np.all(list(right.values()), axis=0)
+    return {"finest": float(finest.mean())} | {task: float(r.mean()) for task, r in right.items()}

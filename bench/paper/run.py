@@ -1,0 +1,152 @@
+"""The paper's experiments on real items that have labels of several granularities.
+
+    python bench/paper/run.py table1|ablations|fig4|fig5|fig6 --data DIR --out DIR [--trials 10]
+
+``DIR`` of ``--data`` holds the data sets ``trec``, ``clinc150_hier`` and ``conll03_tokens``, each a folder with
+``labels.npz``, ``meta.json`` and, but for the last, ``texts.jsonl.gz``. Results are written to the folder of ``--out``:
+``results.json`` with the scores of every trial (other experiments already in it are kept), a table and a picture for
+each experiment. Needs scikit-learn, SciPy and matplotlib.
+"""
+
+from __future__ import annotations
+
+import os
+
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")  # before NumPy is imported
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import consilience as cs
+
+import clinc
+import household
+import tables
+import tokens
+import trec
+from experiments import Column, ablation_columns, compare, sizes, table1_columns
+from problem import Problem
+
+PROBLEMS: dict[str, Callable[[Path], Problem]] = {
+    "trec": trec.load,
+    "household": household.load,
+    "clinc": clinc.load,
+    "tokens": tokens.load,
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one experiment and write what came out."""
+    options = read(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
+    experiment = {
+        "table1": run_table1,
+        "ablations": run_ablations,
+        "fig5": run_fig5,
+        "fig6": run_fig6,
+    }[options.experiment]
+    lines = experiment(options)
+    text = "\n".join(lines) + "\n"
+    (options.out / f"{options.experiment}.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+def run_table1(options: argparse.Namespace) -> list[str]:
+    """End models of the four columns."""
+    chosen = table1_columns(options.method)
+    results = compared("table1", options, chosen)
+    names = [column.name for column in chosen]
+    tables.draw_comparison(results, names, options.out / "table1.png")
+    lines = [*tables.comparison(results, names, "end model"), ""]
+    lines += [*tables.gains(results, names[-1], names[:-1]), ""]
+    lines += [*tables.comparison(results, names, "labels"), ""]
+    for problem, result in results.items():
+        for level in ("end model", "labels"):
+            lines += [*tables.sub_tasks(problem, result, names, level), ""]
+    return lines
+
+
+def run_ablations(options: argparse.Namespace) -> list[str]:
+    """The joint label model with one thing changed at a time."""
+    chosen = ablation_columns(options.method)
+    results = compared("ablations", options, chosen)
+    names = [column.name for column in chosen]
+    tables.draw_comparison(results, names, options.out / "ablations.png")
+    lines = []
+    for level in ("end model", "labels"):
+        lines += [*tables.comparison(results, names, level), ""]
+        lines += [*tables.gains(results, names[0], names[1:], level), ""]
+    return lines
+
+
+def run_fig6(options: argparse.Namespace) -> list[str]:
+    """The joint label model used directly, and the end model trained on its labels."""
+    chosen = table1_columns(options.method)[-1:]
+    results = compared("fig6", options, chosen)
+    tables.draw_comparison(results, ["Joint"], options.out / "fig6.png")
+    return tables.generalisation(results, "Joint")
+
+
+def run_fig5(options: argparse.Namespace) -> list[str]:
+    """Accuracy against the number of unlabeled items."""
+    joint = table1_columns(options.method)[-1]
+    results = {}
+    for problem in problems(options):
+        setting = compare(problem, [joint], 1, note)["Joint"]["setting"]
+        results[problem.name] = sizes(problem, joint, setting, options.trials, note)
+        keep(options, "fig5", results)
+    tables.draw_sizes(results, options.out / "fig5.png")
+    return tables.sizes_table(results)
+
+
+def compared(experiment: str, options: argparse.Namespace, chosen: tuple[Column, ...]) -> dict[str, Any]:
+    """Results of :func:`compare` for each problem, written down as they come."""
+    results = {}
+    for problem in problems(options):
+        results[problem.name] = compare(problem, chosen, options.trials, note)
+        keep(options, experiment, results)
+    return results
+
+
+def problems(options: argparse.Namespace) -> list[Problem]:
+    """The problems asked for, read."""
+    return [PROBLEMS[name](options.data) for name in options.problems]
+
+
+def keep(options: argparse.Namespace, experiment: str, results: Any) -> None:
+    """Write results beside those of other experiments."""
+    path = options.out / "results.json"
+    everything = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    everything[experiment] = {
+        "version": cs.__version__,
+        "method": options.method,
+        "trials": options.trials,
+        "problems": results,
+    }
+    path.write_text(json.dumps(everything, indent=1), encoding="utf-8")
+
+
+def note(line: str) -> None:
+    """Progress, beside the result."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def read(arguments: list[str] | None) -> argparse.Namespace:
+    """Options of the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("experiment", choices=["table1", "ablations", "fig5", "fig6"])
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds the data sets")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--trials", type=int, default=10)
+    parser.add_argument("--method", default="auto", help="method of the label models")
+    parser.add_argument("--problems", nargs="+", choices=list(PROBLEMS), default=list(PROBLEMS))
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()
