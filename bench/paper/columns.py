@@ -1,7 +1,7 @@
 """Ways to turn votes into training labels: the columns of the tables.
 
-Each is fitted on the training items' votes and then labels items: soft labels for the end model, and feasible hard
-labels to look at without one.
+Each is fitted on the training items' votes and then labels items: soft labels for the end model, and
+feasible hard labels to look at without one.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from end_model import decode
 from numpy.typing import NDArray
+from problem import Problem
 
 import consilience as cs
-from end_model import decode
-from problem import Problem
 
 Items = NDArray[np.int64]
 SoftLabels = dict[str, NDArray[np.float64]]
@@ -95,7 +95,8 @@ def separate(problem: Problem, train: Items, **options: Any) -> Labeler:
     balance = graph.marginal(np.full((1, graph.n_vectors), 1 / graph.n_vectors))
     models = {
         task: _fitted(
-            cs.LabelModel(n_classes=k, class_balance=balance[task][0], n_threads=1, **options), votes[task][train]
+            cs.LabelModel(n_classes=k, class_balance=balance[task][0], n_threads=1, **options),
+            votes[task][train],
         )
         for task, k in zip(graph.tasks, graph.cardinalities, strict=True)
     }

@@ -1,23 +1,93 @@
-"""The end model: a multi-task classifier trained on soft labels, the same for every column of the tables."""
+"""The end model: one multi-task network trained on soft labels, the same for every column of the tables."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.optimize
 import scipy.sparse as sp
+import torch
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 import consilience as cs
+from consilience.text import Vocabulary
+from consilience.torch import LSTM, MLP, MultiTaskClassifier
 
 Soft = Mapping[str, NDArray[np.float64]]
+Setting = Mapping[str, float]
 
-GRID: tuple[dict[str, float], ...] = tuple({"penalty": p} for p in (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3))
-"""What is tried on the development split, once for each column."""
+BATCH = 128
+GRID: tuple[dict[str, float], ...] = (
+    {"steps": 400, "learning_rate": 4e-3, "dropout": 0.3},
+    {"steps": 1000, "learning_rate": 4e-3, "dropout": 0.3},
+    {"steps": 1000, "learning_rate": 1e-3, "dropout": 0.3},
+)
+"""What is tried on the development split, once for each column.
+
+Steps, not epochs, so that few items and many are trained for as long.
+"""
+
+torch.set_num_threads(1)
+
+
+class EndModel:
+    """Features of a problem's items, and networks trained on them.
+
+    Parameters
+    ----------
+    graph : TaskGraph
+        The tasks: one head each.
+    texts : list of str, or (n, d) float array
+        All items.
+    train : (n_train,) int array
+        Unlabeled items from which words and their weights are learned.
+    trunk : {"mlp", "lstm"}
+        A layer on TF-IDF of words and pairs of words (or on the matrix given), or a bidirectional LSTM, as in
+        the paper but without pre-trained embeddings.
+    """
+
+    def __init__(
+        self,
+        graph: cs.TaskGraph,
+        texts: Sequence[str] | NDArray[np.float32],
+        train: NDArray[np.int64],
+        trunk: str,
+    ) -> None:
+        self.graph, self.trunk = graph, trunk
+        if isinstance(texts, np.ndarray):
+            self.items: Any = sp.csr_matrix(texts)
+            self.trunk = "mlp"
+        elif trunk == "mlp":
+            words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=r"[^\s]+")
+            words.fit([texts[i] for i in train])
+            self.items = words.transform(texts).astype(np.float32)
+        else:
+            vocabulary = Vocabulary.learn([texts[i] for i in train])
+            self.items, self.n_words = vocabulary.encode(texts), len(vocabulary)
+
+    def fit(self, items: NDArray[np.int64], soft: Soft, setting: Setting, seed: int) -> MultiTaskClassifier:
+        """Train on some items, with least expected loss under their soft labels."""
+        dropout = setting["dropout"]
+        if self.trunk == "mlp":
+            trunk: Any = MLP(self.items.shape[1], (100,), dropout=dropout)
+        else:
+            trunk = LSTM(self.n_words, dropout=dropout)
+        model = MultiTaskClassifier(
+            self.graph,
+            trunk,
+            random_state=seed,
+            max_epochs=math.ceil(setting["steps"] / math.ceil(len(items) / BATCH)),
+            hidden_sizes=(),
+            dropout=dropout,
+            batch_size=BATCH,
+            learning_rate=setting["learning_rate"],
+            patience=None,
+            device="cpu",
+        )
+        return model.fit(self.items[items], soft)
 
 
 def decode(graph: cs.TaskGraph, probabilities: Soft) -> dict[str, NDArray[np.int64]]:
@@ -28,70 +98,3 @@ def decode(graph: cs.TaskGraph, probabilities: Soft) -> dict[str, NDArray[np.int
     )
     best = np.asarray(log_joint).argmax(axis=1)
     return {task: graph.feasible_set[best, r] for r, task in enumerate(graph.tasks)}
-
-
-class Features:
-    """From items to what the end model reads, learned from all training items."""
-
-    def __init__(self, texts: Sequence[str] | NDArray[np.float32], train: NDArray[np.int64]) -> None:
-        if isinstance(texts, np.ndarray):
-            self.matrix: Any = sp.csr_matrix(texts)
-            return
-        words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=r"[^\s]+")
-        words.fit([texts[i] for i in train])
-        self.matrix = words.transform(texts)
-
-
-@dataclass(frozen=True)
-class EndModel:
-    """One softmax a task on a matrix of features."""
-
-    graph: cs.TaskGraph
-    weights: NDArray[np.float64]
-
-    def predict(self, features: Any) -> dict[str, NDArray[np.int64]]:
-        """Feasible labels, {task: (n,)}."""
-        scores = np.asarray(_with_bias(features) @ self.weights)
-        return decode(self.graph, {task: _softmax(scores[:, s]) for task, s in _heads(self.graph).items()})
-
-
-def train(graph: cs.TaskGraph, features: Any, soft: Soft, setting: Mapping[str, float], seed: int) -> EndModel:
-    """Least expected cross-entropy under the soft labels, mean over items, sum over tasks, with a ridge."""
-    heads = _heads(graph)
-    target = np.column_stack([soft[task] for task in graph.tasks])
-    x = _with_bias(features)
-    shape = (x.shape[1], target.shape[1])
-    penalty = np.full((shape[0], 1), setting["penalty"])
-    penalty[-1] = 0.0
-
-    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        weights = flat.reshape(shape)
-        scores = np.asarray(x @ weights)
-        value = 0.5 * float((penalty * weights**2).sum())
-        for s in heads.values():
-            probabilities = _softmax(scores[:, s])
-            value -= float((target[:, s] * np.log(np.maximum(probabilities, 1e-12))).sum()) / len(target)
-            scores[:, s] = probabilities
-        gradient = np.asarray(x.T @ (scores - target)) / len(target) + penalty * weights
-        return value, gradient.ravel()
-
-    start = np.zeros(shape).ravel()
-    found = scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 60})
-    return EndModel(graph, found.x.reshape(shape))
-
-
-def _heads(graph: cs.TaskGraph) -> dict[str, slice]:
-    ends = np.cumsum(graph.cardinalities)
-    return {
-        task: slice(int(end) - k, int(end))
-        for task, k, end in zip(graph.tasks, graph.cardinalities, ends, strict=True)
-    }
-
-
-def _with_bias(features: Any) -> Any:
-    return sp.hstack([features, np.ones((features.shape[0], 1))]).tocsr()
-
-
-def _softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    e = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)

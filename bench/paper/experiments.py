@@ -7,15 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 import columns
+import numpy as np
 from columns import HardLabels, Labeler
-from end_model import GRID, Features, train
+from end_model import GRID, EndModel
+from numpy.typing import NDArray
 from problem import Problem, Split
 
-FOLDS = 5
+FOLDS = 3
 SIZES = (100, 250, 500, 1000, 2000, 4000, 8000, 16000)
 Scores = dict[str, float]
 Report = Callable[[str], None]
@@ -56,22 +55,31 @@ def ablation_columns(method: str) -> tuple[Column, ...]:
     return tuple(chosen)
 
 
-def compare(problem: Problem, chosen: Sequence[Column], trials: int, report: Report) -> dict[str, Any]:
-    """Scores of the labels themselves and of the end model trained on them, for each column and trial."""
-    settings: dict[str, dict[str, float]] = {}
+def compare(
+    problem: Problem,
+    chosen: Sequence[Column],
+    trials: int,
+    trunk: str,
+    settings: dict[str, dict[str, float]],
+    report: Report,
+) -> dict[str, Any]:
+    """Scores of the labels themselves and of the end model trained on them, for each column and trial.
+
+    `settings` of the end model, by the name of the column: those not in it are chosen on the first trial.
+    """
     result: dict[str, Any] = {
         column.name: {"labels": [], "end model": [], "seconds": []} for column in chosen
     }
     for trial in range(trials):
         split = problem.split(trial)
-        features = Features(problem.texts, split.train).matrix
+        network = EndModel(problem.graph, problem.texts, split.train, trunk)
         for column in chosen:
             start = time.perf_counter()
             labeler = column.labeler(problem, split.train, **column.options)
             seconds = time.perf_counter() - start
             if column.name not in settings:
-                settings[column.name] = choose(problem, split, features, column, labeler)
-            labels = end_labels(problem, split, features, column, labeler, settings[column.name], trial)
+                settings[column.name] = choose(problem, split, network, column, labeler)
+            labels = end_labels(problem, split, network, column, labeler, settings[column.name], trial)
             of = result[column.name]
             of["setting"] = settings[column.name]
             of["seconds"].append(seconds)
@@ -80,7 +88,9 @@ def compare(problem: Problem, chosen: Sequence[Column], trials: int, report: Rep
                 of["labels"].append(score(problem, labeler.hard(split.test), split.test))
             own = f"labels {of['labels'][-1]['finest']:.3f}, " if of["labels"] else ""
             finest = of["end model"][-1]["finest"]
-            report(f"{problem.name}, trial {trial}, {column.name}: {own}end model {finest:.3f} ({seconds:.1f} s)")
+            report(
+                f"{problem.name}, trial {trial}, {column.name}: {own}end model {finest:.3f} ({seconds:.1f} s)"
+            )
     result["n_train"] = len(split.train)
     result["n_test"] = len(split.test)
     return result
@@ -89,7 +99,7 @@ def compare(problem: Problem, chosen: Sequence[Column], trials: int, report: Rep
 def end_labels(
     problem: Problem,
     split: Split,
-    features: Any,
+    network: EndModel,
     column: Column,
     labeler: Labeler,
     setting: Mapping[str, float],
@@ -97,42 +107,45 @@ def end_labels(
 ) -> HardLabels:
     """What the end model, trained on a column's labels, says about the test items."""
     items = split.dev if column.from_gold else with_votes(problem, split.train)
-    model = train(problem.graph, features[items], labeler.soft(items), setting, seed)
-    return model.predict(features[split.test])
+    model = network.fit(items, labeler.soft(items), setting, seed)
+    return model.predict(network.items[split.test])
 
 
 def choose(
-    problem: Problem, split: Split, features: Any, column: Column, labeler: Labeler
+    problem: Problem, split: Split, network: EndModel, column: Column, labeler: Labeler
 ) -> dict[str, float]:
     """Setting of the end model that is best on the development split; to gold labels by cross-validation."""
-    everything = np.arange(len(split.dev))
     if column.from_gold:
         fold = np.random.default_rng(0).permutation(len(split.dev)) % FOLDS
         parts = [(split.dev[fold != f], split.dev[fold == f]) for f in range(FOLDS)]
     else:
-        parts = [(with_votes(problem, split.train), split.dev[everything])]
+        parts = [(with_votes(problem, split.train), split.dev)]
     soft = [labeler.soft(items) for items, _ in parts]
 
     def quality(setting: Mapping[str, float]) -> float:
         right = 0.0
         for (items, held_out), labels in zip(parts, soft, strict=True):
-            model = train(problem.graph, features[items], labels, setting, 0)
-            right += score(problem, model.predict(features[held_out]), held_out)["finest"] * len(held_out)
+            model = network.fit(items, labels, setting, 0)
+            right += score(problem, model.predict(network.items[held_out]), held_out)["finest"] * len(
+                held_out
+            )
         return right / len(split.dev)
 
     return dict(max(GRID, key=quality))
 
 
-def sizes(problem: Problem, column: Column, setting: Mapping[str, float], trials: int, report: Report) -> Any:
+def sizes(
+    problem: Problem, column: Column, setting: Mapping[str, float], trials: int, trunk: str, report: Report
+) -> list[dict[str, Any]]:
     """Figure 5: scores against the number of unlabeled items."""
     rows: list[dict[str, Any]] = []
     for trial in range(trials):
         split = problem.split(trial)
-        features = Features(problem.texts, split.train).matrix
+        network = EndModel(problem.graph, problem.texts, split.train, trunk)
         for n in [*(s for s in SIZES if s < len(split.train)), len(split.train)]:
             part = Split(split.dev, split.train[:n], split.test)
             labeler = column.labeler(problem, part.train, **column.options)
-            labels = end_labels(problem, part, features, column, labeler, setting, trial)
+            labels = end_labels(problem, part, network, column, labeler, setting, trial)
             rows.append(
                 {
                     "trial": trial,
@@ -141,7 +154,8 @@ def sizes(problem: Problem, column: Column, setting: Mapping[str, float], trials
                     "end model": score(problem, labels, split.test)["finest"],
                 }
             )
-            report(f"{problem.name}, trial {trial}, n = {n}: {rows[-1]['labels']:.3f}, {rows[-1]['end model']:.3f}")
+            own, end = rows[-1]["labels"], rows[-1]["end model"]
+            report(f"{problem.name}, trial {trial}, n = {n}: labels {own:.3f}, end model {end:.3f}")
     return rows
 
 

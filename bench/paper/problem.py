@@ -1,7 +1,7 @@
 """A problem: items with gold labels, a task graph, and the votes of its sources.
 
-Gold labels serve three ends only: the development split, on which sources were written, the scores on the test
-split, and what the reports say about sources. No label model sees them.
+Gold labels serve three ends only: the development split, on which sources were written, the scores on the
+test split, and what the reports say about sources. No label model sees them.
 """
 
 from __future__ import annotations
@@ -95,7 +95,9 @@ def gold_of(graph: cs.TaskGraph, labels: Iterable[Vote]) -> dict[str, NDArray[np
     return {task: np.array([index[task][label.get(task, "N/A")] for label in named]) for task in graph.tasks}
 
 
-def apply(sources: Sequence[Source], graph: cs.TaskGraph, items: Iterable[str]) -> dict[str, NDArray[np.int16]]:
+def apply(
+    sources: Sequence[Source], graph: cs.TaskGraph, items: Iterable[str]
+) -> dict[str, NDArray[np.int16]]:
     """Votes of the sources, item by item: {task: (n, m)}."""
     index = {task: {name: i for i, name in enumerate(names)} for task, names in graph.classes.items()}
     items = list(items)

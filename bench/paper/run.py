@@ -2,10 +2,11 @@
 
     python bench/paper/run.py table1|ablations|fig4|fig5|fig6 --data DIR --out DIR [--trials 10]
 
-``DIR`` of ``--data`` holds the data sets ``trec``, ``clinc150_hier`` and ``conll03_tokens``, each a folder with
-``labels.npz``, ``meta.json`` and, but for the last, ``texts.jsonl.gz``. Results are written to the folder of ``--out``:
-``results.json`` with the scores of every trial (other experiments already in it are kept), a table and a picture for
-each experiment. Needs scikit-learn, SciPy and matplotlib.
+``DIR`` of ``--data`` holds the data sets ``trec``, ``clinc150_hier`` and ``conll03_tokens``, each a
+folder with ``labels.npz``, ``meta.json`` and, but for the last, ``texts.jsonl.gz``. Results are written
+to the folder of ``--out``: ``results.json`` with the scores of every trial (other experiments already in
+it are kept), a table and a picture for each experiment. Needs PyTorch, scikit-learn, SciPy and
+matplotlib.
 """
 
 from __future__ import annotations
@@ -22,15 +23,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import consilience as cs
-
 import clinc
 import household
+import synthetic
 import tables
 import tokens
 import trec
 from experiments import Column, ablation_columns, compare, sizes, table1_columns
 from problem import Problem
+
+import consilience as cs
 
 PROBLEMS: dict[str, Callable[[Path], Problem]] = {
     "trec": trec.load,
@@ -47,6 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
     experiment = {
         "table1": run_table1,
         "ablations": run_ablations,
+        "fig4": run_fig4,
         "fig5": run_fig5,
         "fig6": run_fig6,
     }[options.experiment]
@@ -84,6 +87,18 @@ def run_ablations(options: argparse.Namespace) -> list[str]:
     return lines
 
 
+def run_fig4(options: argparse.Namespace) -> list[str]:
+    """Error against the number of items, with dependencies too, and time beside Gibbs sampling."""
+    results = {
+        "error": synthetic.error_against_n(options.trials, note),
+        "dependencies": synthetic.error_with_dependencies(options.trials, note),
+        "time": synthetic.time_against_n(note),
+    }
+    keep(options, "fig4", results)
+    tables.draw_synthetic(results, options.out / "fig4.png")
+    return tables.synthetic_table(results)
+
+
 def run_fig6(options: argparse.Namespace) -> list[str]:
     """The joint label model used directly, and the end model trained on its labels."""
     chosen = table1_columns(options.method)[-1:]
@@ -97,8 +112,11 @@ def run_fig5(options: argparse.Namespace) -> list[str]:
     joint = table1_columns(options.method)[-1]
     results = {}
     for problem in problems(options):
-        setting = compare(problem, [joint], 1, note)["Joint"]["setting"]
-        results[problem.name] = sizes(problem, joint, setting, options.trials, note)
+        settings = known_settings(options, problem)
+        compare(problem, [joint], 1, options.trunk, settings, note)
+        results[problem.name] = sizes(
+            problem, joint, settings[joint.name], options.trials, options.trunk, note
+        )
         keep(options, "fig5", results)
     tables.draw_sizes(results, options.out / "fig5.png")
     return tables.sizes_table(results)
@@ -108,9 +126,23 @@ def compared(experiment: str, options: argparse.Namespace, chosen: tuple[Column,
     """Results of :func:`compare` for each problem, written down as they come."""
     results = {}
     for problem in problems(options):
-        results[problem.name] = compare(problem, chosen, options.trials, note)
+        settings = known_settings(options, problem)
+        results[problem.name] = compare(problem, chosen, options.trials, options.trunk, settings, note)
         keep(options, experiment, results)
     return results
+
+
+def known_settings(options: argparse.Namespace, problem: Problem) -> dict[str, dict[str, float]]:
+    """Settings of the end model that an earlier experiment in the same folder chose: they are chosen once."""
+    path = options.out / "results.json"
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return {
+        column: result["setting"]
+        for run in earlier.values()
+        if run["method"] == options.method and run["trunk"] == options.trunk
+        for column, result in run["problems"].get(problem.name, {}).items()
+        if isinstance(result, dict) and "setting" in result
+    }
 
 
 def problems(options: argparse.Namespace) -> list[Problem]:
@@ -125,6 +157,7 @@ def keep(options: argparse.Namespace, experiment: str, results: Any) -> None:
     everything[experiment] = {
         "version": cs.__version__,
         "method": options.method,
+        "trunk": options.trunk,
         "trials": options.trials,
         "problems": results,
     }
@@ -139,13 +172,17 @@ def note(line: str) -> None:
 def read(arguments: list[str] | None) -> argparse.Namespace:
     """Options of the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("experiment", choices=["table1", "ablations", "fig5", "fig6"])
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds the data sets")
+    parser.add_argument("experiment", choices=["table1", "ablations", "fig4", "fig5", "fig6"])
+    parser.add_argument("--data", type=Path, help="folder that holds the data sets; fig4 needs none")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument("--trials", type=int, default=10)
     parser.add_argument("--method", default="auto", help="method of the label models")
+    parser.add_argument("--trunk", choices=["mlp", "lstm"], default="mlp", help="of the end model")
     parser.add_argument("--problems", nargs="+", choices=list(PROBLEMS), default=list(PROBLEMS))
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.data is None and options.experiment != "fig4":
+        parser.error(f"{options.experiment} reads data: give --data DIR")
+    return options
 
 
 if __name__ == "__main__":

@@ -78,7 +78,9 @@ def generalisation(results: Mapping[str, Any], column: str) -> list[str]:
         lm, em = finest(result, column, "labels"), finest(result, column)
         gain = shown(np.subtract(em, lm).tolist(), signed=True)
         lines.append(f"| {problem} | {result['n_train']:,} | {shown(lm)} | {shown(em)} | {gain} |")
-    mean = np.mean([np.mean(finest(r, column)) - np.mean(finest(r, column, "labels")) for r in results.values()])
+    mean = np.mean(
+        [np.mean(finest(r, column)) - np.mean(finest(r, column, "labels")) for r in results.values()]
+    )
     lines.append(f"| average | | | | {100 * mean:+.1f} |")
     return lines
 
@@ -92,6 +94,55 @@ def sizes_table(results: Mapping[str, Any]) -> list[str]:
             lm, em = ([row[key] for row in at] for key in ("labels", "end model"))
             lines.append(f"| {problem} | {n:,} | {shown(lm)} | {shown(em)} |")
     return lines
+
+
+def synthetic_table(results: Mapping[str, Any]) -> list[str]:
+    """Figure 4 as tables."""
+    lines = []
+    for name, key in (("error", "method"), ("dependencies", "dependencies")):
+        rows = results[name]
+        ns = sorted({row["n"] for row in rows})
+        lines += [f"| error, {key} | " + " | ".join(f"n = {n:,}" for n in ns) + " | slope |"]
+        lines += ["|---" * (len(ns) + 2) + "|"]
+        for kind in dict.fromkeys(row[key] for row in rows):
+            means, slope = curve([row for row in rows if row[key] == kind])
+            lines.append(f"| {kind} | " + " | ".join(f"{m:.4f}" for m in means) + f" | {slope:+.2f} |")
+        lines.append("")
+    lines += ["| n | moments | em | Gibbs sampling | over moments | over em |", "|---" * 6 + "|"]
+    for row in results["time"]:
+        seconds = {name: row[name]["seconds"] for name in ("moments", "em", "gibbs")}
+        cells = [f"{s:.4f} s (error {row[name]['error']:.4f})" for name, s in seconds.items()]
+        ratios = [f"{seconds['gibbs'] / seconds[name]:,.0f} ×" for name in ("moments", "em")]
+        lines.append("| " + " | ".join([f"{row['n']:,}", *cells, *ratios]) + " |")
+    return lines
+
+
+def curve(rows: Sequence[Mapping[str, Any]]) -> tuple[list[float], float]:
+    """Mean error at each number of items, and the slope of its logarithm on that of the number."""
+    ns = sorted({row["n"] for row in rows})
+    means = [float(np.mean([row["error"] for row in rows if row["n"] == n])) for n in ns]
+    return means, float(np.polyfit(np.log(ns), np.log(means), 1)[0])
+
+
+def draw_synthetic(results: Mapping[str, Any], path: Path) -> None:
+    """Figure 4 as a picture: error, error with dependent sources, and time, against the number of items."""
+    figure, axes = _figure(3)
+    for axis, name, key in ((axes[0], "error", "method"), (axes[1], "dependencies", "dependencies")):
+        rows = results[name]
+        ns = np.array(sorted({row["n"] for row in rows}))
+        for kind in dict.fromkeys(row[key] for row in rows):
+            means, slope = curve([row for row in rows if row[key] == kind])
+            axis.plot(ns, means, "o-", label=f"{kind} (slope {slope:.2f})")
+        axis.plot(ns, means[0] * np.sqrt(ns[0] / ns), "k:", label="slope -1/2")
+        axis.set(xscale="log", yscale="log", xlabel="items", title=f"{key}")
+        axis.legend()
+    axes[0].set_ylabel("mean error of the accuracies")
+    for name in ("moments", "em", "gibbs"):
+        seconds = [row[name]["seconds"] for row in results["time"]]
+        axes[2].plot([row["n"] for row in results["time"]], seconds, "o-", label=name)
+    axes[2].set(xscale="log", yscale="log", xlabel="items", ylabel="seconds", title="time to fit")
+    axes[2].legend()
+    _write(figure, path)
 
 
 def draw_sizes(results: Mapping[str, Any], path: Path) -> None:

@@ -1,10 +1,10 @@
 """Named-entity tokens: whether a token belongs to an entity, and to an entity of which type.
 
-The data hold no words, only the votes of fifty detectors. The sixteen that their authors recommend vote on the type.
-They never say that a token is no entity, so a few sources written here (from 300 development tokens) look at what
-the sixteen say about the token and its neighbours, and vote on whether it is one. Items are the tokens within one
-place of a vote. There being no words, the end model reads the votes of the other detectors on the token and its
-neighbours: features that no source has looked at.
+The data hold no words, only the votes of fifty detectors. The sixteen that their authors recommend vote
+on the type. They never say that a token is no entity, so a few sources written here (from 300 development
+tokens) look at what the sixteen say about the token and its neighbours, and vote on whether it is one.
+Items are the tokens within one place of a vote. There being no words, the end model reads the votes of
+the other detectors on the token and its neighbours: features that no source has looked at.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
-import consilience as cs
 from patterns import Vote, sources_of, vote_if
 from problem import Problem, apply, development_items, gold_of, read_arrays
+
+import consilience as cs
 
 DEV_SIZE = 300
 REACH = 2

@@ -1,7 +1,7 @@
 """Question types: six kinds, and under each its finer types (50 in all).
 
-Sources were written from the development split alone (300 questions). The data's own 68 keyword rules, which vote
-on the kind, are further sources.
+Sources were written from the development split alone (300 questions). The data's own 68 keyword rules,
+which vote on the kind, are further sources.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import re
 from pathlib import Path
 
 import numpy as np
-
-import consilience as cs
 from patterns import Vote, has, pick, sources_of, vote_if
 from problem import Problem, apply, development_items, gold_of, read_arrays, read_texts
+
+import consilience as cs
 
 DEV_SIZE = 300
 
@@ -30,14 +30,18 @@ KIND_OF_TASK = {
 def opening_word(question: str) -> Vote:
     """Kind, from the word the question opens with."""
     number = r"^(when|how (many|much|long|far|old|tall|big|fast))"
-    return pick(question, "kind", HUM="^who(se|m)?", LOC="^where", NUM=number, DESC="^(why|how|define|describe)")
+    return pick(
+        question, "kind", HUM="^who(se|m)?", LOC="^where", NUM=number, DESC="^(why|how|define|describe)"
+    )
 
 
 def subject(question: str) -> str:
     """The few words that say what is asked for: those after what, which or name, up to a verb."""
     text = re.sub(r"^(in|on|of|for|at|by|from|to|with) (what|which)", "what", question)
     text = re.sub(r"^(what|which|name|tell me)( 's| is| are| was| were)?( the| a| an| some| of)*", "", text)
-    text = re.sub(r"^ (name|names|type|kind|title|first|best|most famous|biggest|term)s?( of| for)?( the| a)?", "", text)
+    text = re.sub(
+        r"^ (name|names|type|kind|title|first|best|most famous|biggest|term)s?( of| for)?( the| a)?", "", text
+    )
     verbs = r"is|are|was|were|did|do|does|has|have|had|can|in|of|to|for|on|that|which|who|'s|made|won|\?"
     return re.split(rf"(?<!\w)(?:{verbs})(?!\w)", text)[0].strip()
 
@@ -48,13 +52,14 @@ def asks_for(nouns: str, question: str) -> bool:
     return asked and has(nouns, subject(question))
 
 
-# --- kinds ---------------------------------------------------------------------------------------------------------
+# --- kinds -----------------------------------------------------------------------------------------------
 
 
 def asks_a_person(question: str) -> Vote:
     """A person, from a noun for one."""
     nouns = (
-        r"president|actor|actress|author|inventor|singer|man|woman|king|queen|player|leader|pope|mayor|captain|"
+        r"president|actor|actress|author|inventor|singer|man|woman|king|queen|player|leader|"
+        r"pope|mayor|captain|"
         r"character|hero|writer|director|artist|general|senator|coach|wife|husband|son|daughter|father|mother"
     )
     return vote_if(asks_for(nouns, question), "kind", "HUM")
@@ -62,13 +67,19 @@ def asks_a_person(question: str) -> Vote:
 
 def asks_a_place(question: str) -> Vote:
     """A place, from a noun for one."""
-    nouns = r"city|cities|country|countries|state|states|river|lake|ocean|sea|island|mountain|continent|street|planet"
+    nouns = (
+        r"city|cities|country|countries|state|states|river|lake|ocean|sea|island|mountain|"
+        r"continent|street|planet"
+    )
     return vote_if(asks_for(nouns, question), "kind", "LOC")
 
 
 def asks_a_quantity(question: str) -> Vote:
     """A number, from a noun for one."""
-    nouns = r"number|population|percentage|temperature|speed|length|height|weight|date|year|age|cost|price|average"
+    nouns = (
+        r"number|population|percentage|temperature|speed|length|height|weight|date|year|age|"
+        r"cost|price|average"
+    )
     return vote_if(asks_for(nouns, question), "kind", "NUM")
 
 
@@ -90,7 +101,10 @@ def what_did_someone_do(question: str) -> Vote:
 
 def superlative_of_the_world(question: str) -> Vote:
     """A place, where the largest or highest of its kind is asked for."""
-    words = r"(largest|highest|tallest|longest|deepest|smallest|biggest) .*(in|of) the (world|u\.s\.|us|united states)"
+    words = (
+        r"(largest|highest|tallest|longest|deepest|smallest|biggest) .*(in|of) the (world|"
+        r"u\.s\.|us|united states)"
+    )
     return vote_if(has(words, question) and not has("who", question), "kind", "LOC")
 
 
@@ -99,7 +113,7 @@ def famous_name(question: str) -> Vote:
     return vote_if(has(r"^(who|which (man|woman|actor|player|president))", question), "human", "ind")
 
 
-# --- descriptions --------------------------------------------------------------------------------------------------
+# --- descriptions ----------------------------------------------------------------------------------------
 
 
 def what_is_a(question: str) -> Vote:
@@ -139,17 +153,23 @@ def why(question: str) -> Vote:
 
 def difference_or_effect(question: str) -> Vote:
     """A description: differences, effects, origins, histories."""
-    words = r"difference|differences|effects?|origin|history|in common|symptoms?|traits|function|role|like|setting"
+    words = (
+        r"difference|differences|effects?|origin|history|in common|symptoms?|traits|function|"
+        r"role|like|setting"
+    )
     return vote_if(has(words, question) and question.startswith("what"), "description", "desc")
 
 
 def what_happened(question: str) -> Vote:
     """A description: what happens, what one should do."""
-    words = r"^what (happen(s|ed)|should|would happen)|^what do .* do|^what does .* (do|say)|tell me about|describe"
+    words = (
+        r"^what (happen(s|ed)|should|would happen)|^what do .* do|^what does .* (do|say)|"
+        r"tell me about|describe"
+    )
     return vote_if(has(words, question), "description", "desc")
 
 
-# --- abbreviations -------------------------------------------------------------------------------------------------
+# --- abbreviations ---------------------------------------------------------------------------------------
 
 
 def stand_for(question: str) -> Vote:
@@ -161,7 +181,9 @@ def stand_for(question: str) -> Vote:
 def dotted_letters(question: str) -> Vote:
     """An expansion: a short question about letters with dots."""
     dotted = re.search(r"\b[a-z]\.[a-z]\.", question) is not None
-    return vote_if(dotted and len(question.split()) <= 6 and question.startswith("what"), "abbreviation", "exp")
+    return vote_if(
+        dotted and len(question.split()) <= 6 and question.startswith("what"), "abbreviation", "exp"
+    )
 
 
 def abbreviation_of(question: str) -> Vote:
@@ -170,37 +192,47 @@ def abbreviation_of(question: str) -> Vote:
     return vote_if(has(words, question), "abbreviation", "abb")
 
 
-# --- entities ------------------------------------------------------------------------------------------------------
+# --- entities --------------------------------------------------------------------------------------------
 
 
 def living_things(question: str) -> Vote:
     """Animals, plants and parts of the body, from a noun."""
     nouns = (
-        r"animals?|dogs?|cats?|birds?|fish|horses?|whale|insects?|breed|mammals?|snakes?|bear|reptile|creature|"
+        r"animals?|dogs?|cats?|birds?|fish|horses?|whale|insects?|breed|mammals?|snakes?|bear|"
+        r"reptile|creature|"
         r"dinosaurs?|monkey|spider|shark|rodent|bug"
     )
     if asks_for(nouns, question):
         return {"entity": "animal"}
     if asks_for(r"flowers?|trees?|plants?|herb|weed|bush", question):
         return {"entity": "plant"}
-    return vote_if(asks_for(r"part of the body|body part|bones?|organs?|muscles?|gland|teeth", question), "entity", "body")
+    return vote_if(
+        asks_for(r"part of the body|body part|bones?|organs?|muscles?|gland|teeth", question),
+        "entity",
+        "body",
+    )
 
 
 def named_pet(question: str) -> Vote:
     """Animals, where a pet is named anywhere."""
-    words = r"(dog|cat|horse|pet|parrot|elephant|whale|bear|pig|monkey|chimp)s?( named| 's name| \?)|descendents"
+    words = (
+        r"(dog|cat|horse|pet|parrot|elephant|whale|bear|pig|monkey|chimp)s?( named| 's name| \?)|descendents"
+    )
     return vote_if(has(words, question), "entity", "animal")
 
 
 def colors(question: str) -> Vote:
     """Colours, by name."""
-    return vote_if(asks_for(r"colou?rs?", question) or has(r"(what|which) colou?rs?", question), "entity", "color")
+    return vote_if(
+        asks_for(r"colou?rs?", question) or has(r"(what|which) colou?rs?", question), "entity", "color"
+    )
 
 
 def works(question: str) -> Vote:
     """Books, films, songs and shows, from a noun."""
     nouns = (
-        r"books?|novels?|films?|movies?|songs?|plays?|show|series|magazine|newspaper|album|poem|musical|opera|"
+        r"books?|novels?|films?|movies?|songs?|plays?|show|series|magazine|newspaper|album|"
+        r"poem|musical|opera|"
         r"painting|classic|story|comic strip|sitcom|hit|autobiography|statue|sculpture"
     )
     return vote_if(asks_for(nouns, question), "entity", "cremat")
@@ -208,7 +240,10 @@ def works(question: str) -> Vote:
 
 def writing_verbs(question: str) -> Vote:
     """Books, films and songs, from a verb."""
-    words = r"^what .* (write|wrote|written|premiered|starring|starred|author(ed)?|published|sing|sang|paint|compose)"
+    words = (
+        r"^what .* (write|wrote|written|premiered|starring|starred|author(ed)?|published|sing|"
+        r"sang|paint|compose)"
+    )
     return vote_if(has(words, question), "entity", "cremat")
 
 
@@ -226,8 +261,12 @@ def money_of_a_country(question: str) -> Vote:
 
 def illness(question: str) -> Vote:
     """Diseases, fears and drugs, from a noun."""
-    nouns = r"diseases?|illness|fear of|phobia|drugs?|vitamin|cancer|virus|treat|cure|medicine|infection|ailment"
-    return vote_if(has(nouns, question) and not has("^(who|how|why|when|where)", question), "entity", "dismed")
+    nouns = (
+        r"diseases?|illness|fear of|phobia|drugs?|vitamin|cancer|virus|treat|cure|medicine|infection|ailment"
+    )
+    return vote_if(
+        has(nouns, question) and not has("^(who|how|why|when|where)", question), "entity", "dismed"
+    )
 
 
 def fear_of(question: str) -> Vote:
@@ -238,7 +277,8 @@ def fear_of(question: str) -> Vote:
 def events(question: str) -> Vote:
     """Events, from a noun."""
     nouns = (
-        r"war|battle|event|festival|holiday|disaster|trials?|concerts?|massacre|slaughter|revolution|accident|"
+        r"war|battle|event|festival|holiday|disaster|trials?|concerts?|massacre|slaughter|"
+        r"revolution|accident|"
         r"hurricane|earthquake|race|tournament|celebration|crisis|bowl game"
     )
     return vote_if(asks_for(nouns, question), "entity", "event")
@@ -247,7 +287,8 @@ def events(question: str) -> Vote:
 def food_and_drink(question: str) -> Vote:
     """Food and drink, from a noun."""
     nouns = (
-        r"food|fruit|vegetable|drink|beer|wine|nuts?|cereal|scotch|whiskey|cheese|candy|cake|bread|meat|soup|sauce|"
+        r"food|fruit|vegetable|drink|beer|wine|nuts?|cereal|scotch|whiskey|cheese|candy|cake|"
+        r"bread|meat|soup|sauce|"
         r"ingredients?|meal|dish|beverage|liqueur|cocktail|spice|fruits|dessert|sandwich|cookie|flavou?r"
     )
     return vote_if(asks_for(nouns, question), "entity", "food")
@@ -272,28 +313,40 @@ def letters_words_and_signs(question: str) -> Vote:
         return {"entity": "letter"}
     if has(r"symbols?|chemical symbol|sign for|symboli[sz]es?", question):
         return {"entity": "symbol"}
-    return vote_if(asks_for(r"words?|plural|anagram|palindrome|verb|prefix|rhymes?|synonym", question), "entity", "word")
+    return vote_if(
+        asks_for(r"words?|plural|anagram|palindrome|verb|prefix|rhymes?|synonym", question), "entity", "word"
+    )
 
 
 def terms(question: str) -> Vote:
     """Terms, where something is called or known as."""
-    words = r"(what|name) .* called|known as|the (term|name|word|nickname) for|do you call|another name|nickname|call"
+    words = (
+        r"(what|name) .* called|known as|the (term|name|word|nickname) for|do you call|"
+        r"another name|nickname|call"
+    )
     return vote_if(has(words, question) and not has(r"^(who|where|when)", question), "entity", "termeq")
 
 
 def what_is_it_called(question: str) -> Vote:
     """Terms: a question that ends on called, or asks what one calls something."""
-    words = r"called \?|what (do|does|did) .* call|what (is|are) .* (better )?known as|scientific name|other name"
+    words = (
+        r"called \?|what (do|does|did) .* call|what (is|are) .* (better )?known as|scientific name|other name"
+    )
     return vote_if(has(words, question) or question.endswith("called ?"), "entity", "termeq")
 
 
 def things_made(question: str) -> Vote:
     """Products, vehicles and techniques, from a noun."""
-    if asks_for(r"cars?|ships?|boats?|planes?|aircraft|shuttle|steamboat|train|submarine|vehicle|automobile", question):
+    if asks_for(
+        r"cars?|ships?|boats?|planes?|aircraft|shuttle|steamboat|train|submarine|vehicle|automobile", question
+    ):
         return {"entity": "veh"}
     if asks_for(r"methods?|techniques?|system|strokes?|style|technology|process", question):
         return {"entity": "techmeth"}
-    nouns = r"products?|brand|software|toy|machine|computer|company make|manufacture|doll|weapon|clothing|perfume|device"
+    nouns = (
+        r"products?|brand|software|toy|machine|computer|company make|manufacture|doll|weapon|"
+        r"clothing|perfume|device"
+    )
     return vote_if(asks_for(nouns, question), "entity", "product")
 
 
@@ -306,14 +359,19 @@ def manufacture(question: str) -> Vote:
 def sports(question: str) -> Vote:
     """Sports and games, from a noun."""
     nouns = r"sports?|games?|exercises?|martial art|card game|betting|dance|pastime|athletic"
-    return vote_if(asks_for(nouns, question) or has(r"(what|which) (sport|game)s?", question), "entity", "sport")
+    return vote_if(
+        asks_for(nouns, question) or has(r"(what|which) (sport|game)s?", question), "entity", "sport"
+    )
 
 
 def substances(question: str) -> Vote:
     """Substances, religions, from a noun."""
     if asks_for(r"religions?|faith|church", question):
         return {"entity": "religion"}
-    nouns = r"substances?|metals?|chemicals?|elements?|gas|gases|material|minerals?|liquid|gem|stone|wood|fiber|acid"
+    nouns = (
+        r"substances?|metals?|chemicals?|elements?|gas|gases|material|minerals?|liquid|gem|"
+        r"stone|wood|fiber|acid"
+    )
     return vote_if(asks_for(nouns, question), "entity", "substance")
 
 
@@ -326,19 +384,21 @@ def what_does_it_verb(question: str) -> Vote:
 def ordinary_things(question: str) -> Vote:
     """Some other entity, from a noun."""
     nouns = (
-        r"awards?|sword|tools?|invention|resource|killer|object|thing|things|item|law|industry|flag|crime|prize|unit|"
+        r"awards?|sword|tools?|invention|resource|killer|object|thing|things|item|law|industry|"
+        r"flag|crime|prize|unit|"
         r"organism|shape|class|subject|topic|amendment|theory|structure|source|import|export|advantage"
     )
     return vote_if(asks_for(nouns, question), "entity", "other")
 
 
-# --- people --------------------------------------------------------------------------------------------------------
+# --- people ----------------------------------------------------------------------------------------------
 
 
 def who_did(question: str) -> Vote:
     """An individual: who with a verb of deeds."""
     verbs = (
-        r"^who (invented|wrote|discovered|made|created|played|portrayed|killed|said|won|founded|shot|painted|died|"
+        r"^who (invented|wrote|discovered|made|created|played|portrayed|killed|said|won|"
+        r"founded|shot|painted|died|"
         r"directed|developed|sang|served|led|was the|is the|'s the|were the|did|does|has|owns|built|lived)"
     )
     return vote_if(has(verbs, question), "human", "ind")
@@ -352,9 +412,12 @@ def by_whom(question: str) -> Vote:
 def noun_for_a_person(question: str) -> Vote:
     """An individual, from a noun for a person."""
     nouns = (
-        r"president|vice-president|actor|actress|american|golfer|coach|captain|pope|mayor|singer|figure|character|"
-        r"man|woman|king|queen|author|player|players|host|boxer|astronaut|comedian|director|star|team|criminal|explorer|"
-        r"god|goddess|prime minister|poet|scientist|composer|artist|lawyer|person|people|couple|senator|leader|girl|boy"
+        r"president|vice-president|actor|actress|american|golfer|coach|captain|pope|mayor|"
+        r"singer|figure|character|"
+        r"man|woman|king|queen|author|player|players|host|boxer|astronaut|comedian|director|"
+        r"star|team|criminal|explorer|"
+        r"god|goddess|prime minister|poet|scientist|composer|artist|lawyer|person|people|"
+        r"couple|senator|leader|girl|boy"
     )
     return vote_if(asks_for(nouns, question), "human", "ind")
 
@@ -362,15 +425,20 @@ def noun_for_a_person(question: str) -> Vote:
 def noun_for_a_group(question: str) -> Vote:
     """A group, from a noun for an organisation."""
     nouns = (
-        r"company|companies|corporation|group|band|department|college|university|organi[sz]ation|team|teams|agency|"
-        r"club|school|party|airline|network|gang|tribe|firm|bank|army|union|league|association|institution|hotel"
+        r"company|companies|corporation|group|band|department|college|university|"
+        r"organi[sz]ation|team|teams|agency|"
+        r"club|school|party|airline|network|gang|tribe|firm|bank|army|union|league|association|"
+        r"institution|hotel"
     )
     return vote_if(asks_for(nouns, question), "human", "gr")
 
 
 def member_of(question: str) -> Vote:
     """A group, where one belongs to, works for or plays for it."""
-    words = r"(member|members|logo|headquarters|subsidiary) of|work for|works for|play for|owned by|headed by|belong to"
+    words = (
+        r"(member|members|logo|headquarters|subsidiary) of|work for|works for|play for|"
+        r"owned by|headed by|belong to"
+    )
     return vote_if(has(words, question) and question.startswith(("what", "which")), "human", "gr")
 
 
@@ -387,13 +455,15 @@ def profession(question: str) -> Vote:
     return vote_if(has(words, question) and question.startswith("what"), "human", "title")
 
 
-# --- places --------------------------------------------------------------------------------------------------------
+# --- places ----------------------------------------------------------------------------------------------
 
 
 def cities(question: str) -> Vote:
     """Cities, from a noun or from what cities have."""
     nouns = r"city|cities|town|towns|capital|seaport|port|village|hometown"
-    return vote_if(asks_for(nouns, question) or has(r"(what|which) \w*\s?\w*\s?(city|cities)", question), "place", "city")
+    return vote_if(
+        asks_for(nouns, question) or has(r"(what|which) \w*\s?\w*\s?(city|cities)", question), "place", "city"
+    )
 
 
 def capital_of(question: str) -> Vote:
@@ -405,7 +475,11 @@ def capital_of(question: str) -> Vote:
 def countries(question: str) -> Vote:
     """Countries, from a noun."""
     nouns = r"country|countries|nation|nations|nationality|kingdom|republic"
-    return vote_if(asks_for(nouns, question) or has(r"(what|which) (\w+ ){0,3}(country|countries)", question), "place", "country")
+    return vote_if(
+        asks_for(nouns, question) or has(r"(what|which) (\w+ ){0,3}(country|countries)", question),
+        "place",
+        "country",
+    )
 
 
 def nationality(question: str) -> Vote:
@@ -423,14 +497,20 @@ def states(question: str) -> Vote:
 def mountains(question: str) -> Vote:
     """Mountains, from a noun."""
     nouns = r"mountains?|peaks?|volcano|volcanoes|mount|mountain range|range"
-    return vote_if(asks_for(nouns, question) or has(r"(highest|tallest) (mountain|peak|point)", question), "place", "mount")
+    return vote_if(
+        asks_for(nouns, question) or has(r"(highest|tallest) (mountain|peak|point)", question),
+        "place",
+        "mount",
+    )
 
 
 def waters_and_buildings(question: str) -> Vote:
     """Other places, from a noun."""
     nouns = (
-        r"rivers?|lakes?|oceans?|seas?|street|museum|planet|building|island|islands|county|continent|desert|park|"
-        r"bridge|canal|bay|region|area|web sites?|site|attractions?|airport|hotel|avenue|dam|prison|road|tower|address"
+        r"rivers?|lakes?|oceans?|seas?|street|museum|planet|building|island|islands|county|"
+        r"continent|desert|park|"
+        r"bridge|canal|bay|region|area|web sites?|site|attractions?|airport|hotel|avenue|dam|"
+        r"prison|road|tower|address"
     )
     return vote_if(asks_for(nouns, question), "place", "other")
 
@@ -442,11 +522,13 @@ def where(question: str) -> Vote:
 
 def where_can_i(question: str) -> Vote:
     """Other places: where something is found."""
-    words = r"where (can|could|do|should) (i|you|one|we)|where .* (located|buried|found|come from|originate|find)"
+    words = (
+        r"where (can|could|do|should) (i|you|one|we)|where .* (located|buried|found|come from|originate|find)"
+    )
     return vote_if(has(words, question), "place", "other")
 
 
-# --- numbers -------------------------------------------------------------------------------------------------------
+# --- numbers ---------------------------------------------------------------------------------------------
 
 
 def how_many(question: str) -> Vote:
@@ -467,19 +549,28 @@ def when(question: str) -> Vote:
 
 def year_or_day(question: str) -> Vote:
     """A date: which year, day, month, season."""
-    words = r"(what|which) (\w+ )?(year|day|date|month|season|century|decade|time of year)|birthday|what is the .*date"
+    words = (
+        r"(what|which) (\w+ )?(year|day|date|month|season|century|decade|time of year)|"
+        r"birthday|what is the .*date"
+    )
     return vote_if(has(words, question), "number", "date")
 
 
 def distances(question: str) -> Vote:
     """Distances and heights."""
-    words = r"how (far|tall|high|deep|wide|close)|distance|height|depth|altitude|elevation|wingspan|diameter|what .*length"
+    words = (
+        r"how (far|tall|high|deep|wide|close)|distance|height|depth|altitude|elevation|"
+        r"wingspan|diameter|what .*length"
+    )
     return vote_if(has(words, question), "number", "dist")
 
 
 def amounts_of_money(question: str) -> Vote:
     """Money: cost, price, salary."""
-    words = r"how much (does|do|did|is|was|money|would|will|were)|costs?|price|salary|wage|worth|paid|earn|fine for"
+    words = (
+        r"how much (does|do|did|is|was|money|would|will|were)|costs?|price|salary|wage|worth|"
+        r"paid|earn|fine for"
+    )
     return vote_if(has(words, question), "number", "money")
 
 
@@ -497,7 +588,10 @@ def shares(question: str) -> Vote:
 
 def spans_of_time(question: str) -> Vote:
     """Periods: how long, how old."""
-    words = r"how (long|old)|life ?span|life expectancy|gestation|how many (years|days|hours)|age (of|is|was)|duration"
+    words = (
+        r"how (long|old)|life ?span|life expectancy|gestation|how many (years|days|hours)|"
+        r"age (of|is|was)|duration"
+    )
     return vote_if(has(words, question), "number", "period")
 
 
@@ -505,27 +599,45 @@ def speeds_and_temperatures(question: str) -> Vote:
     """Speeds and temperatures."""
     if has(r"speed|how fast|velocity|miles per hour|mph", question):
         return {"number": "speed"}
-    return vote_if(has(r"temperature|how (hot|cold|warm)|degrees|boiling|melting|freezing point", question), "number", "temp")
+    return vote_if(
+        has(r"temperature|how (hot|cold|warm)|degrees|boiling|melting|freezing point", question),
+        "number",
+        "temp",
+    )
 
 
 def sizes_and_weights(question: str) -> Vote:
     """Sizes and weights."""
     if has(r"weigh|weighs|weight|how heavy|pounds|tons|calories", question):
         return {"number": "weight"}
-    return vote_if(has(r"how (big|large)|what (is the )?size|area of|volume|square (feet|miles)|capacity", question), "number", "volsize")
+    return vote_if(
+        has(r"how (big|large)|what (is the )?size|area of|volume|square (feet|miles)|capacity", question),
+        "number",
+        "volsize",
+    )
 
 
 def codes_and_orders(question: str) -> Vote:
     """Codes, ranks in an order."""
-    words = r"(telephone|phone|area|zip|social security|route|fax|serial) (number|code)|zip|address code|number on|channel"
+    words = (
+        r"(telephone|phone|area|zip|social security|route|fax|serial) (number|code)|zip|"
+        r"address code|number on|channel"
+    )
     if has(words, question):
         return {"number": "code"}
-    return vote_if(has(r"what (chapter|rank|number|place)|which (number|chapter|place)|rank(s|ed)?", question), "number", "ord")
+    return vote_if(
+        has(r"what (chapter|rank|number|place)|which (number|chapter|place)|rank(s|ed)?", question),
+        "number",
+        "ord",
+    )
 
 
 def rates_and_powers(question: str) -> Vote:
     """Other numbers: rates, powers, averages, records."""
-    words = r"horsepower|heart rate|(?<!interest )rate (of|for)|stock (price|high)|average (?!date)|record|frequency|score"
+    words = (
+        r"horsepower|heart rate|(?<!interest )rate (of|for)|stock (price|high)|"
+        r"average (?!date)|record|frequency|score"
+    )
     return vote_if(has(words, question) and question.startswith("what"), "number", "other")
 
 
