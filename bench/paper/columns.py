@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from end_model import decode
 from numpy.typing import NDArray
-from problem import Problem
+from problem import Problem, decode
 
 import consilience as cs
 

@@ -88,6 +88,18 @@ def rows_of(graph: cs.TaskGraph, labels: Mapping[str, NDArray[np.int64]]) -> NDA
     return np.array([row.get(tuple(vector), -1) for vector in table.tolist()])
 
 
+def decode(
+    graph: cs.TaskGraph, probabilities: Mapping[str, NDArray[np.float64]]
+) -> dict[str, NDArray[np.int64]]:
+    """The feasible label vector with the largest product of the tasks' probabilities, as {task: (n,)}."""
+    log_joint = sum(
+        np.log(np.maximum(probabilities[task], 1e-12))[:, graph.feasible_set[:, r]]
+        for r, task in enumerate(graph.tasks)
+    )
+    best = np.asarray(log_joint).argmax(axis=1)
+    return {task: graph.feasible_set[best, r] for r, task in enumerate(graph.tasks)}
+
+
 def gold_of(graph: cs.TaskGraph, labels: Iterable[Vote]) -> dict[str, NDArray[np.int64]]:
     """Class indices of named labels, one dict an item; a task it does not name is not applicable."""
     index = {task: {name: i for i, name in enumerate(names)} for task, names in graph.classes.items()}
