@@ -35,6 +35,7 @@ def table1_columns(method: str) -> tuple[Column, ...]:
     return (
         Column("Gold (dev)", columns.gold, from_gold=True),
         Column("Majority vote", columns.hierarchical_majority),
+        Column("Majority, vote shares", columns.majority),
         Column("Task by task", columns.separate, {"method": method}),
         Column("Joint", columns.joint, {"method": method}),
     )
@@ -47,7 +48,6 @@ def ablation_columns(method: str) -> tuple[Column, ...]:
         Column("Task by task", columns.separate, {"method": method}),
         Column("Abstentions missing", columns.joint, {"method": method, "abstentions": "missing"}),
         Column("One accuracy a source", columns.one_accuracy, {"method": method}),
-        Column("Majority, vote shares", columns.majority),
     ]
     learn = {"method": method, "dependencies": "learn"}
     if columns.accepts(**learn):

@@ -1,0 +1,99 @@
+"""The paper's experiments in ``bench/paper``, on problems small enough to work out by hand."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import consilience as cs
+
+FOLDER = Path(__file__).parents[2] / "bench" / "paper"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _paths():
+    sys.path.insert(0, str(FOLDER))
+    yield
+    sys.path.remove(str(FOLDER))
+
+
+def load(name):
+    return importlib.import_module(name)
+
+
+def make_problem(votes, gold, graph):
+    n = len(next(iter(votes.values())))
+    m = next(iter(votes.values())).shape[1]
+    names = tuple(f"source {j}" for j in range(m))
+    return load("problem").Problem("small", graph, ["text"] * n, gold, votes, names, np.arange(3))
+
+
+@pytest.fixture
+def hierarchy():
+    return cs.TaskGraph(
+        {"kind": ["person", "org"], "person_type": ["doctor", "lawyer"], "org_type": ["hospital", "office"]},
+        parents={"person_type": ("kind", "person"), "org_type": ("kind", "org")},
+    )
+
+
+def test_hierarchical_majority_decides_on_the_parent_before_it_counts_finer_votes(hierarchy):
+    abstain = -np.ones((4, 4), dtype=np.int16)
+    votes = {task: abstain.copy() for task in hierarchy.tasks}
+    votes["kind"][0, :3] = 0  # three for a person, and one for a hospital
+    votes["org_type"][0, 3] = 0
+    problem = make_problem(votes, {task: np.zeros(4, dtype=int) for task in hierarchy.tasks}, hierarchy)
+    soft = load("columns").hierarchical_majority(problem, np.arange(4)).soft(np.arange(4))
+    np.testing.assert_allclose(soft["kind"][0], [1, 0])
+    np.testing.assert_allclose(soft["person_type"][0], [0.5, 0.5, 0])
+    np.testing.assert_allclose(soft["org_type"][0], [0, 0, 1])
+    np.testing.assert_allclose(soft["kind"][1], [0.5, 0.5])  # no votes
+
+
+def test_columns_agree_on_the_labels_where_all_sources_are_right(hierarchy):
+    rng = np.random.default_rng(0)
+    truth = hierarchy.feasible_set[rng.integers(0, 4, 300)]
+    votes = {}
+    for r, task in enumerate(hierarchy.tasks):
+        votes[task] = np.where(rng.random((300, 6)) < 0.8, truth[:, [r]], cs.ABSTAIN).astype(np.int16)
+    gold = {task: truth[:, r] for r, task in enumerate(hierarchy.tasks)}
+    problem, columns = make_problem(votes, gold, hierarchy), load("columns")
+    split = problem.split(0)
+    for column in (columns.hierarchical_majority, columns.separate, columns.one_accuracy, columns.joint):
+        labels = column(problem, split.train).hard(split.test)
+        assert all((labels[task] == gold[task][split.test]).mean() > 0.95 for task in hierarchy.tasks), column
+
+
+def test_a_trial_draws_train_and_test_anew_and_leaves_the_development_items_alone(hierarchy):
+    votes = {task: np.zeros((50, 1), dtype=np.int16) for task in hierarchy.tasks}
+    problem = make_problem(votes, {task: np.zeros(50, dtype=int) for task in hierarchy.tasks}, hierarchy)
+    first, second = problem.split(0), problem.split(1)
+    for split in (first, second):
+        assert sorted([*split.dev, *split.train, *split.test]) == list(range(50))
+        assert split.dev.tolist() == [0, 1, 2]
+    assert set(first.test) != set(second.test)
+
+
+def test_sources_of_the_crossing_tasks_vote_for_what_the_task_graph_allows():
+    household, problem = load("household"), load("problem")
+    graph = cs.TaskGraph(household.TASKS, parents=household.PARENTS)
+    queries = [
+        "is anything on my calendar for june 22nd",
+        "how many pto days are left",
+        "please order me some more paper plates",
+        "what is the calorie content of a steak",
+    ]
+    votes = problem.apply(household.SOURCES, graph, queries)
+    vectors = np.stack([votes[task] for task in graph.tasks], axis=-1).reshape(-1, graph.n_tasks)
+    assert graph.event_masks(vectors).any(axis=1).all()
+    assert (vectors != cs.ABSTAIN).any(axis=1).reshape(4, -1).sum(axis=1).min() >= 2
+
+
+def test_gibbs_sampling_finds_the_accuracies_votes_were_drawn_with():
+    rng = np.random.default_rng(0)
+    truth, y = np.array([0.9, 0.8, 0.7, 0.6, 0.75]), rng.integers(0, 2, 3000)
+    votes = np.where(rng.random((3000, 5)) < truth, y[:, None], 1 - y[:, None]).astype(np.int8)
+    votes[rng.random(votes.shape) < 0.2] = cs.ABSTAIN
+    found = load("gibbs").accuracies_by_gibbs(votes)
+    np.testing.assert_allclose(found, truth, atol=0.05)  # 4 sigma at n = 3000
