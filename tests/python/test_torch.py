@@ -40,6 +40,7 @@ from consilience.torch import (  # noqa: E402
     noise_aware_loss,
 )
 from consilience.torch.classifier import enough_epochs  # noqa: E402
+from consilience.torch.data import FeatureTable  # noqa: E402
 from consilience.torch.network import task_probabilities  # noqa: E402
 
 GRAPH = cs.TaskGraph(
@@ -389,6 +390,14 @@ def test_a_batch_holds_the_features_soft_labels_and_weights_of_its_items():
         torch.testing.assert_close(data[4].soft_labels[task], batch.soft_labels[task][0])
 
 
+def test_single_texts_keep_their_padding_so_that_a_loader_can_stack_them():
+    X = np.array([[1, 0, 0], [2, 1, 0]])
+    data = SoftLabelDataset(X, [0, 1], task_graph=ONE, n_words=3)
+    (batch,) = DataLoader(data, batch_size=2)
+    np.testing.assert_array_equal(batch.features, X)
+    np.testing.assert_array_equal(data[[1, 0]].features, [[2, 1], [1, 0]])
+
+
 def test_gold_is_one_hot_and_counts_where_it_is_known():
     gold = {"kind": [0, 1, -1], "person_type": [1, 2, -1], "org_type": [-1, 0, 3]}
     data = SoftLabelDataset(np.zeros((3, 1)), gold, task_graph=GRAPH)
@@ -420,6 +429,14 @@ def test_strided_read_only_and_foreign_arrays_are_read():
     ):
         data = SoftLabelDataset(X, np.zeros(len(expected), int), task_graph=ONE)
         np.testing.assert_array_equal(data[list(range(len(expected)))].features, expected)
+
+
+@pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_array])
+def test_features_that_differ_have_another_digest(form):
+    X = np.eye(3)
+    digests = [FeatureTable(form(features)).digest() for features in (X, X.copy(), X * 2, X[:0])]
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 3
 
 
 @pytest.mark.parametrize("own_batches", [True, False])
@@ -753,15 +770,27 @@ def test_an_unseeded_training_goes_on_with_its_own_seed(tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "differs"),
-    [({"learning_rate": 1e-2}, "learning_rate"), ({"hidden_sizes": (5,)}, "hidden_sizes"), ({}, "labels")],
+    [
+        ({"learning_rate": 1e-2}, "learning_rate"),
+        ({"hidden_sizes": (5,)}, "hidden_sizes"),
+        ({"trunk": nn.Linear(4, 4)}, "trunk"),
+        ({}, "labels"),
+        ({}, "X"),
+        ({}, "validation"),
+    ],
 )
 def test_a_checkpoint_of_another_training_is_refused(options, differs, tmp_path):
-    X, _, vector = learnable(40)
+    X, gold, vector = learnable(40)
     path = tmp_path / "training.pt"
     MultiTaskClassifier(GRAPH, random_state=0, max_epochs=1).fit(X, softened(vector), checkpoint=path)
     other = MultiTaskClassifier(GRAPH, random_state=0, max_epochs=1, **options)
     with pytest.raises(cs.FileFormatError, match=f"differs in '{differs}'"):
-        other.fit(X, softened(vector, seed=0 if options else 1), checkpoint=path)
+        other.fit(
+            X + (differs == "X"),
+            softened(vector, seed=int(differs == "labels")),
+            validation=(X, gold) if differs == "validation" else None,
+            checkpoint=path,
+        )
 
 
 class Malicious:

@@ -237,7 +237,7 @@ class MultiTaskClassifier(Estimator):
         seed, gold = self._seed(), is_gold(soft_labels)
         network = self._build(data, settings, seed)
         run = TrainingRun(network, self._optimizer(network), seed)
-        identity = self._identity(data)
+        identity = "" if checkpoint is None else self._identity(data, given=validation is not None)
         if checkpoint is not None and Path(checkpoint).exists():
             _resume(run, checkpoint, identity)
         held_out: tuple[SoftLabelDataset, NDArray[np.int64]] | None = None
@@ -381,7 +381,7 @@ class MultiTaskClassifier(Estimator):
             raise InvalidArgumentError("validation: no item has a label; leave validation out")
         return data, rows
 
-    def _identity(self, data: SoftLabelDataset) -> str:
+    def _identity(self, data: SoftLabelDataset, given: bool) -> str:
         """What a checkpoint must agree on: the data, the network and what steers the weights, as JSON."""
         params = self.get_params()
         for name in ("max_epochs", "patience", "device", "progress", "mixed_precision", "graph"):
@@ -392,7 +392,8 @@ class MultiTaskClassifier(Estimator):
             params["random_state"] = None
         digest = hashlib.sha256(data.soft_labels.numpy().tobytes() + data.weights.numpy().tobytes())
         content = {name: repr(value) for name, value in params.items()}
-        content |= {"labels": digest.hexdigest(), "shape of X": repr(data.table.shape)}
+        content |= {"labels": digest.hexdigest(), "X": data.table.digest()}
+        content["validation"] = "given" if given else "held out"
         return json.dumps({**content, "graph": self.graph.to_json()})
 
     # --- prediction ----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -70,7 +71,7 @@ class FeatureTable:
     """
 
     def __init__(self, features: Features, n_words: int | None = None) -> None:
-        self.values = _read_sparse(features) if hasattr(features, "tocsr") else _read_dense(features)
+        self.values: Any = _read_sparse(features) if hasattr(features, "tocsr") else _read_dense(features)
         self.lengths = None if n_words is None else _text_lengths(self.values, n_words)
 
     def __len__(self) -> int:
@@ -82,8 +83,22 @@ class FeatureTable:
         """Shape of the features."""
         return tuple(self.values.shape)
 
-    def take(self, rows: NDArray[np.int64]) -> Tensor:
-        """Some items: float32 or int64, sparse COO from a sparse matrix; texts cut to the longest of them."""
+    def digest(self) -> str:
+        """SHA-256 of all features."""
+        if isinstance(self.values, Tensor):
+            parts = [self.values.numpy()]
+        else:
+            parts = [self.values.data, self.values.indices, self.values.indptr]
+        sha = hashlib.sha256()
+        for part in parts:
+            sha.update(np.ascontiguousarray(part).data.cast("B") if part.size else b"")
+        return sha.hexdigest()
+
+    def take(self, rows: NDArray[np.int64], *, whole: bool = False) -> Tensor:
+        """Some items: float32 or int64, sparse COO from a sparse matrix.
+
+        Texts are cut to the longest of them, unless `whole`.
+        """
         if not isinstance(self.values, Tensor):
             chosen = self.values[rows].tocoo()
             return torch.sparse_coo_tensor(
@@ -94,7 +109,7 @@ class FeatureTable:
                 check_invariants=False,  # read checked them
             )
         items = self.values[torch.from_numpy(rows)]
-        if self.lengths is not None:
+        if self.lengths is not None and not whole:
             items = items[:, : max(int(self.lengths[rows].max(initial=0)), 1)]
         return items if items.is_floating_point() else items.long()
 
@@ -165,7 +180,7 @@ class SoftLabelDataset(Dataset[Batch]):
     def __getitem__(self, index: int | Sequence[int] | NDArray[np.int64]) -> Batch:
         """One item, or a batch of those that a sequence of indices names."""
         if isinstance(index, (int, np.integer)):
-            features = self.table.take(np.array([index]))
+            features = self.table.take(np.array([index]), whole=True)  # of one shape, to be stacked
             labels, weights = self.labels(np.array([index]))
             return Batch(
                 (features.to_dense() if features.is_sparse else features)[0],
