@@ -10,9 +10,10 @@ from typing import Any
 import columns
 import numpy as np
 from columns import HardLabels, Labeler
-from end_model import GRID, EndModel
 from numpy.typing import NDArray
 from problem import Problem, Split
+
+from end_model import GRID, EndModel
 
 FOLDS = 3
 SIZES = (100, 250, 500, 1000, 2000, 4000, 8000, 16000)

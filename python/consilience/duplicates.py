@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience.arrays import distinct_rows
 from consilience.source_graph import SourceGraph
 from consilience.statistics import VoteStatistics
 
@@ -27,8 +28,8 @@ def find_duplicates(statistics: VoteStatistics) -> NDArray[np.int64]:
     """
     m = statistics.n_sources
     node_source = statistics.node_source
-    _, event = np.unique(statistics.node_event, axis=0, return_inverse=True)
-    same = np.where(event.reshape(-1, 1) == event.reshape(-1), statistics.pairs, 0)
+    event = distinct_rows(statistics.node_event)[1]
+    same = np.where(event[:, None] == event, statistics.pairs, 0)
     agreements = np.zeros((m, m), dtype=statistics.pairs.dtype)
     both = np.zeros_like(agreements)
     if len(node_source):

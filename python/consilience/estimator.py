@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from typing import Any, TypeVar
 
 from consilience.exceptions import InvalidArgumentError, listed
@@ -17,7 +18,7 @@ class Estimator:
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters of the constructor and their values."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        return {name: getattr(self, name) for name in _defaults(type(self))}
 
     def set_params(self: EstimatorT, **params: Any) -> EstimatorT:
         """Change parameters of the constructor.
@@ -38,13 +39,19 @@ class Estimator:
         return self
 
     def __repr__(self) -> str:
-        defaults = inspect.signature(type(self)).parameters
+        defaults = _defaults(type(self))
         changed = [
             f"{name}={value!r}"
             for name, value in self.get_params().items()
             if not (
-                value is defaults[name].default
-                or (isinstance(value, (str, int, float, tuple)) and value == defaults[name].default)
+                value is defaults[name]
+                or (isinstance(value, (str, int, float, tuple)) and value == defaults[name])
             )
         ]
         return f"{type(self).__name__}({', '.join(changed)})"
+
+
+@cache
+def _defaults(estimator: type) -> dict[str, Any]:
+    """Parameters of a constructor and what they are by default."""
+    return {name: p.default for name, p in inspect.signature(estimator).parameters.items()}

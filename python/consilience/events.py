@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
+from consilience.arrays import distinct_rows
 from consilience.exceptions import InfeasibleVotesWarning, InvalidArgumentError, listed, warn_caller
 from consilience.task_graph import ABSTAIN, TaskGraph
 from consilience.votes import Votes
@@ -155,9 +156,8 @@ class EventProbabilities:
     def of(cls, masks: NDArray[np.bool_], class_balance: NDArray[np.float64]) -> EventProbabilities:
         """From the events and ``P(Y)`` over the feasible set, (K,)."""
         # Few events are distinct. einsum adds in one order, whatever the number of BLAS threads.
-        distinct, at = np.unique(masks, axis=0, return_inverse=True)
-        at = at.reshape(-1)
-        member = distinct.astype(np.float64)
+        first, at = distinct_rows(masks)
+        member = masks[first].astype(np.float64)
         p = np.einsum("ay,y->a", member, class_balance)
         g = np.einsum("ay,by->ab", member * class_balance, member) - np.outer(p, p)
         return cls(masks, p[at], g[np.ix_(at, at)])

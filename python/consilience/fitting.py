@@ -140,7 +140,9 @@ class SourceFit:
 
     def _masks(self) -> list[NDArray[np.bool_]]:
         graph = self.structure.system.statistics.task_graph
-        return [graph.event_masks(source.events) for source in self.tables]
+        masks = graph.event_masks(np.concatenate([source.events for source in self.tables]))
+        ends = np.cumsum([len(source.events) for source in self.tables]).tolist()
+        return [masks[first:last] for first, last in zip([0, *ends], ends, strict=False)]
 
 
 def structure_for(

@@ -223,7 +223,7 @@ def structure_report(
         silent=np.flatnonzero(~of_sources(np.ones(d, dtype=np.bool_)) & ~repeats),
         weak=np.flatnonzero(of_sources(~live) & ~of_sources(live)),
     )
-    log_z2, residual = (None, None) if target is None else solve_log_linear(target, verdict.pairs)
+    log_z2, residual = (None, None) if target is None else _solve(target, verdict.pairs, verdict.graph)
     return IdentifiabilityReport(
         identifiable=verdict.sources_to_add == 0,
         rank=verdict.rank,
@@ -360,6 +360,13 @@ def solve_log_linear(target: ArrayLike, omega_mask: ArrayLike) -> tuple[NDArray[
     [0.5, 0.25, 2.0]
     """
     omega = _read_omega(omega_mask)
+    return _solve(target, omega, _NodeGraph(omega))
+
+
+def _solve(
+    target: ArrayLike, omega: NDArray[np.bool_], graph: _NodeGraph
+) -> tuple[NDArray[np.float64], float]:
+    """The same for pairs that were checked, with the graph that they make."""
     size = np.abs(np.asarray(target, dtype=np.float64))
     if size.shape != omega.shape:
         raise InvalidArgumentError(f"target must have shape {omega.shape} like omega_mask, got {size.shape}")
@@ -373,7 +380,6 @@ def solve_log_linear(target: ArrayLike, omega_mask: ArrayLike) -> tuple[NDArray[
     q = np.zeros(omega.shape)
     q[omega] = 2 * np.log(np.maximum(size[omega], floor))
     right_side = q.sum(axis=1)
-    graph = _NodeGraph(omega)
     for c, members in enumerate(graph.members):
         normal = graph.normal_matrix(c)
         if graph.bipartite[c]:

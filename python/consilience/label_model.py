@@ -334,9 +334,8 @@ class LabelModel(Estimator):
         tables = fit.tables
         if model.params["abstentions"] == "missing":
             tables = [_as_missing(table, balance) for table in tables]
-        self.states_ = [
-            np.vstack([t.events, np.full((1, graph.n_tasks), ABSTAIN)]).astype(np.int64) for t in tables
-        ]
+        silent = np.full((1, graph.n_tasks), ABSTAIN, dtype=np.int64)
+        self.states_ = [np.concatenate([table.events, silent]) for table in tables]
         self.emission_ = (
             _dense_emission(tables, graph) if has_plain_events(graph) else [t.table for t in tables]
         )

@@ -123,9 +123,10 @@ def unexplained_pairs(
     z = np.where(pairs, np.abs(z), 0.0)
     limit = float(np.sqrt(2 * np.log(np.count_nonzero(pairs)))) + 1.5
     found: dict[tuple[int, int], float] = {}
-    for cell in np.argsort(-z, axis=None, kind="stable")[: 50 * most].tolist():
+    beyond = np.flatnonzero(z > limit)
+    for cell in beyond[np.argsort(-z.ravel()[beyond], kind="stable")][: 50 * most].tolist():
         a, b = divmod(cell, d)
-        if z[a, b] <= limit or len(found) == most:
+        if len(found) == most:
             break
         i, j = int(system.statistics.node_source[a]), int(system.statistics.node_source[b])
         found.setdefault((i, j), float(z[a, b]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -118,14 +119,16 @@ class NodeSystem:
     @cached_property
     def names(self) -> list[str]:
         """Name of each node: its source, and what it votes for."""
-        graph = self.statistics.task_graph
+        graph, sources = self.statistics.task_graph, self.source_graph.source_names
+        events = [tuple(event) for event in self.statistics.node_event.tolist()]
+        described = {event: describe_event(graph, event) for event in set(events)}
         return [
-            f"{self.source_graph.source_names[j]}: {describe_event(graph, event)}"
-            for j, event in zip(self.statistics.node_source, self.statistics.node_event.tolist(), strict=True)
+            f"{sources[j]}: {described[event]}"
+            for j, event in zip(self.statistics.node_source.tolist(), events, strict=True)
         ]
 
 
-def describe_event(task_graph: TaskGraph, event: list[int]) -> str:
+def describe_event(task_graph: TaskGraph, event: Sequence[int]) -> str:
     """What a canonical vote vector says, in class names."""
     classes = task_graph.classes
     said = [

@@ -83,7 +83,14 @@ class SourceGraph:
 
     def members(self, c: int) -> Clique:
         """Give the sources of component `c`, sorted."""
-        return tuple(np.flatnonzero(self.component == c).tolist())
+        return self._members[c]
+
+    @cached_property
+    def _members(self) -> list[Clique]:
+        members: list[list[int]] = [[] for _ in range(self.n_components)]
+        for j, c in enumerate(self.component.tolist()):
+            members[c].append(j)
+        return [tuple(of_component) for of_component in members]
 
     def complete(self) -> bool:
         """Whether every component is a clique, so that all separators of the junction tree are ``{Y}``."""
@@ -125,9 +132,12 @@ class SourceGraph:
         """Fill-in edges, and the maximal cliques of each component."""
         neighbours = self._neighbours(self.edges)
         added: list[Edge] = []
-        cliques = []
-        for c in range(self.n_components):
-            fill, found = _triangulate({v: neighbours[v] for v in self.members(c)})
+        cliques: list[tuple[Clique, ...]] = []
+        for members in self._members:
+            if len(members) == 1:
+                cliques.append((members,))
+                continue
+            fill, found = _triangulate({v: neighbours[v] for v in members})
             added += fill
             cliques.append(found)
         return tuple(sorted(added)), tuple(cliques)

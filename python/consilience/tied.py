@@ -83,15 +83,17 @@ def expand_tied(
     of_node = np.where(system.events.masks, alpha[:, None], beta[:, None])
     of_node = np.maximum(of_node, MIN_RATIO * rate[:, None])
     tables = []
-    for j in range(statistics.n_sources):
-        nodes = np.flatnonzero(statistics.node_source == j)
-        votes = of_node[nodes]
-        silent = 1 - statistics.n_votes[j] / statistics.n
-        abstains = 1 - votes.sum(axis=0)
-        if len(nodes) and silent <= 0 and known[nodes].all():
-            abstains = np.zeros_like(abstains)
-        table = np.vstack([votes, np.maximum(abstains, MIN_RATIO * silent)])
-        tables.append(SourceTable(statistics.node_event[nodes], table / table.sum(axis=0)))
+    bounds = np.searchsorted(statistics.node_source, np.arange(statistics.n_sources + 1)).tolist()
+    silence = (1 - statistics.n_votes / statistics.n).tolist()
+    for first, last, silent in zip(bounds, bounds[1:], silence, strict=False):
+        votes = of_node[first:last]
+        table = np.empty((last - first + 1, votes.shape[1]))
+        table[:-1] = votes
+        if first < last and silent <= 0 and known[first:last].all():
+            table[-1] = 0.0
+        else:
+            table[-1] = np.maximum(1 - votes.sum(axis=0), MIN_RATIO * silent)
+        tables.append(SourceTable(statistics.node_event[first:last], table / table.sum(axis=0)))
     return tables
 
 

@@ -65,6 +65,8 @@ class Votes:
         classes: Mapping[str, list[Hashable] | None],
         n_classes: Mapping[str, int | None],
         source_names: Sequence[str] | None,
+        *,
+        check_labels: bool = True,
     ) -> None:
         if n_items == 0:
             raise InvalidVotesError("votes hold no items (0 rows); give at least one")
@@ -77,7 +79,11 @@ class Votes:
         self.classes = dict(classes)
         self._tables = dict(tables)
         given = [_n_classes_of(self.classes[task], n_classes[task]) for task in self.tasks]
-        largest = self._check([k or _UNKNOWN for k in given])
+        # Every pass over the votes checks them too: where one follows at once, it need not be done twice.
+        if check_labels or None in given:
+            largest = self._check([k or _UNKNOWN for k in given])
+        else:
+            largest = [ABSTAIN] * len(given)
         self.cardinalities = tuple(k or max(2, high + 1) for k, high in zip(given, largest, strict=True))
         for task, k in zip(self.tasks, self.cardinalities, strict=True):
             if _is_unsigned(self._tables[task]) and k - 1 in _UNSIGNED_MINUS_ONE:
@@ -424,6 +430,8 @@ def as_votes(
 ) -> Votes:
     """Votes of any accepted form: a ``Votes``, a table, a sparse matrix, ``{task: table}``, or a file's path.
 
+    Labels of a dense table may be left to be checked by the first pass over the votes.
+
     Raises
     ------
     ConsilienceError
@@ -445,7 +453,16 @@ def as_votes(
         n_classes = None
     if _is_sparse(votes):
         return Votes.from_sparse(votes, n_classes=n_classes, classes=classes)
-    return Votes.from_dense(votes, n_classes=n_classes, classes=classes, source_names=_column_names(votes))
+    array, names = _as_table(votes, classes, "votes")
+    return Votes(
+        {_SINGLE_TASK: array},
+        array.shape[0],
+        array.shape[1],
+        {_SINGLE_TASK: names},
+        {_SINGLE_TASK: n_classes},
+        _column_names(votes),
+        check_labels=False,
+    )
 
 
 _UNSIGNED_MINUS_ONE = (2**8 - 1, 2**16 - 1, 2**32 - 1)
