@@ -1,6 +1,7 @@
 #include "consilience/states.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 #include <stdexcept>
 #include <string>
@@ -236,20 +237,32 @@ std::vector<std::int64_t> largest_labels(const VoteView& votes, const Execution&
     for (std::size_t task = 0; task < n_tasks; ++task) {
       std::int64_t largest = -1;
       bool bad = false;
+      const auto see_bytes = [&](const std::byte* labels, Index n) {
+        const auto* bytes = reinterpret_cast<const std::int8_t*>(labels);
+        const std::int64_t found_here =
+            std::int64_t{simd::loops().largest_state(bytes, static_cast<std::size_t>(n))} - 1;
+        largest = std::max(largest, found_here);
+        bad |= found_here > INT8_MAX;
+      };
+      const auto see = [&](Index, Index, std::int64_t label) {
+        bad |= label < -1;
+        largest = std::max(largest, label);
+      };
       const auto* dense = std::get_if<DenseTable>(&votes.tables[task]);
-      if (dense != nullptr && dense->type == IntType::i8 && dense->column_stride == 1 &&
-          dense->row_stride == votes.n_sources) {
-        const auto* labels =
-            reinterpret_cast<const std::int8_t*>(dense->data) + begin * votes.n_sources;
-        largest = std::int64_t{simd::loops().largest_state(
-                      labels, static_cast<std::size_t>(n_rows * votes.n_sources))} -
-                  1;
-        bad = largest > INT8_MAX;
+      const bool is_bytes = dense != nullptr && dense->type == IntType::i8;
+      if (is_bytes && dense->column_stride == 1 && dense->row_stride == votes.n_sources) {
+        see_bytes(dense->data + begin * votes.n_sources, n_rows * votes.n_sources);
+      } else if (is_bytes && dense->row_stride == 1) {
+        for (Index j = 0; j < votes.n_sources; ++j) {
+          see_bytes(dense->data + begin + j * dense->column_stride, n_rows);
+        }
+      } else if (dense != nullptr && std::abs(dense->row_stride) < std::abs(dense->column_stride)) {
+        // As a table of one source a row: its labels are read in the order in which they lie.
+        const DenseTable columns{dense->data + begin * dense->row_stride, dense->type,
+                                 dense->column_stride, dense->row_stride};
+        for_each_entry(columns, n_rows, 0, votes.n_sources, see);
       } else {
-        for_each_label(votes, task, begin, n_rows, [&](Index, Index, std::int64_t label) {
-          bad |= label < -1;
-          largest = std::max(largest, label);
-        });
+        for_each_label(votes, task, begin, n_rows, see);
       }
       if (bad || largest >= votes.cardinalities[task]) {
         throw_label_out_of_range(votes, begin, n_rows);

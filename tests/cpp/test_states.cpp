@@ -368,13 +368,16 @@ TEST_CASE("largest_labels gives the largest label of each task, for any number o
   for (const std::vector<std::int64_t>& table : labels.tables) {
     largest.push_back(*std::max_element(table.begin(), table.end()));
   }
-  const HeldVotes dense = dense_votes(labels), wide = dense_votes(labels, IntType::i32),
-                  sparse = sparse_votes(labels);
-  for (const VoteView& votes : {dense.view, wide.view, sparse.view}) {
+  const auto check = [&](const HeldVotes& votes) {
     for (const int n_threads : {1, 2, 3}) {
-      CHECK(largest_labels(votes, {n_threads, {}}) == largest);
+      CHECK(largest_labels(votes.view, {n_threads, {}}) == largest);
     }
+  };
+  for (const Layout& layout : every_layout(20000, 3)) {
+    CAPTURE(layout.name);
+    for (const IntType type : {IntType::i8, IntType::i32}) check(dense_votes(labels, type, layout));
   }
+  check(sparse_votes(labels));
 }
 
 TEST_CASE("the largest label of an int8 table may be 127") {
