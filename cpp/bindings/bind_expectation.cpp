@@ -49,7 +49,15 @@ void bind_expectation(py::module_& m) {
             return select(patterns, as_std_vector(rows), as_std_vector(weights),
                           as_std_vector(columns));
           },
-          "rows"_a.noconvert(), "weights"_a.noconvert(), "columns"_a.noconvert());
+          "rows"_a.noconvert(), "weights"_a.noconvert(), "columns"_a.noconvert())
+      .def("rows", [](const Patterns& patterns) {
+        const auto n_votes = static_cast<py::ssize_t>(patterns.column.size());
+        return py::make_tuple(
+            py::array_t<std::int64_t>(static_cast<py::ssize_t>(patterns.start.size()),
+                                      patterns.start.data()),
+            py::array_t<std::int32_t>(n_votes, patterns.column.data()),
+            py::array_t<std::int32_t>(n_votes, patterns.state.data()));
+      });
 
   m.def(
       "find_patterns",

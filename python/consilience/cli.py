@@ -18,24 +18,23 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
-
 from consilience import __version__
+from consilience.answers import is_folder
 from consilience.check import check_identifiability
+from consilience.chunks import Form, is_stream, open_parquet, parquet_files
 from consilience.demo import print_demo
 from consilience.dependence import learn_dependencies
 from consilience.exceptions import ConsilienceError, ConsilienceWarning, FileFormatError, InvalidArgumentError
 from consilience.label_model import LabelModel, load
-from consilience.task_graph import ABSTAIN, TaskGraph
-from consilience.vote_files import format_of, read_votes, write_labels
+from consilience.task_graph import TaskGraph
+from consilience.vote_files import format_of
 from consilience.votes import Votes
 
 __all__ = ["main"]
 
-_LARGEST_ID = int(np.iinfo(np.int64).max)
-
 _VOTES_HELP = (
-    "file of votes, .csv, .npz or .parquet: a row an item, a column a source (or task:source), cells class "
+    "file of votes, .csv, .npz or .parquet, or a folder or quoted pattern ('votes/*.parquet') of Parquet "
+    "files, which may be larger than memory: a row an item, a column a source (or task:source), cells class "
     "indices or names, empty or -1 to abstain; a first column 'item' or 'id' is kept"
 )
 
@@ -137,11 +136,12 @@ def _parser() -> argparse.ArgumentParser:
     predict = command("predict", _predict, "label items by their votes with a saved model")
     predict.add_argument("model", metavar="MODEL", help="file that consilience fit saved")
     predict.add_argument(
-        "votes", metavar="VOTES", help=f"{_VOTES_HELP}; the sources of the fit, in its order"
+        "votes", metavar="VOTES", help=f"{_VOTES_HELP}; the sources of the fit, matched by name"
     )
     predict.add_argument(
         "-o", "--output", metavar="LABELS", required=True,
-        help="where to write labels and probabilities, .csv, .npz or .parquet",
+        help="where to write labels and probabilities, .csv, .npz or .parquet; or for Parquet files a folder "
+        "(with a / at its end), a file for each, where a run that was interrupted goes on",
     )  # fmt: skip
 
     check = command("check", _check, "tell whether accuracies can be learned from votes, without fitting")
@@ -214,46 +214,41 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _fit(options: argparse.Namespace) -> None:
-    _keep(options.votes, options.task_graph, of=options.output)
-    graph, votes = _read(options)
+    files = _keep(options.votes, options.task_graph, of=options.output)
+    graph = None if options.task_graph is None else _read_task_graph(options.task_graph)
+    votes, names = _open(options.votes, options.classes if graph is None else graph.classes)
     model = LabelModel(
         n_classes=options.n_classes,
         classes=options.classes,
         task_graph=graph,
         class_balance=options.class_balance,
-        dependencies=_resolved(options.dependencies, votes),
+        dependencies=_resolved(options.dependencies, names),
         method=options.method,
         abstentions=options.abstentions,
-    ).fit(votes)
-    with _naming(options.output):
+    ).fit(votes, progress=sys.stderr.isatty())
+    with _naming(options.output, files):
         model.save(options.output)
     print(f"{model.summary()}\n\n{model.identifiability_}\n\nWrote the model to {options.output}")
 
 
 def _predict(options: argparse.Namespace) -> None:
-    _keep(options.votes, options.model, of=options.output)
-    format_of(options.output)  # an ending that cannot be written is refused before the work
+    files = _keep(options.votes, options.model, of=options.output)
+    if not is_folder(options.output):
+        format_of(options.output)  # an ending that cannot be written is refused before the work
     model = load(options.model)
-    graph = model.task_graph_
-    found = read_votes(options.votes, classes=graph.classes)
-    votes: Any
-    if isinstance(found["votes"], dict):
-        tables = list(found["votes"].values())
-        votes = Votes.from_tasks(found["votes"], task_graph=graph, source_names=found["source_names"])
-    else:
-        tables = [found["votes"]]
-        names = graph.classes[graph.tasks[0]]
-        votes = Votes.from_dense(tables[0], classes=names, source_names=found["source_names"])
-    columns = _label_columns(graph, model.predict(votes), model.predict_proba(votes), found["ids"])
-    with _naming(options.output):
-        write_labels(options.output, columns)
-    n_voted = np.count_nonzero(np.any([(table != ABSTAIN).any(axis=1) for table in tables], axis=0))
-    print(f"Labelled {votes.n_items} items, {n_voted} of them with a vote; wrote {options.output}")
+    with _naming(options.output, files):
+        written = model.predict_proba(options.votes, out=options.output, progress=sys.stderr.isatty())
+    kept = f" ({written.n_kept} of {len(written.files)} files were finished before)" * bool(written.n_kept)
+    print(
+        f"Labelled {written.n_items} items, {written.n_voted} of them with a vote; "
+        f"wrote {options.output}{kept}"
+    )
 
 
 def _check(options: argparse.Namespace) -> None:
-    graph, votes = _read(options)
-    dependencies: Any = _resolved(options.dependencies, votes)
+    graph = None if options.task_graph is None else _read_task_graph(options.task_graph)
+    votes, names = _open(options.votes, options.classes if graph is None else graph.classes)
+    dependencies: Any = _resolved(options.dependencies, names)
     if isinstance(dependencies, str):
         learned = learn_dependencies(
             votes, n_classes=options.n_classes, task_graph=graph, class_balance=options.class_balance
@@ -274,26 +269,43 @@ def _check(options: argparse.Namespace) -> None:
 # What they share
 
 
-def _keep(*inputs: str | None, of: str) -> None:
-    """Refuse an output that would replace an input."""
-    for path in inputs:
-        if path is not None and os.path.exists(of) and os.path.exists(path) and os.path.samefile(of, path):
+def _keep(*inputs: str | None, of: str) -> list[str]:
+    """All files that are read; refuses an output that would replace one."""
+    files = [
+        file
+        for path in inputs
+        if path is not None
+        for file in (path, *(parquet_files(path) if is_stream(path) else ()))
+    ]
+    for path in files:
+        if os.path.exists(of) and os.path.exists(path) and os.path.samefile(of, path):
             raise InvalidArgumentError(f"{of} is read, and would be overwritten; give -o another name")
+    return files
 
 
 @contextlib.contextmanager
-def _naming(output: str) -> Iterator[None]:
+def _naming(output: str, inputs: Sequence[str]) -> Iterator[None]:
     """Errors of the file system that name the output, not the hidden file it is written to first."""
     try:
         yield
     except OSError as error:
+        if error.filename in inputs:
+            raise
         raise OSError(error.errno, f"cannot be written: {error.strerror or error}", output) from error
 
 
-def _read(options: argparse.Namespace) -> tuple[TaskGraph | None, Votes]:
-    graph = None if options.task_graph is None else _read_task_graph(options.task_graph)
-    classes = options.classes if graph is None else graph.classes
-    return graph, Votes.from_file(options.votes, classes=classes)
+def _open(path: str, classes: Any) -> tuple[Any, tuple[str, ...] | None]:
+    """Votes of a file, or the path of Parquet files, which are read as they are needed; names of sources."""
+    votes: Any
+    if is_stream(path):
+        found = open_parquet(parquet_files(path), Form())[0]
+        votes, n_items, names = path, found.n_items, found.source_names
+    else:
+        votes = Votes.from_file(path, classes=classes)
+        n_items, names = votes.n_items, votes.source_names
+    if n_items == 0:
+        raise FileFormatError(f"{path} has no items; give it one row an item")
+    return votes, names
 
 
 def _read_task_graph(path: str) -> TaskGraph:
@@ -319,39 +331,14 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _resolved(pairs: list[list[str]] | str | None, votes: Votes) -> list[list[int | str]] | str | None:
+def _resolved(
+    pairs: list[list[str]] | str | None, names: Sequence[str] | None
+) -> list[list[int | str]] | str | None:
     """Pairs of sources by name, or by index where no source has the name."""
     if pairs is None or isinstance(pairs, str):
         return pairs
-    names = votes.source_names or ()
 
     def resolved(source: str) -> int | str:
-        return int(source) if source.isdecimal() and source not in names else source
+        return int(source) if source.isdecimal() and source not in (names or ()) else source
 
     return [[resolved(source) for source in pair] for pair in pairs]
-
-
-def _label_columns(
-    graph: TaskGraph, labels: Any, probabilities: Any, ids: list[Any] | None
-) -> dict[str, Any]:
-    """Columns of the file of labels: ids, then for each task the label and the probability of each class."""
-    single = graph.n_tasks == 1
-    columns: list[tuple[str, Any]] = [] if ids is None else [("item", _as_ids(ids))]
-    for task, names in graph.classes.items():
-        of_task, shares = (labels, probabilities) if single else (labels[task], probabilities[task])
-        columns.append(("label" if single else task, np.asarray(names)[of_task]))
-        prefix = "p_" if single else f"p_{task}_"
-        columns += [(f"{prefix}{name}", shares[:, label]) for label, name in enumerate(names)]
-    twice = [name for name, times in Counter(name for name, _ in columns).items() if times > 1]
-    if twice:
-        raise InvalidArgumentError(
-            f"two columns of labels would be named {twice[0]!r}; rename a task or a class"
-        )
-    return dict(columns)
-
-
-def _as_ids(ids: list[Any]) -> list[int] | list[str]:
-    """Whole numbers as they are; anything else, such as dates, as text."""
-    if all(type(item) is int and abs(item) <= _LARGEST_ID for item in ids):
-        return ids
-    return ["" if item is None else str(item) for item in ids]

@@ -80,18 +80,25 @@ class ComponentLayout:
 
     def without_too_large(self) -> ComponentLayout:
         """The layout without components that have a clique with too many states; warns of these."""
-        kept: list[tuple[int, ...]] = []
         for of_component in self.components:
-            large = [clique for clique in of_component if self.n_states(clique) > MAX_JOINT_STATES]
-            if not large:
-                kept += of_component
-            for clique in large:
+            for clique in of_component:
+                if self.n_states(clique) <= MAX_JOINT_STATES:
+                    continue
                 warn_caller(
                     f"{self._too_large(clique)}; they are kept apart when accuracies are learned, but "
                     "labels take them as independent",
                     TooManyJointStatesWarning,
                 )
-        return self.only(kept)
+        return self.countable()
+
+    def countable(self) -> ComponentLayout:
+        """The layout without components that have a clique with too many states."""
+        return self.only(
+            clique
+            for of_component in self.components
+            if all(self.n_states(other) <= MAX_JOINT_STATES for other in of_component)
+            for clique in of_component
+        )
 
     def only(self, cliques: Iterable[tuple[int, ...]]) -> ComponentLayout:
         """The layout with some of its components, given as all their cliques."""
@@ -260,6 +267,16 @@ class JointCounts:
         empty = np.zeros(0, dtype=np.int64)
         shape = (0, 0, n_tasks)
         return cls((), empty, np.zeros(shape, np.int64), empty, np.zeros((0, n_nodes), np.int64))
+
+    def of_members(self, members: tuple[tuple[int, ...], ...]) -> JointCounts:
+        """The counts of these cliques alone, which are among its own."""
+        if members == self.members:
+            return self
+        size = max((len(group) for group in members), default=0)
+        place = np.array([members.index(g) if g in members else -1 for g in self.members], dtype=np.int64)
+        rows = np.flatnonzero(place[self.clique] >= 0)
+        clique = place[self.clique[rows]]
+        return JointCounts(members, clique, self.votes[rows][:, :size], self.counts[rows], self.pairs[rows])
 
     def keys(self) -> NDArray[np.int64]:
         """Clique and votes of each joint state as one row, (e, 1 + c t)."""

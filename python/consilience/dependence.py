@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from consilience.check import find_structure
 from consilience.chi_square import chi_square_tail, normal_score
+from consilience.chunks import Form, is_stream
 from consilience.class_balance import read_class_balance
 from consilience.components import MAX_JOINT_STATES, ComponentLayout
 from consilience.dependency_report import Dependency, DependencyReport
@@ -34,6 +35,7 @@ from consilience.likelihood import likely_components
 from consilience.pair_tables import FreeModel, Null, PairTables, TiedModel
 from consilience.source_graph import Edge, SourceGraph
 from consilience.statistics import Observation, VoteStatistics, count_together, graph_of, observe, threads_of
+from consilience.streams import observe_chunks
 from consilience.task_graph import TaskGraph
 from consilience.votes import as_votes
 
@@ -530,8 +532,19 @@ def learn_dependencies(
             if value is not None:
                 raise InvalidArgumentError(f"{name} belongs to votes; the statistics hold theirs already")
         return find_dependencies(votes, read_class_balance(class_balance, votes.task_graph))
-    read = as_votes(votes, n_classes=n_classes, classes=classes, task_graph=task_graph)
-    graph = graph_of(read, n_classes, classes) if task_graph is None else task_graph
-    balance = read_class_balance(class_balance, graph)
-    observed = observe(read, graph, weights, n_threads, strict=False)
+    if is_stream(votes):
+        observed = observe_chunks(
+            votes,
+            Form(n_classes, classes, task_graph),
+            weights=weights,
+            n_threads=n_threads,
+            strict=False,
+            keeps_rows=True,
+        ).observation()
+        assert observed is not None
+    else:
+        read = as_votes(votes, n_classes=n_classes, classes=classes, task_graph=task_graph)
+        graph = graph_of(read, n_classes, classes) if task_graph is None else task_graph
+        observed = observe(read, graph, weights, n_threads, strict=False)
+    balance = read_class_balance(class_balance, observed.statistics.task_graph)
     return learn_from_votes(observed, balance, n_threads=threads_of(n_threads))[0]

@@ -18,7 +18,8 @@ class Estimator:
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters of the constructor and their values."""
-        return {name: getattr(self, name) for name in _defaults(type(self))}
+        estimator: Any = type(self)
+        return {name: getattr(self, name) for name in _defaults(estimator)}
 
     def set_params(self: EstimatorT, **params: Any) -> EstimatorT:
         """Change parameters of the constructor.
@@ -39,7 +40,8 @@ class Estimator:
         return self
 
     def __repr__(self) -> str:
-        defaults = _defaults(type(self))
+        estimator: Any = type(self)
+        defaults = _defaults(estimator)
         changed = [
             f"{name}={value!r}"
             for name, value in self.get_params().items()
@@ -48,10 +50,10 @@ class Estimator:
                 or (isinstance(value, (str, int, float, tuple)) and value == defaults[name])
             )
         ]
-        return f"{type(self).__name__}({', '.join(changed)})"
+        return f"{estimator.__name__}({', '.join(changed)})"
 
 
 @cache
-def _defaults(estimator: type) -> dict[str, Any]:
+def _defaults(estimator: Any) -> dict[str, Any]:
     """Parameters of a constructor and what they are by default."""
     return {name: p.default for name, p in inspect.signature(estimator).parameters.items()}

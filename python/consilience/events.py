@@ -7,6 +7,7 @@ vectors that occur are listed first and each is given the state of its event.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,14 @@ from consilience.exceptions import InfeasibleVotesWarning, InvalidArgumentError,
 from consilience.task_graph import ABSTAIN, TaskGraph
 from consilience.votes import Votes
 
-__all__ = ["CodedVotes", "EventProbabilities", "code_votes", "has_plain_events", "states_of"]
+__all__ = [
+    "CodedVotes",
+    "EventProbabilities",
+    "code_votes",
+    "has_plain_events",
+    "states_of",
+    "warn_of_infeasible",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,17 +60,19 @@ class CodedVotes:
         table[1:, 1:] = (masks.astype(np.int64) @ masks.T.astype(np.int64)) == 0
         return table
 
-    def warn_of_infeasible(self) -> None:
-        """Warn, naming the sources, if there are infeasible votes."""
-        total = int(self.n_infeasible.sum())
-        if total:
-            names = [self.votes.source_label(int(j)) for j in np.flatnonzero(self.n_infeasible)]
-            others = " and others" if len(names) > 8 else ""
-            warn_caller(
-                f"{total} votes of {', '.join(names[:8])}{others} agree with no feasible label vector and "
-                "were taken as abstentions; check how these sources combine tasks",
-                InfeasibleVotesWarning,
-            )
+
+def warn_of_infeasible(n_infeasible: NDArray[np.int64], source_names: Sequence[str] | None) -> None:
+    """Warn, naming the sources, if there are infeasible votes; `n_infeasible` counts them by source, (m,)."""
+    total = int(n_infeasible.sum())
+    if total:
+        culprits = np.flatnonzero(n_infeasible).tolist()
+        names = [f"source {j if source_names is None else repr(source_names[j])}" for j in culprits]
+        others = " and others" if len(names) > 8 else ""
+        warn_caller(
+            f"{total} votes of {', '.join(names[:8])}{others} agree with no feasible label vector and "
+            "were taken as abstentions; check how these sources combine tasks",
+            InfeasibleVotesWarning,
+        )
 
 
 def has_plain_events(task_graph: TaskGraph) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,13 +12,16 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from consilience import _core
+from consilience.answers import Written, frame_like, gather, write_answers
 from consilience.automatic import fit_automatically
+from consilience.chunks import Chunk, Form, VoteChunks, is_stream, open_chunks
 from consilience.class_balance import ClassBalance, read_class_balance
 from consilience.container import read_file, write_atomically
 from consilience.dependence import find_dependencies, learn_from_votes
 from consilience.dependency_report import DependencyReport
+from consilience.distinct_rows import DistinctRows
 from consilience.estimator import Estimator
-from consilience.events import CodedVotes, code_votes, has_plain_events
+from consilience.events import CodedVotes, code_votes, has_plain_events, warn_of_infeasible
 from consilience.exceptions import (
     FileFormatError,
     InvalidArgumentError,
@@ -31,20 +34,26 @@ from consilience.exceptions import (
 )
 from consilience.fitted_model import FittedModel
 from consilience.fitting import METHODS, fit_sources
+from consilience.label_files import label_columns
 from consilience.likelihood import maximise_likelihood
-from consilience.score_table import ScoreTable
+from consilience.progress import Progress, Report, reporting
 from consilience.scores import model_events, score_parts
 from consilience.statistics import Observation, VoteStatistics, graph_of, observe, threads_of
+from consilience.streams import Observed, observe_chunks
 from consilience.table import Table
 from consilience.task_graph import ABSTAIN, TaskGraph
 from consilience.tied import SourceTable
-from consilience.votes import as_votes
+from consilience.votes import Votes, as_votes
 
 __all__ = ["LabelModel", "load"]
 
 _TIE = 1e-9
 
 ABSTENTIONS = ("auto", "informative", "missing")
+
+
+USE_ROWS = ("auto", "em")
+"""Methods that look at rows of votes, not at their statistics alone."""
 
 
 class LabelModel(Estimator):
@@ -139,21 +148,35 @@ class LabelModel(Estimator):
 
     _model: FittedModel | None = None
     _seen: VoteStatistics | None = None
+    _rows: DistinctRows | None = None  # of what partial_fit has seen; None where some of it left no rows
     _reason: str | None = None
 
     # --- fitting -------------------------------------------------------------------------------------------
 
-    def fit(self, votes: Any, weights: ArrayLike | None = None, y: None = None) -> LabelModel:
+    def fit(
+        self,
+        votes: Any,
+        weights: ArrayLike | None = None,
+        y: None = None,
+        *,
+        progress: Progress = None,
+    ) -> LabelModel:
         """Learn from votes, or from their statistics.
 
         Parameters
         ----------
-        votes : (n_items, n_sources) table, sparse matrix, {task: table}, Votes, path, or VoteStatistics
-            ``-1`` abstains.
+        votes : (n_items, n_sources) table, sparse matrix, {task: table}, Votes, or VoteStatistics
+            ``-1`` abstains. Or votes that are read chunk by chunk, in memory for one chunk: Parquet files
+            (a path, a glob, a folder), a stream of Arrow, an iterator of any of the former, or a callable
+            that gives a fresh one. Class names need `classes`, unless files or a callable bring them.
+            ``"auto"`` and ``"em"`` keep the rows of chunks that differ, in up to 256 MiB.
         weights : (n_items,) array, optional
             How many items each row stands for.
         y : None
             Kept for scikit-learn's convention; these methods learn from votes alone.
+        progress : bool or callable, optional
+            True shows on standard error how many items of chunks are read; a function is called with that
+            number and, where it is known, that of all.
 
         Returns
         -------
@@ -174,9 +197,13 @@ class LabelModel(Estimator):
         self._check_parameters()
         if isinstance(votes, VoteStatistics):
             self._set(self._learn(self._given(votes, weights)))
+        elif is_stream(votes):
+            observed = self._observe_chunks(votes, weights, progress, sources=None)
+            self._set(self._learn(observed.statistics, observed.observation()))
         else:
-            observed = self._observe(votes, weights)
-            self._set(self._learn(observed.statistics, observed))
+            observation = self._observe(votes, weights)
+            self._set(self._learn(observation.statistics, observation))
+        self._rows = None
         return self
 
     def partial_fit(self, votes: Any, weights: ArrayLike | None = None) -> LabelModel:
@@ -184,33 +211,43 @@ class LabelModel(Estimator):
 
         Give `n_classes`, `classes` or `task_graph` to the model, so that every chunk has the same classes.
         While the items seen so far do not suffice for the method, they are kept and the model counts as not
-        fitted; the next prediction says why.
+        fitted; the next prediction says why. ``"auto"`` and ``"em"`` keep the rows of votes that differ, in
+        up to 256 MiB, and learn from all of them again each time. On top of :meth:`fit`, of statistics, or of
+        a loaded model there are no such rows: ``"auto"`` then learns from the statistics alone.
 
         Raises
         ------
         InvalidVotesError, InvalidArgumentError, WrongTypeError
-            If an argument is not of an allowed form, classes or sources differ from those seen so far, or the
-            method is ``"em"`` or the dependencies ``"learn"``, which need all votes at once; the model is
-            left as it was.
+            If an argument is not of an allowed form, classes or sources differ from those seen so far, rows
+            that differ are too many, or rows of what was seen are missing that ``"em"`` or ``"learn"`` need;
+            the model is left as it was.
         """
         self._check_parameters()
-        if self._learns_dependencies and not isinstance(votes, VoteStatistics):
-            raise InvalidArgumentError('dependencies="learn" needs all votes at once: give them to fit')
         if isinstance(votes, VoteStatistics):
-            statistics = self._given(votes, weights)
-        elif self.method == "em":
-            raise InvalidArgumentError('method="em" needs all votes at once: give them to fit')
+            observed = Observed(self._given(votes, weights), None)
         else:
-            statistics = self._observe(votes, weights).statistics
+            sources = None if self._seen is None else self._seen.source_names
+            observed = self._observe_chunks(votes, weights, None, sources=sources)
         if self._seen is not None:
-            statistics = self._seen.merge(statistics)
+            rows = observed.rows if self._rows is not None else None
+            rows = None if rows is None or self._rows is None else self._rows.merge(rows)
+            observed = Observed(self._seen.merge(observed.statistics), rows)
+        learns = self._learns_dependencies and not isinstance(votes, VoteStatistics)
+        if observed.rows is None and (self.method == "em" or learns):
+            what = 'dependencies="learn"' if learns else 'method="em"'
+            raise InvalidArgumentError(
+                f"{what} needs the rows of all votes, and only statistics are left of what this model has "
+                "seen; give all votes to fit, or begin with partial_fit"
+            )
+        statistics = observed.statistics
         try:
             if statistics.n_votes.any():
-                self._set(self._learn(statistics))
+                self._set(self._learn(statistics, observed.observation()))
             else:
                 self._postpone(statistics, "no source has voted so far")
         except (NotIdentifiableError, SingularCovarianceError) as error:
             self._postpone(statistics, str(error))
+        self._seen, self._rows = observed.statistics, observed.rows
         return self
 
     def _postpone(self, statistics: VoteStatistics, reason: str) -> None:
@@ -232,9 +269,35 @@ class LabelModel(Estimator):
         graph = self.task_graph
         if graph is None:
             graph = graph_of(read, self.n_classes, self.classes)
-        strict = self.method in ("moments", "completion")
-        given: Any = None if isinstance(self.dependencies, str) else self.dependencies
-        return observe(read, graph, weights, self.n_threads, given, strict=strict)
+        return observe(read, graph, weights, self.n_threads, self._given_dependencies, strict=self._is_strict)
+
+    def _observe_chunks(
+        self,
+        votes: Any,
+        weights: ArrayLike | None,
+        progress: Progress,
+        *,
+        sources: tuple[str, ...] | None,
+    ) -> Observed:
+        return observe_chunks(
+            votes,
+            Form(self.n_classes, self.classes, self.task_graph, sources),
+            weights=weights,
+            n_threads=self.n_threads,
+            dependencies=self._given_dependencies,
+            strict=self._is_strict,
+            keeps_rows=self.method in USE_ROWS or self._learns_dependencies,
+            progress=progress,
+        )
+
+    @property
+    def _is_strict(self) -> bool:
+        """Whether dependent sources that cannot be counted together are an error."""
+        return self.method in ("moments", "completion")
+
+    @property
+    def _given_dependencies(self) -> Any:
+        return None if isinstance(self.dependencies, str) else self.dependencies
 
     @property
     def _learns_dependencies(self) -> bool:
@@ -281,7 +344,7 @@ class LabelModel(Estimator):
                 f"none of the {statistics.n_sources} sources votes on any item; give at least one vote"
             )
         balance = read_class_balance(self.class_balance, statistics.task_graph)
-        dependencies: Any = None if isinstance(self.dependencies, str) else self.dependencies
+        dependencies = self._given_dependencies
         learned = None
         if self._learns_dependencies and observed is None:
             learned = dependencies = self._of_statistics(statistics, balance)
@@ -343,20 +406,37 @@ class LabelModel(Estimator):
 
     # --- prediction ----------------------------------------------------------------------------------------
 
-    def predict_proba(self, votes: Any, *, dtype: DTypeLike = np.float64) -> Any:
+    def predict_proba(
+        self,
+        votes: Any,
+        *,
+        dtype: DTypeLike = np.float64,
+        out: str | os.PathLike[str] | None = None,
+        progress: Progress = None,
+    ) -> Any:
         """Probabilistic labels: ``P(Y_task = class | votes)``.
 
         Parameters
         ----------
         votes
-            In any form that :meth:`fit` takes, with the same sources.
+            In any form that :meth:`fit` takes, with the same sources. Where both name them they are matched
+            by name: others are left out, and one that is missing is an error, as it is not known to abstain.
         dtype : float64 or float32
-            Of the result. ``float32`` takes half the memory; it is the float64 result, rounded.
+            Of the probabilities. ``float32`` takes half the memory; it is the float64 result, rounded.
+        out : path-like, optional
+            Write labels and probabilities, chunk by chunk, to this ``.parquet``, ``.csv`` or ``.npz`` file
+            (wholly or not at all). For votes in Parquet files also a folder, with one file for each of them:
+            those that were finished before, for the same model and votes, are kept, so that a run that was
+            interrupted is resumed by the same call.
+        progress : bool or callable, optional
+            As for :meth:`fit`.
 
         Returns
         -------
         (n_items, k) array, or {task: (n_items, k_task) array}
-            Rows sum to 1; an item without votes has what the abstentions say, or the class balance.
+            Rows sum to 1; an item without votes has what the abstentions say, or the class balance. With
+            `out`, a ``Written`` that names the files in place of the arrays; they hold the columns ``item``
+            where votes came with ids, ``label`` and ``p_<class>`` (``<task>`` and ``p_<task>_<class>``).
 
         Raises
         ------
@@ -366,23 +446,23 @@ class LabelModel(Estimator):
             If `dtype` is another one.
         ConsilienceError
             If the votes are not of an allowed form, or of other sources.
+        OSError
+            If a file cannot be read, or `out` not be written.
         """
-        graph = self._fitted().statistics.task_graph
-        columns = [graph.feasible_set[:, r].astype(np.int32) for r in range(graph.n_tasks)]
-        results = self._posterior(votes, columns, dtype)
-        if graph.n_tasks == 1:
-            return _widen(results[0], graph.cardinalities[0])
-        return {
-            task: _widen(result, k)
-            for task, result, k in zip(graph.tasks, results, graph.cardinalities, strict=True)
-        }
+        single = _is_single_precision(dtype)
+        if out is not None:
+            return self._write(votes, out, progress, with_probabilities=True, single=single)
+        return self._answer(votes, lambda coded: self._probabilities(coded, single=single), progress)
 
     def predict_joint(self, votes: Any, *, dtype: DTypeLike = np.float64) -> NDArray[Any]:
         """``P(Y = y | votes)`` over the feasible set, (n_items, K); see :meth:`predict_proba`."""
-        k = self._fitted().statistics.task_graph.n_vectors
-        return self._posterior(votes, [np.arange(k, dtype=np.int32)], dtype)[0]
+        single = _is_single_precision(dtype)
+        joint: NDArray[Any] = self._answer(votes, lambda coded: self._joint(coded, single=single), None)
+        return joint
 
-    def predict(self, votes: Any) -> Any:
+    def predict(
+        self, votes: Any, *, out: str | os.PathLike[str] | None = None, progress: Progress = None
+    ) -> Any:
         """Class index of each item, jointly feasible over the tasks.
 
         The most probable feasible label vector; among equally probable ones the one with the larger class
@@ -390,12 +470,13 @@ class LabelModel(Estimator):
 
         Parameters
         ----------
-        votes
-            In any form that :meth:`fit` takes, with the same sources.
+        votes, out, progress
+            As for :meth:`predict_proba`; a file holds names of classes, and no probabilities.
 
         Returns
         -------
         (n_items,) int64 array, or {task: (n_items,) array}
+            With `out`, a ``Written``.
 
         Raises
         ------
@@ -403,21 +484,68 @@ class LabelModel(Estimator):
             Before :meth:`fit`.
         ConsilienceError
             If the votes are not of an allowed form, or of other sources.
+        OSError
+            If a file cannot be read, or `out` not be written.
         """
+        if out is not None:
+            return self._write(votes, out, progress, with_probabilities=False, single=False)
+        return self._answer(votes, self._labels, progress)
+
+    def transform(self, votes: Any) -> Any:
+        """Labels and probabilities of a frame of votes, as a frame of the same kind with the same index.
+
+        Parameters
+        ----------
+        votes : pandas or polars frame, pyarrow table, or {task: such a frame}
+            One row an item, columns named by source; other columns are left out.
+
+        Returns
+        -------
+        frame
+            Columns ``label``, a class name, and ``p_<class>``; with several tasks ``<task>`` and
+            ``p_<task>_<class>``.
+
+        Raises
+        ------
+        WrongTypeError
+            If the votes are no frame.
+        NotFittedError, ConsilienceError
+            As :meth:`predict_proba`.
+        """
+        coded = self._code(self._read(votes))
+        warn_of_infeasible(coded.n_infeasible, coded.votes.source_names)
+        graph = self._fitted().statistics.task_graph
+        return frame_like(votes, label_columns(graph, self._labels(coded), self._probabilities(coded)))
+
+    def _probabilities(self, coded: CodedVotes, *, single: bool = False) -> Any:
+        graph = self._fitted().statistics.task_graph
+        columns = [graph.feasible_set[:, r].astype(np.int32) for r in range(graph.n_tasks)]
+        results = self._posterior(coded, columns, single=single)
+        if graph.n_tasks == 1:
+            return _widen(results[0], graph.cardinalities[0])
+        return {
+            task: _widen(result, k)
+            for task, result, k in zip(graph.tasks, results, graph.cardinalities, strict=True)
+        }
+
+    def _joint(self, coded: CodedVotes, *, single: bool = False) -> NDArray[Any]:
+        vectors = np.arange(self._fitted().statistics.task_graph.n_vectors, dtype=np.int32)
+        return self._posterior(coded, [vectors], single=single)[0]
+
+    def _labels(self, coded: CodedVotes) -> Any:
         graph = self._fitted().statistics.task_graph
         preference = np.lexsort((np.arange(graph.n_vectors), -self.class_balance_)).astype(np.int32)
         if len(self._parts) > 1:
-            best = _first_of_largest(self.predict_joint(votes), preference)
+            best = _first_of_largest(self._joint(coded), preference)
         else:
-            best = self._most_probable(votes, preference)
+            best = self._most_probable(coded, preference)
         if has_plain_events(graph):
             return best
         labels = {task: graph.feasible_set[best, r] for r, task in enumerate(graph.tasks)}
         return labels if graph.n_tasks > 1 else labels[graph.tasks[0]]
 
-    def _most_probable(self, votes: Any, preference: NDArray[np.int32]) -> NDArray[np.int64]:
+    def _most_probable(self, coded: CodedVotes, preference: NDArray[np.int32]) -> NDArray[np.int64]:
         scores = self._parts[0].scores
-        coded = self._code(votes, scores)
         try:
             return _core.most_probable(
                 coded.view,
@@ -432,15 +560,11 @@ class LabelModel(Estimator):
             raise coded.votes.label_error(error) from None
 
     def _posterior(
-        self, votes: Any, class_of_vector: list[NDArray[np.int32]], dtype: DTypeLike
+        self, coded: CodedVotes, class_of_vector: list[NDArray[np.int32]], *, single: bool
     ) -> list[NDArray[Any]]:
         """Mean posterior of all parts; the answer and one part's are all that is held."""
-        single = _is_single_precision(dtype)
         mean: list[NDArray[Any]] = []
-        coded: CodedVotes | None = None
         for part in self._parts:
-            if coded is None:
-                coded = self._code(votes, part.scores)
             try:
                 results = _core.posterior(
                     coded.view,
@@ -465,28 +589,94 @@ class LabelModel(Estimator):
                 mean = results
         return mean
 
-    def _code(self, votes: Any, scores: ScoreTable) -> CodedVotes:
+    def _answer(self, votes: Any, answer: Callable[[CodedVotes], Any], progress: Progress) -> Any:
+        """Answer for all items, of votes in one piece or in chunks."""
+        if not is_stream(votes):
+            coded = self._code(self._read(votes))
+            warn_of_infeasible(coded.n_infeasible, coded.votes.source_names)
+            return answer(coded)
+        chunks = open_chunks(votes, self._form(), n_threads=self.n_threads)
+        with reporting(progress) as report:
+            return gather((answer(coded) for _, coded in self._coded(chunks, report)), chunks.n_items)
+
+    def _write(
+        self,
+        votes: Any,
+        out: str | os.PathLike[str],
+        progress: Progress,
+        *,
+        with_probabilities: bool,
+        single: bool,
+    ) -> Written:
+        graph = self._fitted().statistics.task_graph
+        n_voted = 0
+
+        def parts(chunks: VoteChunks, report: Report) -> Iterator[dict[str, Any]]:
+            for chunk, coded in self._coded(chunks, report):
+                probabilities = self._probabilities(coded, single=single) if with_probabilities else None
+                columns = label_columns(graph, self._labels(coded), probabilities)
+                nonlocal n_voted
+                n_voted += chunk.votes.count_voted()
+                yield columns if chunk.ids is None else {"item": chunk.ids, **columns}
+
+        with reporting(progress) as report:
+            written = write_answers(
+                votes,
+                out,
+                replace(self._form(), with_ids=True),
+                parts,
+                fingerprint=lambda: self._fitted().to_bytes() + bytes([with_probabilities, single]),
+                n_threads=self.n_threads,
+                report=report,
+            )
+        return replace(written, n_voted=n_voted)
+
+    def _coded(self, chunks: VoteChunks, report: Report) -> Iterator[tuple[Chunk, CodedVotes]]:
+        """Chunks as the core takes them, an empty one if there are none; warns of infeasible votes."""
+        statistics, n_read = self._fitted().statistics, 0
+        n_infeasible = np.zeros(statistics.n_sources, dtype=np.int64)
+        for chunk in chunks:
+            coded = self._code(chunk.votes)
+            yield chunk, coded
+            n_read += chunk.votes.n_items
+            n_infeasible += coded.n_infeasible
+            report(n_read, chunks.n_items)
+        if not n_read:
+            table = np.empty((0, statistics.n_sources), dtype=np.int8)
+            nothing = self._read(dict.fromkeys(statistics.task_graph.tasks, table))
+            yield Chunk(nothing), self._code(nothing)
+        warn_of_infeasible(n_infeasible, statistics.source_names)
+
+    def _form(self) -> Form:
+        """What is known of votes to be labelled."""
+        statistics = self._fitted().statistics
+        graph = statistics.task_graph
+        return Form(
+            task_graph=graph,
+            sources=statistics.source_names,
+            takes_others=True,
+            answer_width=sum(graph.cardinalities),
+        )
+
+    def _read(self, votes: Any) -> Votes:
+        statistics = self._fitted().statistics
+        return as_votes(votes, task_graph=statistics.task_graph, sources=statistics.source_names)
+
+    def _code(self, read: Votes) -> CodedVotes:
+        """Votes as the core takes them, of as many sources as the model has."""
         model = self._fitted()
         statistics, graph = model.statistics, model.statistics.task_graph
-        read = as_votes(votes, task_graph=graph)
         if read.n_sources != statistics.n_sources:
             raise InvalidVotesError(
                 f"votes have {read.n_sources} sources (columns), the model was fitted with "
                 f"{statistics.n_sources}; give the same columns"
             )
-        if None not in (read.source_names, statistics.source_names) and (
-            read.source_names != statistics.source_names
-        ):
-            raise InvalidVotesError(
-                f"votes are of the sources {listed(read.source_names or ())}, the model was fitted with "
-                f"{listed(statistics.source_names or ())}; give the same columns in the same order"
-            )
         known = None if has_plain_events(graph) else model_events(model)
         coded = code_votes(read, graph, known=known, n_threads=threads_of(self.n_threads))
-        coded.warn_of_infeasible()
-        if scores.layout is None:
+        layout = self._parts[0].scores.layout  # the only part, where there is one
+        if layout is None:
             return coded
-        return replace(coded, coding=scores.layout.code(coded.coding, model_events(model)))
+        return replace(coded, coding=layout.code(coded.coding, model_events(model)))
 
     def _fitted(self) -> FittedModel:
         if self._model is None:

@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from consilience import _core
 from consilience.arrays import as_array
+from consilience.chunks import Form, is_stream
 from consilience.components import ComponentLayout, JointCounts, joint_counts
 from consilience.container import pack, unpack
-from consilience.events import CodedVotes, code_votes
+from consilience.events import CodedVotes, code_votes, warn_of_infeasible
 from consilience.exceptions import (
     FileFormatError,
     InvalidArgumentError,
@@ -111,6 +112,13 @@ class VoteStatistics:
         ConsilienceError
             If the votes or the weights are not of an allowed form; see :class:`Votes`.
         """
+        if is_stream(votes):
+            from consilience.streams import observe_chunks  # it merges what this module counts
+
+            form = Form(n_classes, classes, task_graph)
+            return observe_chunks(
+                votes, form, weights=weights, n_threads=n_threads, dependencies=dependencies, strict=True
+            ).statistics
         read = as_votes(votes, n_classes=n_classes, classes=classes, task_graph=task_graph)
         graph = graph_of(read, n_classes, classes) if task_graph is None else task_graph
         return observe(read, graph, weights, n_threads, dependencies, strict=True).statistics
@@ -386,17 +394,33 @@ def observe(
     Dependent sources with too many joint states to count together are an error if `strict`; otherwise they
     are left uncounted, with a warning.
     """
+    if votes.n_items == 0:
+        raise InvalidVotesError("votes hold no items (0 rows); give at least one")
     threads = threads_of(n_threads)
     read = None if weights is None else read_weights(weights, votes.n_items)
-    coded = code_votes(votes, task_graph, n_threads=threads)
-    coded.warn_of_infeasible()
-    moments = _count_moments(coded, coded.coding, read, coded.disjoint(task_graph), threads)
+    observed = observe_part(votes, task_graph, read, threads)
+    warn_of_infeasible(observed.coded.n_infeasible, votes.source_names)
+    return (
+        observed if dependencies is None else count_together(observed, dependencies, threads, strict=strict)
+    )
+
+
+def observe_part(
+    votes: Votes,
+    task_graph: TaskGraph,
+    weights: NDArray[Any] | None,
+    n_threads: int,
+    dependencies: Dependencies = None,
+) -> Observation:
+    """The same for a part of the votes, which may be empty; :func:`check_whole` then looks at the whole."""
+    coded = code_votes(votes, task_graph, n_threads=n_threads)
+    moments = _count_moments(coded, coded.coding, weights, coded.disjoint(task_graph), n_threads)
     node_source = moments["node_source"].astype(np.int64)
     node_event = coded.events[moments["node_state"] - 1].reshape(-1, task_graph.n_tasks)
     statistics = VoteStatistics(
         task_graph,
         votes.source_names,
-        votes.n_items if read is None else read.sum().item(),
+        votes.n_items if weights is None else weights.sum().item(),
         node_source,
         node_event,
         moments["pairs"],
@@ -407,22 +431,39 @@ def observe(
         coded.n_infeasible,
         JointCounts.none(len(node_source), task_graph.n_tasks),
     )
-    observed = Observation(statistics, coded, read)
-    return (
-        observed if dependencies is None else count_together(observed, dependencies, threads, strict=strict)
-    )
+    observed = Observation(statistics, coded, weights)
+    if dependencies is None:
+        return observed
+    return _count_components(observed, _components(statistics, dependencies).countable(), n_threads)
+
+
+def check_whole(statistics: VoteStatistics, dependencies: Dependencies, *, strict: bool) -> VoteStatistics:
+    """Statistics of all votes, without dependent sources that have too many joint states: see `observe`."""
+    warn_of_infeasible(statistics.n_infeasible, statistics.source_names)
+    if dependencies is None:
+        return statistics
+    layout = _components(statistics, dependencies)
+    layout = layout.checked() if strict else layout.without_too_large()
+    return replace(statistics, joint=statistics.joint.of_members(layout.members))
 
 
 def count_together(
     observed: Observation, dependencies: Iterable[Sequence[int | str]], n_threads: int, *, strict: bool
 ) -> Observation:
     """The same votes with the joint counts of dependent sources, in one more pass; see :func:`observe`."""
-    statistics, coded = observed.statistics, observed.coded
+    layout = _components(observed.statistics, dependencies)
+    return _count_components(observed, layout.checked() if strict else layout.without_too_large(), n_threads)
+
+
+def _components(statistics: VoteStatistics, dependencies: Iterable[Sequence[int | str]]) -> ComponentLayout:
     source_graph = SourceGraph(statistics.n_sources, dependencies, statistics.source_names)
-    layout = layout_of(source_graph, statistics.node_source, statistics.node_event)
-    layout = layout.checked() if strict else layout.without_too_large()
+    return layout_of(source_graph, statistics.node_source, statistics.node_event)
+
+
+def _count_components(observed: Observation, layout: ComponentLayout, n_threads: int) -> Observation:
     if not layout.members:
         return observed
+    statistics, coded = observed.statistics, observed.coded
     coding = layout.code(coded.coding, coded.events)
     # Conflicts between components are of no interest: any rule does.
     of_columns = _count_moments(coded, coding, observed.weights, None, n_threads)
@@ -467,7 +508,7 @@ def _count_moments(
         raise InvalidVotesError(f"votes: {error}; use fewer sources or classes") from None
 
 
-def read_weights(weights: ArrayLike, n_items: int) -> NDArray[np.int64] | NDArray[np.float64]:
+def read_weights(weights: ArrayLike, n_items: int | None = None) -> NDArray[np.int64] | NDArray[np.float64]:
     """Weights as int64 where they are whole numbers, else as float64.
 
     Raises
@@ -478,8 +519,9 @@ def read_weights(weights: ArrayLike, n_items: int) -> NDArray[np.int64] | NDArra
         If they are not numbers.
     """
     array = as_array(weights, "weights")
-    if array.shape != (n_items,):
-        raise InvalidArgumentError(f"weights must have shape ({n_items},), one an item, got {array.shape}")
+    if array.ndim != 1 or (n_items is not None and len(array) != n_items):
+        shape = f"({'n_items' if n_items is None else n_items},)"
+        raise InvalidArgumentError(f"weights must have shape {shape}, one an item, got {array.shape}")
     if array.dtype.kind not in "biuf":
         raise WrongTypeError(f"weights must be numbers, got dtype {array.dtype}")
     bad = np.flatnonzero(~(np.isfinite(array) & (array >= 0)))

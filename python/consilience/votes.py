@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from collections.abc import Hashable, Mapping, Sequence
@@ -26,7 +27,7 @@ Names: TypeAlias = Sequence[Hashable]
 MAX_CLASSES = 10_000
 MAX_ITEMS = 2**32
 MAX_SOURCES = 2**20
-_SINGLE_TASK = "label"
+SINGLE_TASK = "label"
 _DIGITS = re.compile(r"\d{1,9}", re.ASCII).fullmatch
 _UNKNOWN = (1 << 30) - 1  # cardinality while the classes are still to be read from the votes
 
@@ -49,6 +50,8 @@ class Votes:
         Class names of each task, or None for a task whose classes are ``0..k-1``.
     cardinalities : tuple of int
         Number of classes of each task: as given, or the largest label + 1 and at least 2.
+    origin : str
+        What messages call the votes: "votes", or the file or chunk that they come from.
 
     Examples
     --------
@@ -67,11 +70,13 @@ class Votes:
         source_names: Sequence[str] | None,
         *,
         check_labels: bool = True,
+        origin: str | None = None,
+        first_row: int = 0,
     ) -> None:
-        if n_items == 0:
-            raise InvalidVotesError("votes hold no items (0 rows); give at least one")
         if n_sources == 0:
             raise InvalidVotesError("votes hold no sources (0 columns); give at least one")
+        self.origin = "votes" if origin is None else origin
+        self._first_row = first_row
         self.n_items = n_items
         self.n_sources = n_sources
         self.source_names = _read_source_names(source_names, n_sources)
@@ -88,11 +93,11 @@ class Votes:
         for task, k in zip(self.tasks, self.cardinalities, strict=True):
             if _is_unsigned(self._tables[task]) and k - 1 in _UNSIGNED_MINUS_ONE:
                 raise InvalidVotesError(
-                    f"{_of_task(task)} holds {k - 1}, which is -1 in an unsigned dtype; use a signed one"
+                    f"{self._of_task(task)} holds {k - 1}, which is -1 in an unsigned dtype; use a signed one"
                 )
             if k > MAX_CLASSES:
                 raise InvalidVotesError(
-                    f"{_of_task(task)} has labels up to {k - 1}; at most {MAX_CLASSES} classes are "
+                    f"{self._of_task(task)} has labels up to {k - 1}; at most {MAX_CLASSES} classes are "
                     "supported: number the classes 0, 1, 2, ..."
                 )
 
@@ -130,9 +135,7 @@ class Votes:
         """
         array, names = _as_table(table, classes, "votes")
         n, m = array.shape
-        return cls(
-            {_SINGLE_TASK: array}, n, m, {_SINGLE_TASK: names}, {_SINGLE_TASK: n_classes}, source_names
-        )
+        return cls({SINGLE_TASK: array}, n, m, {SINGLE_TASK: names}, {SINGLE_TASK: n_classes}, source_names)
 
     @classmethod
     def from_frame(cls, frame: Any, *, n_classes: int | None = None, classes: Names | None = None) -> Votes:
@@ -191,9 +194,7 @@ class Votes:
         """
         table, (n, m) = _as_csr(matrix, "votes")
         names = None if classes is None else _distinct_names(classes)
-        return cls(
-            {_SINGLE_TASK: table}, n, m, {_SINGLE_TASK: names}, {_SINGLE_TASK: n_classes}, source_names
-        )
+        return cls({SINGLE_TASK: table}, n, m, {SINGLE_TASK: names}, {SINGLE_TASK: n_classes}, source_names)
 
     @classmethod
     def from_long(
@@ -272,7 +273,7 @@ class Votes:
         data = labels[order, 0].astype(np.int64) + 1
         table = (indptr, columns.astype(np.int32), data)
         return cls(
-            {_SINGLE_TASK: table}, n, m, {_SINGLE_TASK: names}, {_SINGLE_TASK: n_classes}, names_of_sources
+            {SINGLE_TASK: table}, n, m, {SINGLE_TASK: names}, {SINGLE_TASK: n_classes}, names_of_sources
         )
 
     @classmethod
@@ -347,10 +348,64 @@ class Votes:
         found = read_votes(path, classes=classes)
         tables, names = found["votes"], found["classes"]
         if not isinstance(tables, dict):
-            tables, names = {_SINGLE_TASK: tables}, {_SINGLE_TASK: names}  # type: ignore[dict-item]
+            tables, names = {SINGLE_TASK: tables}, {SINGLE_TASK: names}  # type: ignore[dict-item]
         of_task = names if isinstance(names, dict) else dict.fromkeys(tables)
         shape = next(iter(tables.values())).shape
         return cls(tables, shape[0], shape[1], of_task, dict.fromkeys(tables), found["source_names"])
+
+    # --- parts ---------------------------------------------------------------------------------------------
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """The table of each task, borrowed."""
+        return dict(self._tables)
+
+    def called(self, origin: str) -> Votes:
+        """The same votes under a name of their own in messages."""
+        named = copy.copy(self)
+        named.origin = origin
+        return named
+
+    def rows(self, begin: int, end: int) -> Votes:
+        """The votes on items ``begin..end-1``, borrowed and not checked again; the same classes."""
+        part = copy.copy(self)
+        part._tables = {task: _rows_of(table, begin, end) for task, table in self._tables.items()}
+        part.n_items = end - begin
+        part._first_row = self._first_row + begin
+        return part
+
+    def of_sources(self, names: Sequence[str]) -> Votes:
+        """The votes of these sources, in this order; the votes themselves where that is what they are.
+
+        Votes whose sources have no names are taken as they are.
+
+        Raises
+        ------
+        InvalidVotesError
+            If one of the names is missing.
+        """
+        if self.source_names is None or self.source_names == tuple(names):
+            return self
+        position = {name: j for j, name in enumerate(self.source_names)}
+        refuse_missing(names, self.source_names, self.origin)
+        order = np.array([position[name] for name in names], dtype=np.int64)
+        part = copy.copy(self)
+        part._tables = {task: _columns_of(table, order) for task, table in self._tables.items()}
+        part.source_names, part.n_sources = tuple(names), len(names)
+        return part
+
+    def count_voted(self) -> int:
+        """Number of items with at least one vote, feasible or not."""
+        voted = np.zeros(self.n_items, dtype=np.bool_)
+        for table in self._tables.values():
+            if isinstance(table, tuple):
+                indptr, _, data = table
+                before = np.concatenate([[0], np.cumsum(data > 0)])
+                voted |= before[indptr[1:]] > before[indptr[:-1]]
+            else:
+                for column in table.T:
+                    voted |= column >= 0
+        return int(np.count_nonzero(voted))
 
     # --- what the rest of the package asks ----------------------------------------------------------------
 
@@ -364,7 +419,7 @@ class Votes:
         InvalidVotesError
             If a label is not a class of the graph; names task, row and source.
         """
-        if self.tasks == (_SINGLE_TASK,) and task_graph.n_tasks == 1:
+        if self.tasks == (SINGLE_TASK,) and task_graph.n_tasks == 1:
             order: tuple[int, ...] = (0,)
         else:
             unknown = [task for task in self.tasks if task not in task_graph.tasks]
@@ -379,8 +434,8 @@ class Votes:
             names = self.classes[task]
             if names is not None and list(names) != expected[: len(names)]:
                 raise InvalidArgumentError(
-                    f"{_of_task(task)} has the classes {listed(names)}, but {listed(expected)} are expected: "
-                    "give both the same classes in the same order"
+                    f"{self._of_task(task)} has the classes {listed(names)}, but {listed(expected)} are "
+                    "expected: give both the same classes in the same order"
                 )
             if own > len(expected):
                 self._check(sizes)  # raises where a label is really out of range
@@ -396,13 +451,19 @@ class Votes:
             allowed = "it must be -1 (abstain) or at least 0"
         else:
             allowed = f"it must lie in -1..{cardinality - 1}, -1 to abstain"
-        where = f"{_of_task(self.tasks[task])}, row {row}, {self.source_label(source)}"
+        where = f"{self._of_task(self.tasks[task])}, row {self._first_row + row}, {self.source_label(source)}"
         hint = "" if label < ABSTAIN else "; give n_classes or classes if there are more classes"
         return InvalidVotesError(f"{where}: label {label} is not allowed, {allowed}{hint}")
 
     def source_label(self, j: int) -> str:
         """How messages call a source."""
         return f"source {j}" if self.source_names is None else f"source {self.source_names[j]!r}"
+
+    def _of_task(self, task: str) -> str:
+        """How messages call a table."""
+        if task == SINGLE_TASK:
+            return self.origin
+        return f"votes[{task!r}]" if self.origin == "votes" else f"{self.origin}, task {task!r}"
 
     def _view(self, cardinalities: Sequence[int]) -> _core.VoteView:
         tables = [self._tables[task] for task in self.tasks]
@@ -427,16 +488,30 @@ def as_votes(
     n_classes: int | None = None,
     classes: Names | None = None,
     task_graph: TaskGraph | None = None,
+    sources: Sequence[str] | None = None,
 ) -> Votes:
     """Votes of any accepted form: a ``Votes``, a table, a sparse matrix, ``{task: table}``, or a file's path.
 
     Labels of a dense table may be left to be checked by the first pass over the votes.
+
+    Parameters
+    ----------
+    votes
+        The votes.
+    n_classes, classes, task_graph : optional
+        As for the constructors of :class:`Votes`.
+    sources : sequence of str, optional
+        Sources to take, in this order, where the votes name theirs; other columns are left out unread.
 
     Raises
     ------
     ConsilienceError
         As the constructors of :class:`Votes` do.
     """
+    if sources is not None:
+        votes = _select(votes, sources)
+        read = as_votes(votes, n_classes=n_classes, classes=classes, task_graph=task_graph)
+        return read.of_sources(sources)
     if isinstance(votes, Votes):
         return votes
     if isinstance(votes, (str, os.PathLike)):
@@ -455,14 +530,67 @@ def as_votes(
         return Votes.from_sparse(votes, n_classes=n_classes, classes=classes)
     array, names = _as_table(votes, classes, "votes")
     return Votes(
-        {_SINGLE_TASK: array},
+        {SINGLE_TASK: array},
         array.shape[0],
         array.shape[1],
-        {_SINGLE_TASK: names},
-        {_SINGLE_TASK: n_classes},
+        {SINGLE_TASK: names},
+        {SINGLE_TASK: n_classes},
         _column_names(votes),
         check_labels=False,
     )
+
+
+def refuse_missing(wanted: Sequence[str], found: Sequence[str], where: str = "votes") -> None:
+    """Raise InvalidVotesError if a source that is wanted is not among those found."""
+    missing = [name for name in wanted if name not in set(found)]
+    if missing:
+        raise InvalidVotesError(
+            f"{where}: the sources {listed(missing)} are missing, found {listed(found)}; add a column for "
+            "each, null or -1 where it abstains"
+        )
+
+
+def _select(votes: Any, sources: Sequence[str]) -> Any:
+    """Frames with only the columns of these sources, one a task or a single one; other forms as they are."""
+    if isinstance(votes, Mapping) and not _is_sparse(votes):
+        return {task: _select_columns(table, sources, every=False) for task, table in votes.items()}
+    return _select_columns(votes, sources, every=True)
+
+
+def _select_columns(table: Any, sources: Sequence[str], *, every: bool) -> Any:
+    names = None if isinstance(table, Votes) else _column_names(table)
+    if names is None:
+        return table
+    if every:
+        refuse_missing(sources, names)
+    labels = dict(zip(names, getattr(table, "column_names", None) or table.columns, strict=True))
+    wanted = [labels[name] for name in sources if name in labels]
+    if len(labels) < len(names) or wanted == list(labels.values()):
+        return table  # a name that stands twice is refused where names are checked
+    return table.select(wanted) if hasattr(type(table), "select") else table[wanted]
+
+
+def _rows_of(table: Table, begin: int, end: int) -> Table:
+    if not isinstance(table, tuple):
+        return table[begin:end]
+    indptr, indices, data = table
+    stored = slice(int(indptr[begin]), int(indptr[end]))
+    return indptr[begin : end + 1] - indptr[begin], indices[stored], data[stored]
+
+
+def _columns_of(table: Table, order: NDArray[np.int64]) -> Table:
+    """The columns ``order`` of a table, in that order."""
+    if not isinstance(table, tuple):
+        return table[:, order]
+    indptr, indices, data = table
+    place = np.full(max(int(indices.max(initial=0)), int(order.max())) + 1, -1, dtype=np.int64)
+    place[order] = np.arange(len(order))
+    rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    columns = place[indices]
+    kept = np.flatnonzero(columns >= 0)
+    kept = kept[np.lexsort((columns[kept], rows[kept]))]
+    starts = np.searchsorted(rows[kept], np.arange(len(indptr))).astype(np.int64)
+    return starts, columns[kept].astype(np.int32), data[kept]
 
 
 _UNSIGNED_MINUS_ONE = (2**8 - 1, 2**16 - 1, 2**32 - 1)
@@ -471,10 +599,6 @@ _UNSIGNED_MINUS_ONE = (2**8 - 1, 2**16 - 1, 2**32 - 1)
 def _is_unsigned(table: Table) -> bool:
     """Whether a dense table cannot hold -1."""
     return not isinstance(table, tuple) and table.dtype.kind == "u"
-
-
-def _of_task(task: str) -> str:
-    return "votes" if task == _SINGLE_TASK else f"votes[{task!r}]"
 
 
 def _n_classes_of(names: list[Hashable] | None, n_classes: int | None) -> int | None:
@@ -524,6 +648,8 @@ def _as_table(
         raise InvalidVotesError(
             f"{where} must be a table of shape (n_items, n_sources), got shape {array.shape}"
         )
+    if not len(array):
+        return np.zeros(array.shape, dtype=np.int8), names  # whatever type an empty table has
     if array.dtype.kind in "OUST":
         return _encode_names(array, names, where) if encode else (array, names)
     if array.dtype.kind == "f" and hasattr(table, "columns"):

@@ -304,8 +304,8 @@ def _damage(path: str) -> None:
         ("predict model nowhere.csv -o out.csv", 1, ["nowhere.csv"]),
         ("predict model ragged.csv -o out.csv", 2, ["ragged.csv, line 3"]),
         ("predict model indices.csv -o out.txt", 2, ["out.txt", ".parquet"]),
-        ("predict model two.csv -o out.csv", 2, ["2 sources"]),
-        ("predict model renamed.csv -o out.csv", 2, ["'other'"]),
+        ("predict model two.csv -o out.csv", 2, ["two.csv", "'source_2'"]),
+        ("predict model renamed.csv -o out.csv", 2, ["renamed.csv", "'source_4'", "'other'"]),
         ("predict model four.csv -o out.csv", 2, ["four.csv", "line 2", "'3'"]),
         ("predict model votes.csv -o votes.csv", 2, ["votes.csv"]),
         ("predict model votes.csv -o model", 2, ["model"]),
@@ -461,3 +461,84 @@ def test_a_reader_that_stops_early_is_no_error_to_talk_about() -> None:
     assert process.stderr.read() == b""
     assert process.wait(timeout=60) == 1
     process.stderr.close()
+
+
+# Larger than memory
+
+
+def _write_parquet(folder: str, votes: np.ndarray, n_files: int = 3) -> str:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    Path(folder).mkdir()
+    for number, part in enumerate(np.array_split(votes, n_files)):
+        columns = {f"source_{j}": column for j, column in enumerate(part.T)}
+        pq.write_table(pa.table(columns), f"{folder}/{number}.parquet")
+    return f"{folder}/*.parquet"
+
+
+@pytest.mark.parametrize("form", ["votes/*.parquet", "votes", "votes/"])
+def test_files_of_votes_are_fitted_and_labelled_together(run: Run, form: str) -> None:
+    votes = _sample()
+    _write_parquet("votes", votes)
+    n_voted = int((votes >= 0).any(axis=1).sum())
+
+    status, out, err = run("fit", form, "-o", "model", "--dependencies", "source_0:source_1")
+    assert (status, err) == (0, "")
+    assert "\nsource_4 " in out
+    status, out, err = run("predict", "model", form, "-o", "labels.csv")
+    assert (status, err) == (0, "")
+    assert out == f"Labelled 600 items, {n_voted} of them with a vote; wrote labels.csv\n"
+
+    model = cs.LabelModel(dependencies=[(0, 1)]).fit(votes)
+    assert [int(row["label"]) for row in _read_csv("labels.csv")] == model.predict(votes).tolist()
+    assert run("check", form)[0] == 0
+
+
+def test_a_folder_of_labels_is_completed_by_the_same_command(run: Run) -> None:
+    votes = _write_parquet("votes", _sample())
+    assert run("fit", votes, "-o", "model")[0] == 0
+
+    assert run("predict", "model", votes, "-o", "labels/")[0] == 0
+    Path("labels/1.parquet").unlink()
+    status, out, err = run("predict", "model", votes, "-o", "labels/")
+
+    assert (status, err) == (0, "")
+    assert "Labelled 200 items" in out
+    assert out.endswith("wrote labels/ (2 of 3 files were finished before)\n")
+    assert sorted(os.listdir("labels")) == ["0.parquet", "1.parquet", "2.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "status", "culprits"),
+    [
+        ("fit nowhere/*.parquet -o out", 1, ["nowhere/*.parquet", "no file matches"]),
+        ("fit empty -o out", 1, ["empty", "no file matches"]),
+        ("fit nothing -o out", 2, ["nothing has no items"]),
+        ("fit votes -o votes/1.parquet", 2, ["votes/1.parquet is read"]),
+        ("predict model votes/* -o votes/1.parquet", 2, ["votes/1.parquet is read"]),
+        ("predict model votes -o votes", 2, ["votes is read"]),
+        ("predict model votes.csv -o labels/", 2, ["labels/", "folder"]),
+        ("predict model nowhere/*.parquet -o out.csv", 1, ["nowhere/*.parquet", "no file matches"]),
+        ("predict model votes -o nowhere/out.csv", 1, ["nowhere/out.csv"]),
+        ("predict model bad -o labels/", 2, ["bad/0.parquet, row 3, source 'source_1': label 9"]),
+    ],
+)
+def test_files_that_cannot_be_used_are_one_line_that_names_them(
+    run: Run, argv: str, status: int, culprits: list[str]
+) -> None:
+    votes = _sample()
+    _write_parquet("votes", votes)
+    _write_parquet("nothing", votes[:0])
+    _write_parquet("bad", np.array([[0] * 5] * 3 + [[0, 9, 0, 0, 0]] * 9))
+    for name in ("empty", "labels"):
+        Path(name).mkdir()
+    _write_csv("votes.csv", votes)
+    cs.LabelModel(n_classes=3).fit("votes").save("model")
+    before = {path: path.is_file() and path.read_bytes() for path in Path().rglob("*")}
+
+    found, out, err = run(*argv.split(" "))
+
+    assert (found, out) == (status, ""), err
+    assert err.startswith("consilience: error: ")
+    assert err.count("\n") == 1
+    assert all(culprit in err for culprit in culprits), err
+    assert {path: path.is_file() and path.read_bytes() for path in Path().rglob("*")} == before

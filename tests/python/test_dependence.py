@@ -2,6 +2,7 @@
 
 import itertools
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -254,10 +255,25 @@ def test_statistics_with_dependencies_are_refused_with_the_way_out():
         cs.LabelModel(dependencies="learn").fit(cs.VoteStatistics.of(votes, n_classes=2))
 
 
-def test_learning_in_parts_is_refused():
+@pytest.mark.parametrize("method", ["auto", "moments"])
+def test_learning_in_parts_finds_what_all_votes_show(method):
+    votes, _ = draw(0, 2, 10, [(2, 5)])
+    model = partial(cs.LabelModel, n_classes=2, dependencies="learn", method=method)
+    whole, grown = model().fit(votes), model()
+    for part in np.array_split(votes, 3):
+        grown.partial_fit(part)
+    streamed = model().fit(iter(np.array_split(votes, 7)))
+    assert whole.dependencies_.pairs == [(2, 5)]
+    for found in (grown, streamed):
+        assert found._fitted().to_bytes() == whole._fitted().to_bytes()
+    assert cs.learn_dependencies(iter(np.array_split(votes, 7)), n_classes=2).pairs == [(2, 5)]
+
+
+def test_learning_on_from_what_left_no_rows_is_refused():
     votes, _ = draw(0, 2, 10, [])
-    with pytest.raises(cs.InvalidArgumentError, match="all votes at once"):
-        cs.LabelModel(n_classes=2, dependencies="learn").partial_fit(votes)
+    model = cs.LabelModel(n_classes=2, dependencies="learn").fit(votes)
+    with pytest.raises(cs.InvalidArgumentError, match=r'"learn" needs the rows.*begin with partial_fit'):
+        model.partial_fit(votes)
 
 
 def test_another_word_than_learn_is_refused():

@@ -175,8 +175,15 @@ def test_em_needs_the_votes_themselves():
     votes = np.array([[0, 1, 0], [1, 1, 1]])
     with pytest.raises(cs.InvalidArgumentError, match="statistics"):
         cs.LabelModel(method="em").fit(cs.VoteStatistics.of(votes))
-    with pytest.raises(cs.InvalidArgumentError, match="at once"):
-        cs.LabelModel(method="em").partial_fit(votes)
+
+
+@pytest.mark.parametrize("start", ["fit", "statistics"])
+def test_em_does_not_go_on_from_what_left_no_rows(start):
+    votes, _ = draw(np.random.default_rng(1), single_task(np.random.default_rng(0), 2), 1000)
+    model = cs.LabelModel(n_classes=2)
+    model.fit(votes if start == "fit" else cs.VoteStatistics.of(votes, n_classes=2))
+    with pytest.raises(cs.InvalidArgumentError, match="begin with partial_fit"):
+        model.set_params(method="em").partial_fit(votes)
 
 
 def test_em_falls_back_like_auto_where_nothing_can_be_learned():

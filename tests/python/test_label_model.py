@@ -877,7 +877,6 @@ def test_wrong_votes_are_a_typed_error_that_names_the_culprit_and_changes_nothin
     [
         ([[0, 1]], "2 sources.*5"),
         ([[0, 1, 0, 1, 7]], "row 0, source 4: label 7"),
-        (np.zeros((0, 5), dtype=int), "no items"),
         ([[0.5] * 5], "float64"),
         ({"a": [[0] * 5]}, "'a'"),
     ],
@@ -887,11 +886,36 @@ def test_wrong_votes_to_be_labelled_are_a_typed_error_that_names_the_culprit(mod
         getattr(model, call)(table)
 
 
-def test_sources_of_other_names_are_not_labelled():
+def test_no_items_have_empty_answers_of_the_right_shape(model):
+    nothing = np.zeros((0, 5), dtype=int)
+    assert model.predict(nothing).shape == (0,)
+    assert model.predict_proba(nothing).shape == model.predict_joint(nothing).shape == (0, 2)
+
+
+def test_sources_are_matched_by_name():
     table = draw_votes()[0]
     model = cs.LabelModel().fit(cs.Votes.from_dense(table, source_names=list("abcde")))
-    with pytest.raises(cs.InvalidVotesError, match="'e', 'd'"):
-        model.predict(cs.Votes.from_dense(table[:, ::-1], source_names=list("edcba")))
+    mixed = np.column_stack([table[:, ::-1], table[:, 0]])
+    found = model.predict_proba(cs.Votes.from_dense(mixed, source_names=list("edcbax")))
+    np.testing.assert_array_equal(found, model.predict_proba(table))
+
+
+def test_a_source_that_is_missing_by_name_is_not_taken_to_abstain():
+    table = draw_votes()[0]
+    model = cs.LabelModel().fit(cs.Votes.from_dense(table, source_names=list("abcde")))
+    with pytest.raises(cs.InvalidVotesError, match="'c', 'e' are missing"):
+        model.predict(cs.Votes.from_dense(table, source_names=list("abfdg")))
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_frames_are_matched_by_name_and_may_hold_more(library):
+    table = draw_votes()[0][:50]
+    columns = {name: table[:, j] for j, name in enumerate("abcde")}
+    model = cs.LabelModel(n_classes=2).fit(cs.Votes.from_dense(table, source_names=list("abcde")))
+    shuffled = {"text": ["x"] * 50, **{name: columns[name] for name in "cabed"}}
+    package = pytest.importorskip(library)
+    frame = package.table(shuffled) if library == "pyarrow" else package.DataFrame(shuffled)
+    np.testing.assert_array_equal(model.predict_proba(frame), model.predict_proba(table))
 
 
 def test_other_classes_are_not_merged_into_a_fit(votes):

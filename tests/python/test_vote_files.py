@@ -1,4 +1,4 @@
-"""Votes read from CSV, npz and Parquet files, labels written to them."""
+"""Votes read from CSV, npz and Parquet files."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ from consilience.exceptions import (
     FileFormatError,
     InvalidArgumentError,
     MissingDependencyError,
-    WrongTypeError,
 )
-from consilience.vote_files import VoteFile, read_votes, write_labels
+from consilience.vote_files import VoteFile, read_votes
 
 VOTES = [[0, -1, 1], [-1, 2, 1]]
 
@@ -168,8 +167,6 @@ def test_csv_gives_the_votes_that_were_written_whatever_the_names(
         ("", "no column of votes"),
         ("\n", "no column of votes"),
         ("item\n1\n", "no column of votes"),
-        ("a,b\n", "no items"),
-        ("a,b\n\n\n", "no items"),
         ("a,a\n0,1\n", "column 'a' appears twice"),
         ("a,\n0,1\n", "column '' has no name"),
         ("a;b\n0;1\n", "line 1: semicolons"),
@@ -273,7 +270,6 @@ def test_npz_may_hold_pickles_beside_the_votes_and_they_stay_closed(tmp_path: Pa
     [
         ({"L": np.array([[0, None]], dtype=object)}, "plain arrays"),
         ({"L": np.zeros((2, 2), complex)}, "complex128"),
-        ({"L": np.zeros((0, 3), np.int8)}, "no items"),
         ({"L": np.zeros((3, 0), np.int8)}, "no column of votes"),
         ({"L": np.zeros(3, np.int8)}, "(n_items, n_sources)"),
         ({"a": np.zeros((2, 2)), "b": np.zeros((2, 2))}, "'a', 'b'"),
@@ -387,7 +383,6 @@ def test_parquet_in_many_row_groups_is_one_table(tmp_path: Path) -> None:
         ({"a": [0, -2]}, "row 1, column 'a': found '-2'"),
         ({"id": [1]}, "no column of votes"),
         ({}, "no column of votes"),
-        ({"a": np.zeros(0, np.int8)}, "no items"),
     ],
 )
 def test_parquet_that_holds_no_votes_is_refused(
@@ -423,8 +418,6 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: py
 
     with pytest.raises(MissingDependencyError, match=r'pip install "consilience\[frames\]"'):
         read_votes(tmp_path / "votes.parquet")
-    with pytest.raises(MissingDependencyError, match=r'pip install "consilience\[frames\]"'):
-        write_labels(tmp_path / "labels.parquet", {"label": [1]})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -442,116 +435,19 @@ def test_a_missing_file_is_named(tmp_path: Path, ending: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["votes.txt", "votes", "votes.csv.gz"])
-def test_another_ending_is_refused_in_and_out(tmp_path: Path, name: str) -> None:
+def test_another_ending_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(InvalidArgumentError, match=r"\.csv, \.npz or \.parquet"):
         read_votes(tmp_path / name)
-    with pytest.raises(InvalidArgumentError, match=r"\.csv, \.npz or \.parquet"):
-        write_labels(tmp_path / name, {"label": [1]})
-
-
-LABELS = {
-    "item": np.array(["x", 'y, "z"\n']),
-    "label": ["HAM", "SPAM"],
-    "p_HAM": np.array([0.1 + 0.2, 1e-300]),
-    "sure": np.array([True, False]),
-    "file": [1, 2],
-}
-
-
-def test_labels_in_csv_keep_every_digit(tmp_path: Path) -> None:
-    write_labels(tmp_path / "labels.csv", LABELS)
-
-    with open(tmp_path / "labels.csv", encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file))
-    assert rows == [
-        ["item", "label", "p_HAM", "sure", "file"],
-        ["x", "HAM", "0.30000000000000004", "True", "1"],
-        ['y, "z"\n', "SPAM", "1e-300", "False", "2"],
-    ]
-
-
-@given(st.lists(class_names, min_size=1, max_size=3))
-def test_any_texts_in_csv_come_back(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
-    path = tmp_path_factory.getbasetemp() / "texts.csv"
-
-    name = texts[0].replace(":", "")
-
-    write_labels(path, {"item": texts, name: [0] * len(texts)})
-
-    found = read_votes(path)
-    assert (found["ids"], found["source_names"]) == (texts, [name])
-
-
-def test_labels_in_npz_come_back(tmp_path: Path) -> None:
-    write_labels(tmp_path / "labels.npz", LABELS)
-
-    with np.load(tmp_path / "labels.npz", allow_pickle=False) as found:
-        assert found.files == list(LABELS)
-        for name, values in LABELS.items():
-            np.testing.assert_array_equal(found[name], values)
-
-
-def test_labels_in_parquet_come_back(tmp_path: Path) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet")
-
-    write_labels(tmp_path / "labels.parquet", LABELS)
-
-    with open(tmp_path / "labels.parquet", "rb") as file:
-        found = parquet.ParquetFile(file).read().to_pydict()
-    assert found == {name: np.asarray(values).tolist() for name, values in LABELS.items()}
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_labels_of_no_items_are_a_file_too(tmp_path: Path, ending: str) -> None:
-    pytest.importorskip("pyarrow")
+def test_a_file_without_items_has_tables_without_rows(tmp_path: Path, ending: str) -> None:
+    if ending == ".csv":
+        found = read_csv(tmp_path, "a,b\n\n\n")
+    elif ending == ".npz":
+        found = read_npz(tmp_path, L=np.zeros((0, 2), np.int8))
+    else:
+        found = read_parquet(tmp_path, {"a": np.zeros(0, np.int8), "b": np.zeros(0, np.int8)})
 
-    write_labels(tmp_path / f"labels{ending}", {"label": np.array([], str), "p": np.array([])})
-
-    assert (tmp_path / f"labels{ending}").stat().st_size > 0
-
-
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_equal_labels_give_equal_bytes(tmp_path: Path, ending: str) -> None:
-    pytest.importorskip("pyarrow")
-    for name in ("a", "b"):
-        write_labels(tmp_path / f"{name}{ending}", LABELS)
-
-    assert (tmp_path / f"a{ending}").read_bytes() == (tmp_path / f"b{ending}").read_bytes()
-
-
-@pytest.mark.parametrize("ending", ENDINGS)
-@pytest.mark.parametrize(
-    ("columns", "error", "message"),
-    [
-        ({}, InvalidArgumentError, "equal lengths"),
-        ({"item": [1, 2], "label": ["a"]}, InvalidArgumentError, "'label': 1"),
-        ({"p": np.zeros((2, 2))}, InvalidArgumentError, "'p'.*one-dimensional"),
-        ({"p": [[1], [1, 2]]}, InvalidArgumentError, "'p'.*one-dimensional"),
-        ({"label": ["a", None]}, WrongTypeError, "'label'.*object"),
-        ({"label": [{}]}, WrongTypeError, "'label'"),
-    ],
-)
-def test_columns_that_cannot_be_written_leave_the_old_file_as_it_was(
-    tmp_path: Path, ending: str, columns: dict[str, Any], error: type[Exception], message: str
-) -> None:
-    path = tmp_path / f"labels{ending}"
-    path.write_bytes(b"old")
-
-    with pytest.raises(error, match=message):
-        write_labels(path, columns)
-    assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()} == {path.name: b"old"}
-
-
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_a_disk_that_fails_leaves_nothing(
-    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("pyarrow")
-
-    def fail(descriptor: int) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write_labels(tmp_path / f"labels{ending}", LABELS)
-    assert list(tmp_path.iterdir()) == []
+    assert isinstance(found["votes"], np.ndarray)
+    assert found["votes"].shape == (0, 2)

@@ -328,12 +328,21 @@ def test_a_table_of_another_shape_is_an_invalid_votes_error(shape):
         cs.Votes.from_dense(WRONG_SHAPES[shape])
 
 
-@pytest.mark.parametrize(
-    ("shape", "what"), [((0, 3), "no items"), ((3, 0), "no sources"), ((0, 0), "no items")]
-)
-def test_an_empty_table_is_an_error(shape, what):
-    with pytest.raises(cs.InvalidVotesError, match=what):
+@pytest.mark.parametrize("shape", [(3, 0), (0, 0)])
+def test_a_table_without_sources_is_an_error(shape):
+    with pytest.raises(cs.InvalidVotesError, match="no sources"):
         cs.Votes.from_dense(np.zeros(shape, dtype=int))
+
+
+@pytest.mark.parametrize("dtype", [np.int8, float, object, "U1", bool])
+def test_a_table_without_items_holds_votes_whatever_its_type(dtype):
+    votes = cs.Votes.from_dense(np.zeros((0, 3), dtype=dtype))
+    assert (votes.n_items, votes.n_sources, votes.cardinalities) == (0, 3, (2,))
+
+
+def test_nothing_is_learned_from_a_table_without_items():
+    with pytest.raises(cs.InvalidVotesError, match="no items"):
+        cs.VoteStatistics.of(np.zeros((0, 3), dtype=int))
 
 
 def test_nulls_of_a_nullable_integer_frame_abstain_or_are_a_typed_error():

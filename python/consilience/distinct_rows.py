@@ -1,0 +1,153 @@
+"""Rows of votes that differ, and how many items each stands for: what EM needs of votes in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience import _core
+from consilience.exceptions import InvalidArgumentError
+from consilience.votes import Table, Votes
+
+__all__ = ["MAX_BYTES", "DistinctRows", "distinct_rows"]
+
+MAX_BYTES = 2**28
+"""Most memory that distinct rows take, at 16 bytes a row and 2 to 8 a vote. While they are put together it is
+about eight times as much."""
+
+_MIN_FRESH = 2**16
+
+
+@dataclass(frozen=True, eq=False)
+class DistinctRows:
+    """Distinct rows of the votes seen so far, in the order in which they first came.
+
+    Rows are put together when those that came since the last time are as many: the work stays proportional to
+    the number of rows, the memory to the number of distinct ones.
+
+    Attributes
+    ----------
+    parts : tuple of (Votes, (n,) float64 array)
+        Rows and their weights; distinct within a part. The first part is the largest.
+    n_fresh : int
+        Rows of all parts but the first.
+    """
+
+    parts: tuple[tuple[Votes, NDArray[np.float64]], ...] = ()
+    n_fresh: int = 0
+
+    def with_votes(self, votes: Votes, weights: NDArray[np.float64] | None = None) -> DistinctRows:
+        """The rows with those of further votes, whose weights may be given.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the distinct rows need more than ``MAX_BYTES``.
+        """
+        return self._with(distinct_rows(votes, weights))
+
+    def merge(self, other: DistinctRows) -> DistinctRows:
+        """The rows of both; see :meth:`with_votes`."""
+        both = self
+        for part in other.parts:
+            both = both._with(part)
+        return both
+
+    def merged(self) -> DistinctRows:
+        """The same rows in one part."""
+        if len(self.parts) < 2:
+            return self
+        together = distinct_rows(_stacked([votes for votes, _ in self.parts]), self._weights())
+        size = sum(array.nbytes for table in together[0].tables.values() for array in table)
+        if size + together[1].nbytes > MAX_BYTES:
+            raise InvalidArgumentError(
+                f"the rows of votes that differ from each other take more than {MAX_BYTES >> 20} MiB (there "
+                f'are {len(together[1])} so far), too much for maximum likelihood; use method="moments", '
+                "which needs sums only"
+            )
+        return DistinctRows((together,))
+
+    def votes(self) -> tuple[Votes, NDArray[np.float64]]:
+        """The rows and how many items each stands for; there must be some."""
+        return self.merged().parts[0]
+
+    def _with(self, part: tuple[Votes, NDArray[np.float64]]) -> DistinctRows:
+        if not self.parts:
+            return DistinctRows((part,))
+        n_fresh = self.n_fresh + part[0].n_items
+        grown = DistinctRows((*self.parts, part), n_fresh)
+        return grown.merged() if n_fresh > max(_MIN_FRESH, self.parts[0][0].n_items) else grown
+
+    def _weights(self) -> NDArray[np.float64]:
+        return np.concatenate([weights for _, weights in self.parts])
+
+
+def distinct_rows(
+    votes: Votes, weights: NDArray[np.float64] | None = None
+) -> tuple[Votes, NDArray[np.float64]]:
+    """Rows of votes that differ, in the order in which they first come, and the sum of the weights of each.
+
+    Parameters
+    ----------
+    votes : Votes
+        At least one item.
+    weights : (n_items,) array, optional
+        How many items each row stands for; 1 by default.
+
+    Returns
+    -------
+    rows : Votes
+        Sparse tables over the same tasks and sources.
+    weights : (n_rows,) float64 array
+        Summed in the order of the rows.
+    """
+    sizes = list(votes.cardinalities)
+    view = _core.VoteView(list(votes.tables.values()), votes.n_items, votes.n_sources, sizes)
+    if len(sizes) == 1:
+        patterns = _core.find_patterns(view, _core.StateCoding.of_one_task(sizes[0]), weights)
+        start, column, state = patterns.rows()
+        labels = [state]
+    else:
+        # Every vote vector is a state of its own, whatever it means.
+        strides = _core.key_strides(sizes)
+        keys, _ = _core.vote_vectors(view, n_threads=1)
+        states = np.arange(1, len(keys) + 1, dtype=np.int32)
+        coding = _core.StateCoding(keys, states, strides[-1] * (sizes[-1] + 1), len(keys) + 1)
+        patterns = _core.find_patterns(view, coding, weights)
+        start, column, state = patterns.rows()
+        key = keys[state - 1] if len(keys) else np.zeros(0, dtype=np.uint64)
+        labels = [
+            (key // np.uint64(stride) % np.uint64(size + 1)).astype(np.int32)
+            for stride, size in zip(strides, sizes, strict=True)
+        ]
+    column = column.astype(np.min_scalar_type(max(votes.n_sources - 1, 0)))
+    tables: dict[str, Table] = {
+        task: (start, column, label.astype(_smallest(size)))
+        for task, label, size in zip(votes.tasks, labels, sizes, strict=True)
+    }
+    weights = patterns.weight
+    del patterns  # before the rows are checked
+    return _as_votes(tables, len(start) - 1, votes), weights
+
+
+def _smallest(n_labels: int) -> type[np.signedinteger]:
+    return next(dtype for dtype in (np.int8, np.int16, np.int32) if n_labels <= np.iinfo(dtype).max)
+
+
+def _stacked(parts: Sequence[Votes]) -> Votes:
+    """Sparse votes one after the other; the classes are those of the first."""
+    counts = [np.diff(part.tables[part.tasks[0]][0]) for part in parts]
+    start = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
+    column = np.concatenate([part.tables[part.tasks[0]][1] for part in parts])
+    tables: dict[str, Table] = {
+        task: (start, column, np.concatenate([part.tables[task][2] for part in parts]))
+        for task in parts[0].tasks
+    }
+    return _as_votes(tables, len(start) - 1, parts[0])
+
+
+def _as_votes(tables: dict[str, Table], n_items: int, like: Votes) -> Votes:
+    return Votes(tables, n_items, like.n_sources, like.classes, dict.fromkeys(like.tasks), like.source_names)

@@ -1,0 +1,149 @@
+"""Statistics, and distinct rows, of votes that come in chunks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from consilience.chunks import Form, open_chunks
+from consilience.distinct_rows import DistinctRows
+from consilience.events import code_votes
+from consilience.exceptions import InvalidArgumentError, InvalidVotesError
+from consilience.progress import Progress, reporting
+from consilience.source_graph import Dependencies
+from consilience.statistics import (
+    Observation,
+    VoteStatistics,
+    check_whole,
+    graph_of,
+    observe_part,
+    read_weights,
+    threads_of,
+)
+from consilience.task_graph import TaskGraph
+
+__all__ = ["Observed", "observe_chunks"]
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """What a pass over chunks leaves.
+
+    Attributes
+    ----------
+    statistics : VoteStatistics
+        Of all items.
+    rows : DistinctRows or None
+        Their rows, if they were to be kept.
+    """
+
+    statistics: VoteStatistics
+    rows: DistinctRows | None
+
+    def observation(self) -> Observation | None:
+        """The distinct rows as votes with weights, beside the statistics of all items; None without rows."""
+        if self.rows is None:
+            return None
+        votes, weights = self.rows.votes()
+        return Observation(
+            self.statistics, code_votes(votes, self.statistics.task_graph), read_weights(weights)
+        )
+
+
+def observe_chunks(
+    votes: Any,
+    form: Form,
+    *,
+    weights: ArrayLike | None = None,
+    n_threads: int | None = None,
+    dependencies: Dependencies = None,
+    strict: bool,
+    keeps_rows: bool = False,
+    progress: Progress = None,
+) -> Observed:
+    """Statistics of votes in one pass, the same as of all at once; warns of infeasible votes.
+
+    Parameters
+    ----------
+    votes
+        In any accepted form.
+    form : Form
+        What is known of them.
+    weights : (n_items,) array, optional
+        Of all items. Sums of fractional weights depend on the chunks in their last digits.
+    n_threads, dependencies, strict
+        As for :func:`consilience.statistics.observe`.
+    keeps_rows : bool
+        Whether to keep the distinct rows.
+    progress : bool or callable, optional
+        Who is told how far it is.
+
+    Raises
+    ------
+    ConsilienceError
+        If the votes are not of an allowed form, differ in sources or classes, or there are none; if distinct
+        rows to be kept take too much memory.
+    """
+    threads = threads_of(n_threads)
+    read = None if weights is None else read_weights(weights)
+    statistics: VoteStatistics | None = None
+    rows = DistinctRows() if keeps_rows else None
+    n_read = 0
+    chunks = open_chunks(votes, form, n_threads=n_threads)
+    with reporting(progress) as report:
+        for chunk in chunks:
+            of_chunk = None if read is None else _slice(read, n_read, chunk.votes.n_items)
+            n_read += chunk.votes.n_items
+            if chunk.votes.n_items:
+                graph = form.task_graph or graph_of(chunk.votes, form.n_classes, form.classes)
+                part = observe_part(chunk.votes, graph, of_chunk, threads, dependencies).statistics
+                statistics = part if statistics is None else _merge(statistics, part)
+                if rows is not None:
+                    floats = None if of_chunk is None else of_chunk.astype(np.float64)
+                    rows = rows.with_votes(chunk.votes, floats)
+            report(n_read, chunks.n_items)
+    if statistics is None:
+        raise InvalidVotesError("votes hold no items (0 rows); give at least one")
+    if read is not None and n_read != len(read):
+        raise InvalidArgumentError(f"weights has {len(read)} numbers for {n_read} items; give one an item")
+    return Observed(check_whole(statistics, dependencies, strict=strict), rows)
+
+
+def _slice(weights: NDArray[Any], begin: int, length: int) -> NDArray[Any]:
+    of_chunk = weights[begin : begin + length]
+    if len(of_chunk) < length:
+        raise InvalidArgumentError(
+            f"weights has {len(weights)} numbers for {begin + length} items or more; give one an item"
+        )
+    return of_chunk
+
+
+def _merge(before: VoteStatistics, part: VoteStatistics) -> VoteStatistics:
+    """Both together, where the classes are those that came so far, and so are the countable components."""
+    if before.task_graph != part.task_graph:
+        graph = _widest(before.task_graph, part.task_graph)
+        before, part = replace(before, task_graph=graph), replace(part, task_graph=graph)
+    if before.source_names != part.source_names and None in (before.source_names, part.source_names):
+        raise InvalidVotesError(
+            "some chunks name their sources and others do not; give names to all of them or to none"
+        )
+    common = tuple(group for group in before.joint.members if group in part.joint.members)
+    before, part = (replace(s, joint=s.joint.of_members(common)) for s in (before, part))
+    return before.merge(part)
+
+
+def _widest(one: TaskGraph, other: TaskGraph) -> TaskGraph:
+    """Graph with the classes of both, where these are indices and were read from the votes."""
+    if one.tasks != other.tasks or not all(_are_indices(graph) for graph in (one, other)):
+        raise InvalidVotesError(
+            f"chunks are about different tasks or classes, {one!r} and {other!r}; give classes or task_graph"
+        )
+    sizes = map(max, one.cardinalities, other.cardinalities)
+    return TaskGraph(dict(zip(one.tasks, sizes, strict=True)))
+
+
+def _are_indices(graph: TaskGraph) -> bool:
+    return all(names == list(range(len(names))) for names in graph.classes.values())
