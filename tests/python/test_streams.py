@@ -405,7 +405,7 @@ def test_a_cell_that_is_no_vote_is_named_with_its_place_in_its_file(tmp_path):
 
 
 def test_a_label_out_of_range_in_a_chunk_is_named_with_its_place():
-    with pytest.raises(cs.InvalidVotesError, match="chunk 1: votes, row 130, source 2: label 7"):
+    with pytest.raises(cs.InvalidVotesError, match="chunk 1, row 130, source 2: label 7"):
         cs.LabelModel(n_classes=3).fit(iter([TABLE, bad_table(7)]))
 
 
