@@ -42,6 +42,7 @@ from consilience.torch import (  # noqa: E402
 from consilience.torch.classifier import enough_epochs  # noqa: E402
 from consilience.torch.data import FeatureTable  # noqa: E402
 from consilience.torch.network import task_probabilities  # noqa: E402
+from consilience.torch.training import drop_denormals  # noqa: E402
 
 GRAPH = cs.TaskGraph(
     {"kind": ["person", "org"], "person_type": ["doctor", "lawyer"], "org_type": ["bank", "shop", "farm"]},
@@ -662,6 +663,17 @@ def test_the_learning_rate_rises_and_falls_to_zero_or_follows_a_function():
         rates = [record["learning_rate"] for record in clf.fit(X, softened(vector)).history_]
         assert rates[-1] == pytest.approx(last, abs=1e-5)
         assert max(rates) <= 1e-3
+
+
+def test_moments_too_small_to_matter_are_dropped_before_they_become_denormal():
+    weights = nn.Parameter(torch.ones(4))
+    optimizer = torch.optim.AdamW([weights])
+    weights.grad = torch.tensor([1.0, 1e-12, 1e-31, 0.0])
+    optimizer.step()
+    drop_denormals(optimizer)
+    moments = optimizer.state[weights]
+    assert (moments["exp_avg"] != 0).tolist() == [True, True, False, False]
+    assert (moments["exp_avg_sq"] != 0).tolist() == [True, True, False, False]
 
 
 def test_one_item_is_enough_to_learn_from_and_none_to_predict():

@@ -28,6 +28,7 @@ __all__ = [
     "Schedule",
     "Settings",
     "TrainingRun",
+    "drop_denormals",
     "logits_of",
     "read_file",
     "seeded",
@@ -41,6 +42,7 @@ Schedule: TypeAlias = str | Callable[[float], float]
 
 _WARM_UP = 0.05  # share of the steps in which the learning rate rises to its full height
 _FORMAT = 1
+_TIDY = 100  # steps between two looks at the moments
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,8 @@ def _train_epoch(
             nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
         optimizer.step()
         total += loss.detach() * len(chosen)
+        if done % _TIDY == 0:
+            drop_denormals(optimizer)
     mean = float(total) / len(rows)
     if not math.isfinite(mean):
         raise InvalidArgumentError(
@@ -198,6 +202,17 @@ def _train_epoch(
             "scale the features"
         )
     return mean
+
+
+def drop_denormals(optimizer: torch.optim.Optimizer) -> None:
+    """Set moments to 0 that are too small to move a weight.
+
+    Where a feature has become rare its moments shrink step by step into the denormal numbers and, rounded,
+    stay there; processors are many times slower with these.
+    """
+    for moments in optimizer.state.values():
+        for name in ("exp_avg", "exp_avg_sq"):
+            moments[name].masked_fill_(moments[name].abs() < 1e-30, 0)
 
 
 def _merit(record: EpochRecord) -> tuple[float, float]:
