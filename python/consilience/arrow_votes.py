@@ -164,6 +164,7 @@ class ArrowVotes:
             names,
             known,
             self.sources,
+            check_labels=False,  # the pass that reads them does
             origin=self.columns.origin,
             first_row=first_row,
         )
