@@ -58,6 +58,13 @@ SCALE = 2.5**2
 
 MAX_ROUNDS = 100
 
+MIN_ITEMS_PER_STATE = 10
+"""Joint states of a clique are at most the number of items divided by this."""
+
+MIN_GROUPS_LEFT = 1 / 3
+"""Share of the sources with signal that must be left as independent groups, three at the least: accuracies
+are learned from what is independent."""
+
 INFLATION = 2.0
 """How much a statistic of expected counts may exceed that of counts with known labels."""
 
@@ -325,7 +332,8 @@ def _within_budget(
     m = statistics.n_sources
     live = np.array([status != "no signal" for status in structure.report.sources])
     live &= structure.first == np.arange(m)
-    needed = 4 if saturated else 3
+    needed = max(4 if saturated else 3, int(np.ceil(MIN_GROUPS_LEFT * live.sum())))
+    most = int(min(MAX_JOINT_STATES, float(statistics.n) / MIN_ITEMS_PER_STATE))
     node_source = statistics.node_source
     n_states = 1 + np.bincount(node_source, minlength=m)
     edges: list[Edge] = []
@@ -335,17 +343,16 @@ def _within_budget(
         i, j = dependency.pair
         merged = np.where(group == group[j], group[i], group)
         members = np.flatnonzero(merged == merged[i])
-        largest = _largest_clique(members, [*edges, dependency.pair], n_states)
         if len(np.unique(merged[live])) < min(needed, int(live.sum())):
             reason = f"would leave fewer than {needed} independent groups of sources"
-            dependency = replace(dependency, kept=False, reason=reason)
-        elif largest > MAX_JOINT_STATES:
-            reason = f"its clique would have {largest} joint states, more than {MAX_JOINT_STATES}"
-            dependency = replace(dependency, kept=False, reason=reason)
+        elif (largest := _largest_clique(members, [*edges, dependency.pair], n_states)) > most:
+            reason = f"its clique would have {largest} joint states, more than {most} for so many items"
         else:
             group = merged
             edges.append(dependency.pair)
-        found.append(dependency)
+            found.append(dependency)
+            continue
+        found.append(replace(dependency, kept=False, reason=reason))
     report = replace(report, found=_sorted(found))
     while structure.report.identifiable and report.pairs:
         after = find_structure(statistics, dependencies=report, class_balance=class_balance, method="moments")
@@ -412,13 +419,13 @@ def _pruned(
                 if chi_square_tail(x / INFLATION, df) > FALSE_RATE / n_tests:
                     independent.add((i, j))
     left = set(report.pairs)
+    group = SourceGraph(len(report.source_names), left).component
     out: dict[Edge, str] = {}
     for dependency in reversed(report.found):  # weakest first
         i, j = dependency.pair
         if (i, j) not in independent:
             continue
         others = SourceGraph(len(report.source_names), left - {(i, j)}).component
-        group = SourceGraph(len(report.source_names), report.pairs).component
         if others[i] == others[j]:
             out[i, j] = "explained by others of the group"
         elif np.count_nonzero(group == group[i]) == 2:
@@ -451,7 +458,8 @@ def conditional_association(counts: Array, states: NDArray[np.int64], i: int, j:
         Chi-square with `df` degrees of freedom under independence, were the labels known.
     """
     others = np.delete(states, [i, j], axis=1)
-    stratum = np.unique(others, axis=0, return_inverse=True)[1].reshape(-1)
+    sizes = others.max(axis=0) + 1
+    stratum = others @ np.concatenate([[1], np.cumprod(sizes)])[: len(sizes)]
     a, b = states[:, i], states[:, j]
     cells = np.zeros((int(stratum.max()) + 1, int(a.max()) + 1, int(b.max()) + 1, counts.shape[1]))
     np.add.at(cells, (stratum, a, b), counts)
@@ -515,7 +523,8 @@ def learn_dependencies(
     Each pair of sources is tested by its table of votes against the table that the other pairs predict for
     sources that are independent given the label, with any confusion between the classes and any class
     balance. Among independent sources a false dependency turns up in one search of a hundred. With fewer
-    than five sources nothing can be told, and a search never leaves fewer than three independent groups.
+    than five sources nothing can be told. A search leaves at least a third of the sources as independent
+    groups, never fewer than three, and joint tables that the items can fill.
 
     Examples
     --------

@@ -141,6 +141,21 @@ def test_six_sources_of_which_most_are_copies_keep_three_groups():
     assert group.n_components >= 3
 
 
+def test_a_chain_of_all_sources_is_cut_where_too_little_would_be_left_independent():
+    votes, _ = draw(0, 2, 12, [(j, j + 1) for j in range(11)], rate=0.5)
+    report = cs.learn_dependencies(votes, n_classes=2)
+    assert cs.check_identifiability(12, report.pairs).n_components >= 4
+    assert any("fewer than 4 independent groups" in row["reason"] for row in report)
+
+
+def test_cliques_have_no_more_joint_states_than_the_items_can_fill():
+    votes, _ = draw(0, 3, 10, [(0, 1), (0, 2), (1, 2)], n=600, rate=0.6)
+    report = cs.learn_dependencies(votes, n_classes=3)
+    kept = [set(pair) for pair in report.pairs]
+    assert not all({i, j} in kept for i, j in itertools.combinations(range(3), 2))  # 64 states, 60 allowed
+    assert any("64 joint states" in row["reason"] for row in report)
+
+
 @pytest.mark.parametrize("m", [1, 2, 3, 4])
 def test_with_few_sources_nothing_is_told_and_the_report_says_so(m):
     votes, _ = draw(0, 2, 4, [(0, 1)])
