@@ -27,9 +27,9 @@ struct Patterns {
 Patterns find_patterns(const StateReader& reader, const double* weights,
                        const Execution& execution);
 
-/// Some of the patterns under other weights, with the votes of some columns only, which are numbered
-/// anew. Rows that no longer differ stay apart, in the order of `rows`, so that two selections of the
-/// same rows line up.
+/// Some of the patterns under other weights, with the votes of some columns only, which are
+/// numbered anew. Rows that no longer differ stay apart, in the order of `rows`, so that two
+/// selections of the same rows line up.
 /// @throws std::invalid_argument if a row is out of range or the lengths do not fit.
 Patterns select(const Patterns& patterns, const std::vector<std::int64_t>& rows,
                 const std::vector<double>& weights, const std::vector<std::uint8_t>& columns);
