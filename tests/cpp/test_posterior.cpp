@@ -220,7 +220,8 @@ TEST_CASE("several tasks and sources read together have the same bits by every s
   const CodedStates together =
       read_together(StateCoding::of_one_task(2), states_of_one_task(plain), 6);
   const std::int32_t n_states = together.coding.n_states();
-  const ScoreTable joint_table = random_table(98, 4, n_states, 3, Link::share);
+  const Index n_columns = together.coding.components()->n_components;
+  const ScoreTable joint_table = random_table(98, n_columns, n_states, 3, Link::share);
   const HeldVotes tasks = dense_votes(labels), tasks_sparse = sparse_votes(labels),
                   pairs = dense_votes(plain), pairs_sparse = sparse_votes(plain);
   const std::vector<std::int32_t> of_first{0, 0, 0, 1, 1, 1};
