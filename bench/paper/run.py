@@ -161,7 +161,9 @@ def keep(options: argparse.Namespace, experiment: str, results: Any) -> None:
         "trials": options.trials,
         "problems": results,
     }
-    path.write_text(json.dumps(everything, indent=1), encoding="utf-8")
+    part = path.with_suffix(f".{os.getpid()}")
+    part.write_text(json.dumps(everything, indent=1), encoding="utf-8")
+    part.replace(path)  # whole at any time
 
 
 def note(line: str) -> None:
