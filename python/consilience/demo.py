@@ -21,9 +21,9 @@ _TIE = 1e-9  # scores closer than this are equal: the last bits of a sum depend 
 
 _INTRODUCTION = (
     "Two data sets that ship with consilience. A model is fitted to the votes on the training items, without "
-    "gold and by the default method. Its accuracies have 95 % intervals, which cover chance, not sources that "
-    "depend on each other or break the model in another way. Gold of the test items, which no fit has seen, "
-    "then scores sources and labels."
+    "gold and by the default method. Its accuracies have 95 % intervals, which cover chance, not sources "
+    "that depend on each other or break the model in another way. Gold of the test items, which no fit has "
+    "seen, then scores sources and labels."
 )
 _SCORING = (
     "Scored on the {n_voted} of {n_test} test items that have a vote. Where label vectors tie for the first "
