@@ -153,9 +153,7 @@ def unexplained_share(
     tables = np.zeros((len(statistics.node_source), k))
     for j, table in enumerate(fit.tables):
         nodes = np.flatnonzero(statistics.node_source == j)
-        place = {tuple(event): s for s, event in enumerate(table.events.tolist())}
-        for node in nodes:
-            tables[node] = table.table[place[tuple(statistics.node_event[node].tolist())]]
+        tables[nodes] = table.table[states_of(table.events, statistics.node_event[nodes]) - 1]
     rates = np.diag(statistics.pairs) / n
     alone = np.outer(rates, rates)
     explained = (tables * class_balance) @ tables.T
