@@ -79,7 +79,7 @@ def fit_automatically(
     """
     likely = fit
     balance = class_balance
-    trust = 0.0
+    trust, reason = 0.0, "votes are too few to tell whether sources are independent given the label"
     if fit.layout is not None or _could_be_tested(observed.statistics, fit, len(class_balance)):
         likely, balance = maximise_likelihood(
             observed, fit, class_balance, learn_balance=learn_balance, missing=missing, n_threads=n_threads
@@ -88,6 +88,7 @@ def fit_automatically(
             return likely, balance
         if _could_be_tested(observed.statistics, likely, len(balance)):
             unexplained = unexplained_share(observed.statistics, likely, balance)
+            reason = f"the label leaves {unexplained:.1%} of what votes tell of each other unexplained"
             trust = float(np.clip((NO_TRUST - unexplained) / (NO_TRUST - FULL_TRUST), 0.0, 1.0))
     if likely.layout is not None:  # labels by joint tables are not averaged with others
         trust = float(trust >= 0.5)
@@ -100,6 +101,7 @@ def fit_automatically(
         likely,
         balance,
         trust,
+        reason,
         None if learn_balance else class_balance,
         missing=missing,
         n_threads=n_threads,
@@ -176,6 +178,7 @@ def _with_caution(
     fit: SourceFit,
     class_balance: NDArray[np.float64],
     trust: float,
+    reason: str,
     given_balance: NDArray[np.float64] | None,
     *,
     missing: bool,
@@ -188,15 +191,14 @@ def _with_caution(
         caution, _ = choose_caution(panel)
     structures = STRUCTURES if panel.share_one_sided > FEW_ONE_SIDED else STRUCTURES[:1]
     fits = [tempered(panel, structure, caution) for structure in structures]
-    balance = np.mean([one.class_balance for one in fits], axis=0)
+    balance = cautious_balance = np.mean([one.class_balance for one in fits], axis=0)
     tables = np.mean([one.tables for one in fits], axis=0)
     if trust > 0:
         balance = (1 - trust) * balance + trust * class_balance
     sources = _source_tables(observed, fit, tables, trust)
-    parts = _parts(observed, fit, fits, trust, class_balance, missing=missing)
+    parts = _parts(observed, fit, fits, trust, class_balance, cautious_balance, missing=missing)
     remark = (
-        "votes hang together more than the label explains, or are too few to tell: accuracies are drawn "
-        "towards a prior, and labels average several cautious readings of the votes"
+        f"{reason}: accuracies are drawn towards a prior, and labels average cautious readings of the votes"
     )
     if trust > 0:
         remark += f", with a weight of {trust:.0%} on the most likely one"
@@ -258,6 +260,7 @@ def _parts(
     fits: list[CautiousFit],
     trust: float,
     class_balance: NDArray[np.float64],
+    cautious_balance: NDArray[np.float64],
     *,
     missing: bool,
 ) -> tuple[WeightedScores, ...]:
@@ -275,8 +278,7 @@ def _parts(
         scores = ScoreTable(np.ascontiguousarray(of_state), one.temperature * one.base, "softmax")
         parts.append(WeightedScores(weight * (1 - one.vote_share), scores))
     if plain > 0:
-        balance = np.mean([one.class_balance for one in fits], axis=0)
-        shares = majority_shares(len(fit.first), graph, events, balance)
+        shares = majority_shares(len(fit.first), graph, events, cautious_balance)
         parts.append(WeightedScores(plain, replace(shares, of_state=shares.of_state * copies[:, None, None])))
     return tuple(part for part in parts if part.weight > 0)
 

@@ -4,8 +4,8 @@ The likelihood of independent sources spends its freedom on whatever makes votes
 habits, items that many sources speak about. This module keeps to weaker statements that hold up there:
 
 * A source that never votes for some class (*one-sided*) has a precision for each event it votes for, drawn
-  towards one half-way between chance and certainty by as many votes as it has. How often it fires tells
-  nothing of the class balance.
+  towards ``PRECISION`` by ten votes and as many again as it has. How often it fires tells nothing of the
+  class balance.
 * A source that votes for every class has a table of how it confuses them, given that it votes, drawn towards
   a single accuracy for all its votes: as strongly as the tables of all sources together suggest, and further
   by a *caution*, a weight for each vote, that is chosen so that two halves of the sources, fitted apart,

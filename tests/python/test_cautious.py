@@ -9,7 +9,7 @@ from consilience import _core
 from consilience.automatic import unexplained_share
 from consilience.cautious import STRUCTURES, Panel, Structure, fit_panel, tempered
 from consilience.events import code_votes
-from consilience.halves import CAUTIONS, chance_corrected_agreement, choose_caution
+from consilience.halves import CAUTIONS, DEFAULT_CAUTION, chance_corrected_agreement, choose_caution
 from consilience.task_graph import TaskGraph
 from consilience.votes import as_votes
 
@@ -225,7 +225,7 @@ def test_a_panel_with_a_common_habit_gets_a_single_accuracy_a_source():
 
 def test_few_sources_leave_the_caution_at_its_default():
     caution, agreement = choose_caution(panel_of(crowd_votes(1000, 4)[0], 3))
-    assert (caution, agreement) == (CAUTIONS[0], {})
+    assert (caution, agreement) == (DEFAULT_CAUTION, {})
 
 
 # Whether the likelihood is trusted
@@ -304,11 +304,13 @@ def test_the_summary_says_that_labels_are_cautious():
 def test_cautious_labels_are_the_most_probable_ones():
     table, _ = one_sided_votes(6000, copies=0.5)
     model = cs.LabelModel(n_classes=2).fit(table)
+    assert "cautious" in str(model.summary())
     np.testing.assert_array_equal(model.predict(table), model.predict_proba(table).argmax(axis=1))
 
 
 def test_a_given_class_balance_is_kept_by_a_cautious_fit():
     model = cs.LabelModel(n_classes=2, class_balance=[0.3, 0.7]).fit(one_sided_votes(6000, copies=0.5)[0])
+    assert "cautious" in str(model.summary())
     np.testing.assert_allclose(model.class_balance_, [0.3, 0.7], rtol=1e-12)
 
 
@@ -340,7 +342,9 @@ def test_permuting_the_sources_permutes_a_cautious_fit():
     table, _ = draw(np.random.default_rng(1), exact, 6000)
     table = np.hstack([table, np.where(np.random.default_rng(2).random(table.shape) < 0.6, table, -1)])
     order = np.random.default_rng(3).permutation(table.shape[1])
-    straight = cs.LabelModel(n_classes=3).fit(table).predict_proba(table)
+    model = cs.LabelModel(n_classes=3).fit(table)
+    assert "cautious" in str(model.summary())
+    straight = model.predict_proba(table)
     permuted = cs.LabelModel(n_classes=3).fit(table[:, order]).predict_proba(table[:, order])
     np.testing.assert_allclose(permuted, straight, rtol=0, atol=1e-8)
 
@@ -350,3 +354,15 @@ def test_silence_is_read_by_its_structure_only():
     assert (fit_panel(panel, Structure()).of_state[:, 0] == 0).all()
     deaf, told = (fit_panel(panel, Structure(silence=s), max_steps=1).base for s in (0.0, 0.5))
     assert not np.allclose(deaf - deaf.mean(), told - told.mean())
+
+
+def test_a_little_dependence_mixes_the_likelihood_with_caution():
+    table, _ = one_sided_votes(20_000, 10, copies=0.04)
+    model = cs.LabelModel(n_classes=2).fit(table)
+    trust = model._parts[0].weight
+    assert len(model._parts) == 1 + len(STRUCTURES)
+    assert f"{trust:.0%} on the most likely one" in " ".join(str(model.summary()).split())
+    likely = cs.LabelModel(n_classes=2, method="em").fit(table)
+    cautious = (model.predict_proba(table) - trust * likely.predict_proba(table)) / (1 - trust)
+    assert (cautious > -1e-9).all()
+    np.testing.assert_allclose(cautious.sum(axis=1), 1, rtol=1e-9)
