@@ -50,6 +50,16 @@ void bind_expectation(py::module_& m) {
                           as_std_vector(columns));
           },
           "rows"_a.noconvert(), "weights"_a.noconvert(), "columns"_a.noconvert())
+      .def(
+          "with_column_per_state",
+          [](const Patterns& patterns, const Array<bool>& kept) {
+            require_shape(kept.ndim() == 2 && kept.shape(0) == patterns.n_columns &&
+                              kept.shape(1) == patterns.n_states,
+                          "kept must have shape (n_columns, n_states)");
+            return with_column_per_state(
+                patterns, std::vector<std::uint8_t>(kept.data(), kept.data() + kept.size()));
+          },
+          "kept"_a.noconvert())
       .def("rows", [](const Patterns& patterns) {
         const auto n_votes = static_cast<py::ssize_t>(patterns.column.size());
         return py::make_tuple(
@@ -135,15 +145,17 @@ void bind_expectation(py::module_& m) {
 
   m.def(
       "dirichlet_evidence",
-      [](const Scores& counts, const Scores& centre, const std::vector<double>& strengths) {
-        require_shape(counts.ndim() == 2 && centre.ndim() == 2 &&
-                          counts.shape(0) == centre.shape(0) && counts.shape(1) == centre.shape(1),
-                      "counts and centre must have the same shape (n, n_states)");
+      [](const Scores& counts, const Scores& centre, const Array<std::int64_t>& group,
+         const std::vector<double>& strengths) {
+        require_shape(counts.ndim() == 2 && centre.ndim() == 2 && group.ndim() == 1 &&
+                          counts.shape(0) == group.size() && centre.shape(0) == group.size() &&
+                          counts.shape(1) == centre.shape(1),
+                      "counts and centre must have shape (n, K), group (n,)");
+        const std::vector<std::int64_t> of_row = as_std_vector(group);
         const py::gil_scoped_release unlocked;
-        return dirichlet_evidence(counts.data(), centre.data(), counts.shape(0), counts.shape(1),
-                                  strengths);
+        return dirichlet_evidence(counts.data(), centre.data(), counts.shape(1), of_row, strengths);
       },
-      "counts"_a.noconvert(), "centre"_a.noconvert(), "strengths"_a);
+      "counts"_a.noconvert(), "centre"_a.noconvert(), "group"_a.noconvert(), "strengths"_a);
 }
 
 }  // namespace consilience::bindings

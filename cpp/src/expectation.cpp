@@ -23,16 +23,27 @@ void check(const Patterns& patterns, const ScoreTable& table) {
   if (table.link != Link::softmax) throw std::invalid_argument("link must be softmax");
 }
 
+/// Which of the (n_columns, n_states) cells the v-th vote is in.
+Index cell_of(const Patterns& patterns, std::size_t v) {
+  return Index{patterns.column[v]} * patterns.n_states + patterns.state[v];
+}
+
+/// Scores of one pattern into `r`, (K,).
+void scores_of(const Patterns& patterns, const ScoreTable& table, Index u, double* r) {
+  const Index k = table.n_vectors;
+  std::copy(table.base.begin(), table.base.end(), r);
+  const auto end = static_cast<std::size_t>(patterns.start[static_cast<std::size_t>(u) + 1]);
+  for (auto v = static_cast<std::size_t>(patterns.start[static_cast<std::size_t>(u)]); v < end;
+       ++v) {
+    const double* added = table.of_state.data() + cell_of(patterns, v) * k;
+    for (Index y = 0; y < k; ++y) r[y] += added[y];
+  }
+}
+
 /// Posterior of one pattern into `r`, (K,); returns the logarithm of its likelihood.
 double posterior_of(const Patterns& patterns, const ScoreTable& table, Index u, double* r) {
   const Index k = table.n_vectors;
-  std::copy(table.base.begin(), table.base.end(), r);
-  for (auto v = static_cast<std::size_t>(patterns.start[static_cast<std::size_t>(u)]);
-       v < static_cast<std::size_t>(patterns.start[static_cast<std::size_t>(u) + 1]); ++v) {
-    const double* added = table.of_state.data() +
-                          (Index{patterns.column[v]} * patterns.n_states + patterns.state[v]) * k;
-    for (Index y = 0; y < k; ++y) r[y] += added[y];
-  }
+  scores_of(patterns, table, u, r);
   const double largest = *std::max_element(r, r + k);
   double total = 0;
   for (Index y = 0; y < k; ++y) {
@@ -43,11 +54,9 @@ double posterior_of(const Patterns& patterns, const ScoreTable& table, Index u, 
   return largest + std::log(total);
 }
 
-void check(const Patterns& patterns, const ScoreTable& table,
-           const std::vector<double>& vote_of_state) {
-  check(patterns, table);
-  if (static_cast<Index>(vote_of_state.size()) != patterns.n_states * table.n_vectors) {
-    throw std::invalid_argument("what votes say must be (n_states, n_vectors)");
+void check_votes(const ScoreTable& table, const std::vector<double>& vote_of_state) {
+  if (vote_of_state.size() != table.of_state.size()) {
+    throw std::invalid_argument("what votes say must be (n_columns, n_states, n_vectors)");
   }
 }
 
@@ -58,7 +67,7 @@ bool mean_vote(const Patterns& patterns, const std::vector<double>& of_state, In
   const auto end = static_cast<std::size_t>(patterns.start[static_cast<std::size_t>(u) + 1]);
   std::fill(mean, mean + k, 0.0);
   for (std::size_t v = begin; v < end; ++v) {
-    const double* said = of_state.data() + patterns.state[v] * k;
+    const double* said = of_state.data() + cell_of(patterns, v) * k;
     for (Index y = 0; y < k; ++y) mean[y] += said[y];
   }
   for (Index y = 0; y < k; ++y) mean[y] /= static_cast<double>(end - begin);
@@ -70,7 +79,7 @@ bool mean_vote(const Patterns& patterns, const std::vector<double>& of_state, In
 Expectation expect(const Patterns& patterns, const ScoreTable& table, const VoteShare& vote,
                    const Execution& execution) {
   check(patterns, table);
-  if (vote.share > 0) check(patterns, table, vote.of_state);
+  if (vote.share > 0) check_votes(table, vote.of_state);
   const Index k = table.n_vectors;
   const Index most = std::clamp<Index>(
       kMaxCells / std::max<Index>(1, static_cast<Index>(table.of_state.size())), 4, kMaxChunks);
@@ -97,8 +106,7 @@ Expectation expect(const Patterns& patterns, const ScoreTable& table, const Vote
       for (std::size_t y = 0; y < r.size(); ++y) part.of_vector[y] += weight * r[y];
       for (auto v = static_cast<std::size_t>(patterns.start[i]);
            v < static_cast<std::size_t>(patterns.start[i + 1]); ++v) {
-        double* sums = part.of_state.data() +
-                       (Index{patterns.column[v]} * patterns.n_states + patterns.state[v]) * k;
+        double* sums = part.of_state.data() + cell_of(patterns, v) * k;
         for (Index y = 0; y < k; ++y) sums[y] += weight * r[static_cast<std::size_t>(y)];
       }
       if (worker == 0 && u % kStretch == 0 && execution.poll) execution.poll();
@@ -133,7 +141,8 @@ std::vector<std::int32_t> preferred(const Patterns& patterns, const ScoreTable& 
 HeldOut held_out_votes(const Patterns& patterns, const Forecast& forecast, Index most,
                        const Execution& execution) {
   const ScoreTable& table = forecast.scores;
-  check(patterns, table, forecast.vote_of_state);
+  check(patterns, table);
+  check_votes(table, forecast.vote_of_state);
   if (forecast.of_vote.size() != table.of_state.size() ||
       static_cast<Index>(forecast.included.size()) != patterns.n_columns) {
     throw std::invalid_argument("the forecast must be (n_columns, n_states, n_vectors)");
@@ -159,21 +168,14 @@ HeldOut held_out_votes(const Patterns& patterns, const Forecast& forecast, Index
       const double weight = patterns.weight[static_cast<std::size_t>(u)];
       if (stop - begin < 2 || weight == 0) continue;
       const auto n = static_cast<double>(stop - begin);
-      std::copy(table.base.begin(), table.base.end(), scores.begin());
-      for (std::size_t v = begin; v < stop; ++v) {
-        const double* added =
-            table.of_state.data() +
-            (Index{patterns.column[v]} * patterns.n_states + patterns.state[v]) * table.n_vectors;
-        for (std::size_t y = 0; y < k; ++y) scores[y] += added[y];
-      }
+      scores_of(patterns, table, u, scores.data());
       mean_vote(patterns, forecast.vote_of_state, table.n_vectors, u, mean.data());
       for (std::size_t v = begin; v < stop; ++v) {
         if (forecast.included[static_cast<std::size_t>(patterns.column[v])] == 0) continue;
-        const Index at =
-            (Index{patterns.column[v]} * patterns.n_states + patterns.state[v]) * table.n_vectors;
+        const Index at = cell_of(patterns, v) * table.n_vectors;
         const double* added = table.of_state.data() + at;
         const double* of_vote = forecast.of_vote.data() + at;
-        const double* said = forecast.vote_of_state.data() + patterns.state[v] * table.n_vectors;
+        const double* said = forecast.vote_of_state.data() + at;
         double plain = 0, largest = -INFINITY;
         for (std::size_t y = 0; y < k; ++y) {
           others[y] = scores[y] - added[y];

@@ -65,4 +65,32 @@ Patterns select(const Patterns& patterns, const std::vector<std::int64_t>& rows,
   return chosen;
 }
 
+Patterns with_column_per_state(const Patterns& patterns, const std::vector<std::uint8_t>& kept) {
+  if (static_cast<Index>(kept.size()) != patterns.n_columns * patterns.n_states) {
+    throw std::invalid_argument("kept must be (n_columns, n_states)");
+  }
+  Patterns chosen;
+  chosen.start.assign(1, 0);
+  chosen.weight = patterns.weight;
+  chosen.n_states = 2;
+  std::vector<std::int32_t> place;  // of each cell among those that stay
+  for (const std::uint8_t stays : kept) {
+    place.push_back(static_cast<std::int32_t>(chosen.n_columns));
+    if (stays != 0) ++chosen.n_columns;
+  }
+  for (std::size_t u = 0; u < patterns.weight.size(); ++u) {
+    for (auto v = static_cast<std::size_t>(patterns.start[u]);
+         v < static_cast<std::size_t>(patterns.start[u + 1]); ++v) {
+      const auto cell = static_cast<std::size_t>(patterns.column[v]) *
+                            static_cast<std::size_t>(patterns.n_states) +
+                        static_cast<std::size_t>(patterns.state[v]);
+      if (kept[cell] == 0) continue;
+      chosen.column.push_back(place[cell]);
+      chosen.state.push_back(1);
+    }
+    chosen.start.push_back(static_cast<std::int64_t>(chosen.column.size()));
+  }
+  return chosen;
+}
+
 }  // namespace consilience

@@ -80,6 +80,8 @@ def fit_automatically(
     likely = fit
     balance = class_balance
     trust, reason = 0.0, "votes are too few to tell whether sources are independent given the label"
+    if not fit.learned[observed.statistics.n_votes > 0].all():
+        reason = "votes cannot tell how accurate every source is"
     if fit.layout is not None or _could_be_tested(observed.statistics, fit, len(class_balance)):
         likely, balance = maximise_likelihood(
             observed, fit, class_balance, learn_balance=learn_balance, missing=missing, n_threads=n_threads
@@ -87,7 +89,7 @@ def fit_automatically(
         if fit.layout is not None and not dependencies_learned:  # they are what there is
             return likely, balance
         if _could_be_tested(observed.statistics, likely, len(balance)):
-            unexplained = unexplained_share(observed.statistics, likely, balance)
+            unexplained = unexplained_share(observed.statistics, likely, balance, missing=missing)
             reason = f"the label leaves {unexplained:.1%} of what votes tell of each other unexplained"
             trust = float(np.clip((NO_TRUST - unexplained) / (NO_TRUST - FULL_TRUST), 0.0, 1.0))
     if likely.layout is not None:  # labels by joint tables are not averaged with others
@@ -113,7 +115,9 @@ def _could_be_tested(statistics: VoteStatistics, fit: SourceFit, k: int) -> bool
     if not fit.learned[statistics.n_votes > 0].all():
         return False
     n_strengths = _n_strengths(statistics, fit.model or "tied", k)
-    pairs = np.triu(_tested(statistics, fit, statistics.pairs / statistics.n))
+    rates = np.diag(statistics.pairs) / float(statistics.n)
+    expected = np.maximum(statistics.pairs, np.outer(rates, rates) * float(statistics.n))
+    pairs = np.triu(_tested(statistics, fit, expected))
     return bool(
         statistics.n_votes.sum() >= MIN_VOTES_PER_STRENGTH * n_strengths
         and pairs.sum() >= MIN_PAIRS_PER_STRENGTH * n_strengths
@@ -128,45 +132,63 @@ def _n_strengths(statistics: VoteStatistics, model: str, k: int) -> int:
 
 
 def _tested(statistics: VoteStatistics, fit: SourceFit, expected: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Pairs of nodes that are common enough to be looked at; not of dependent sources, nor of copies."""
+    """Pairs of nodes that are expected on items enough; not of dependent sources, nor of copies."""
     source = statistics.node_source
     component = np.arange(statistics.n_sources)
     for cliques in () if fit.layout is None else fit.layout.components:
         members = sorted({j for clique in cliques for j in clique})
         component[members] = members[0]
-    rates = np.diag(statistics.pairs) / statistics.n
-    expected = np.maximum(expected, np.outer(rates, rates))
     own = fit.first[source] == source
     apart = (component[source][:, None] != component[source][None, :]) & np.outer(own, own)
-    tested: NDArray[np.bool_] = apart & (expected * float(statistics.n) >= MIN_EXPECTED)
+    tested: NDArray[np.bool_] = apart & (expected >= MIN_EXPECTED)
     return tested
 
 
 def unexplained_share(
-    statistics: VoteStatistics, fit: SourceFit, class_balance: NDArray[np.float64]
+    statistics: VoteStatistics,
+    fit: SourceFit,
+    class_balance: NDArray[np.float64],
+    *,
+    missing: bool = False,
 ) -> float:
     """Share of what two sources' votes tell of each other that independence given the label leaves over.
 
     0 where it explains all but noise, 1 where it explains nothing: the sum over pairs of votes of squared
-    standardised residuals, beyond what noise adds, relative to that of a fit without any label.
+    standardised residuals, beyond what noise adds, relative to that of a fit without any label. Where
+    abstentions are `missing`, who votes on what says nothing, and only items that both sources vote on count.
     """
     k = len(class_balance)
-    n = float(statistics.n)
     tables = np.zeros((len(statistics.node_source), k))
-    for j, table in enumerate(fit.tables):
+    for j, source in enumerate(fit.tables):
         nodes = np.flatnonzero(statistics.node_source == j)
-        tables[nodes] = table.table[states_of(table.events, statistics.node_event[nodes]) - 1]
-    rates = np.diag(statistics.pairs) / n
-    alone = np.outer(rates, rates)
+        votes = source.table[:-1]
+        if missing:
+            total = votes.sum(axis=0)
+            votes = np.divide(votes, total, out=np.zeros_like(votes), where=total > 0)
+        tables[nodes] = votes[states_of(source.events, statistics.node_event[nodes]) - 1]
     explained = (tables * class_balance) @ tables.T
+    together = statistics.pairs.astype(np.float64)
+    if missing:
+        of_source = (statistics.node_source[:, None] == np.arange(statistics.n_sources)).astype(np.float64)
+        of_node = (
+            together @ of_source @ of_source.T
+        )  # items on which the row's node meets the column's source
+        n = of_source @ (of_source.T @ together @ of_source) @ of_source.T
+        alone = of_node * of_node.T / np.maximum(n, 1.0) ** 2
+        both = of_source @ (of_source.T @ explained @ of_source) @ of_source.T
+        explained = np.divide(explained, both, out=np.zeros_like(both), where=both > 0)
+    else:
+        n = np.full_like(together, float(statistics.n))
+        rates = np.diag(together) / float(statistics.n)
+        alone = np.outer(rates, rates)
     expected = np.maximum(explained, alone)
-    tested = np.triu(_tested(statistics, fit, explained))
+    tested = np.triu(_tested(statistics, fit, expected * n))
     if not tested.any():
         return 1.0
+    n = np.maximum(n, 1.0)
     variance = np.maximum(expected * (1 - expected), 1e-12) / n
-    together = statistics.pairs / n
-    residual = float((((together - explained) ** 2 / variance)[tested]).sum())
-    without_label = float((((together - alone) ** 2 / variance)[tested]).sum())
+    residual = float((((together / n - explained) ** 2 / variance)[tested]).sum())
+    without_label = float((((together / n - alone) ** 2 / variance)[tested]).sum())
     n_pairs = int(tested.sum())
     freedom = max(n_pairs - _n_strengths(statistics, fit.model or "tied", k), 1)
     share = max(0.0, residual - freedom) / max(without_label - n_pairs, 1.0)

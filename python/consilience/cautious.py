@@ -18,14 +18,15 @@ habits, items that many sources speak about. This module keeps to weaker stateme
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
 
-__all__ = ["STRUCTURES", "CautiousFit", "Panel", "Structure", "fit_panel", "tempered"]
+__all__ = ["STRUCTURES", "CautiousFit", "Cells", "Panel", "Structure", "columns_of", "fit_panel", "tempered"]
 
 PRECISION = 0.8
 """Prior mean of a one-sided source's precision."""
@@ -33,7 +34,7 @@ PRECISION = 0.8
 PRIOR_VOTES, PRIOR_PER_VOTE = 10.0, 1.0
 """Votes that the prior precision counts as: so many, and so many for each vote of the source."""
 
-ACCURACY, ACCURACY_VOTES = 0.7, 4.0
+ACCURACY, ACCURACY_VOTES = 0.7, 10.0
 """Prior mean of the single accuracy of a source that votes for every class, and the votes it counts as."""
 
 STRENGTHS = tuple(float(2**i) for i in range(8))
@@ -84,15 +85,61 @@ STRUCTURES = (Structure(), Structure(silence=0.5), Structure(discount=True))
 
 
 @dataclass(frozen=True, eq=False)
+class Cells:
+    """States of sources, one after the other: what tables have a row for.
+
+    Attributes
+    ----------
+    source, state : (C,) int array
+        Sorted by source.
+    masks : (C, K) bool array
+        Event of each one.
+    n_sources : int
+        Of all sources, those without a cell included.
+    """
+
+    source: NDArray[np.int64]
+    state: NDArray[np.int64]
+    masks: NDArray[np.bool_]
+    n_sources: int
+
+    @classmethod
+    def of(cls, kept: NDArray[np.bool_], masks: NDArray[np.bool_]) -> Cells:
+        """The cells of ``kept``, (m, S); ``masks`` are those of states, (S, K)."""
+        source, state = np.nonzero(kept)
+        return cls(source, state, masks[state], len(kept))
+
+    def only(self, kept: NDArray[np.bool_]) -> Cells:
+        """Some of the cells, of as many sources."""
+        return Cells(self.source[kept], self.state[kept], self.masks[kept], self.n_sources)
+
+    def by_source(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sums over the cells of each source, (m, ...) of (C, ...)."""
+        sums = np.zeros((self.n_sources, *values.shape[1:]))
+        if len(values):
+            present, first = np.unique(self.source, return_index=True)
+            sums[present] = np.add.reduceat(values, first, axis=0)
+        return sums
+
+    def spread(self, values: NDArray[np.float64], n_states: int) -> NDArray[np.float64]:
+        """Values in the table of all states, (m, S, ...) of (C, ...); 0 where there is no cell."""
+        table = np.zeros((self.n_sources, n_states, *values.shape[1:]))
+        table[self.source, self.state] = values
+        return table
+
+
+@dataclass(frozen=True, eq=False)
 class Panel:
     """Votes of a panel of sources, counted.
 
     Attributes
     ----------
     patterns
-        Distinct rows of votes; those without votes weigh nothing.
+        Distinct rows of votes, in which every cell is a column of its own, with the one state 1.
     n : float
         Weight of the rows with a vote.
+    cells : Cells
+        The states that sources were in, the columns of the patterns.
     counts : (m, S) float64 array
         Votes of each source in each state; state 0, the abstention, is 0.
     masks : (S, K) bool array
@@ -111,6 +158,7 @@ class Panel:
 
     patterns: _core.Patterns
     n: float
+    cells: Cells
     counts: NDArray[np.float64]
     masks: NDArray[np.bool_]
     support: NDArray[np.bool_]
@@ -130,15 +178,17 @@ class Panel:
         class_balance: NDArray[np.float64] | None,
         n_threads: int,
     ) -> Panel:
-        """Panel of these votes: what each source seems able to vote for is worked out."""
-        weight = np.where(patterns.n_votes > 0, patterns.weight, 0.0)
-        everyone = np.ones(len(counts), dtype=np.uint8)
-        covered = patterns.select(np.arange(len(patterns)), weight, everyone)
+        """Panel of the votes of distinct rows, whose columns are sources.
+
+        What each source seems able to vote for is worked out.
+        """
         if patterns.n_votes.sum() * masks.shape[1] < WORK_FOR_THREADS:
             n_threads = 1
+        by_state = patterns.with_column_per_state(counts > 0)
         return cls(
-            covered,
-            float(weight.sum()),
+            by_state,
+            float(by_state.weight[by_state.n_votes > 0].sum()),
+            Cells.of(counts > 0, masks),
             counts,
             masks,
             support,
@@ -148,11 +198,21 @@ class Panel:
             n_threads,
         )
 
-    @property
-    def vote_of_state(self) -> NDArray[np.float64]:
-        """What a vote plainly says: its event's label vectors in equal shares, (S, K)."""
-        sizes = self.masks.sum(axis=1, keepdims=True)
-        return np.ascontiguousarray(self.masks / np.maximum(sizes, 1))
+    @cached_property
+    def rows_by_company(self) -> tuple[_core.Patterns, _core.Patterns]:
+        """Rows that several sources vote on, and rows that one does."""
+        everything = np.ones(len(self.cells.source), dtype=np.uint8)
+        n_votes = self.patterns.n_votes
+        first, second = (
+            self.patterns.select(np.flatnonzero(kept), self.patterns.weight[kept], everything)
+            for kept in (n_votes > 1, n_votes == 1)
+        )
+        return first, second
+
+    @cached_property
+    def said(self) -> NDArray[np.float64]:
+        """What the vote of each cell plainly says: its event's label vectors in equal shares, (C, 2, K)."""
+        return columns_of(self.cells.masks / self.cells.masks.sum(axis=1, keepdims=True))
 
     @property
     def share_one_sided(self) -> float:
@@ -161,33 +221,49 @@ class Panel:
         return float(self.one_sided @ votes / max(votes.sum(), 1.0))
 
 
+def columns_of(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values of cells, (C, K), for patterns whose columns they are, (C, 2, K): state 0 has none."""
+    columns = np.zeros((len(values), 2, values.shape[1]))
+    columns[:, 1] = values
+    return columns
+
+
 @dataclass(frozen=True, eq=False)
 class CautiousFit:
     """What one structure learned.
 
     Attributes
     ----------
-    of_state : (m, S, K) float64 array
-        What each state adds to the score of a label vector; state 0, the abstention, adds nothing.
+    scores : (C, K) float64 array
+        What each cell of the panel adds to the score of a label vector.
     base : (K,) float64 array
         Score of a row without votes.
-    confusion : (m, S, K) float64 array
-        ``P(state | votes, Y = y)``.
-    tables : (m, S, K) float64 array
-        ``P(state | Y = y)``; state 0 abstains.
-    class_balance : (K,) float64 array
-        ``P(Y)``.
+    reading
+        The last step, for what is worked out only on demand.
     temperature, vote_share : float
         The posterior is ``(1 - vote_share) softmax(temperature * score) + vote_share * plain vote``.
     """
 
-    of_state: Tables
+    scores: NDArray[np.float64]
     base: NDArray[np.float64]
-    confusion: Tables
-    tables: Tables
-    class_balance: NDArray[np.float64]
+    reading: _Reading
     temperature: float = 1.0
     vote_share: float = 0.0
+
+    @property
+    def class_balance(self) -> NDArray[np.float64]:
+        """``P(Y)``, (K,)."""
+        return self.reading.class_balance
+
+    @cached_property
+    def of_state(self) -> NDArray[np.float64]:
+        """What each state adds to the score, (m, S, K), those never met included; abstaining adds nothing."""
+        return self.reading.dense()[0]
+
+    @cached_property
+    def tables(self) -> NDArray[np.float64]:
+        """``P(state | Y = y)``, (m, S, K); state 0 abstains."""
+        return self.reading.dense()[1]
 
 
 def fit_panel(
@@ -212,43 +288,47 @@ def fit_panel(
     max_steps : int
         Passes over the rows.
     """
-    m, n_states = panel.counts.shape
     k = panel.masks.shape[1]
-    said = panel.vote_of_state
     if start is None:
         temperature, share = 1.0, 0.0
-        scores, base, vote = np.zeros((m, n_states, k)), np.zeros(k), 1.0
+        scores, base, vote = np.zeros((len(panel.cells.source), k)), np.zeros(k), 1.0
     else:
         temperature, share = start.temperature, start.vote_share
-        scores, base, vote = start.of_state, start.base, start.vote_share
-    reading = _Reading(panel, structure, caution)
-    last: Tables | None = None
+        scores, base, vote = start.scores, start.base, start.vote_share
+    reading = _Reading(panel, structure, caution, start)
+    last: NDArray[np.float64] | None = None
+    votes = np.maximum(panel.counts.sum(axis=1), 1.0)
     for step in range(max_steps):
-        expected, weights, _ = _core.expect(
-            panel.patterns,
-            np.ascontiguousarray(temperature * scores),
-            temperature * base,
-            said,
-            vote_share=vote if step == 0 else share,
-            n_threads=panel.n_threads,
+        of_cell = columns_of(temperature * scores)
+        (shared, of_shared), (alone, of_alone) = (
+            _core.expect(
+                rows,
+                of_cell,
+                temperature * base,
+                panel.said,
+                vote_share=vote if step == 0 else share,
+                n_threads=panel.n_threads,
+            )[:2]
+            for rows in panel.rows_by_company
         )
+        expected = (shared + alone)[:, 1]
         if last is not None:
-            moved = np.abs(expected - last).sum(axis=(1, 2)) / np.maximum(panel.counts.sum(axis=1), 1.0)
+            moved = panel.cells.by_source(np.abs(expected - last).sum(axis=1)) / votes
             if moved.max(initial=0.0) < TOLERANCE:
                 break
         last = expected
-        scores, base = reading.maximise(step if start is None else step + 1, expected, weights)
-    return CautiousFit(
-        scores, base, reading.confusion, reading.tables(), reading.class_balance, temperature, share
-    )
+        scores, base = reading.maximise(
+            step if start is None else step + 1, expected, of_shared + of_alone, shared[:, 1]
+        )
+    return CautiousFit(scores, base, reading, temperature, share)
 
 
 class _Reading:
     """The steps of one fit, which remember what is not worked out in every step."""
 
-    def __init__(self, panel: Panel, structure: Structure, caution: float) -> None:
+    def __init__(self, panel: Panel, structure: Structure, caution: float, start: CautiousFit | None) -> None:
         self.panel, self.structure, self.caution = panel, structure, caution
-        self.strength = ACCURACY_VOTES
+        self.strength: float = ACCURACY_VOTES if start is None else start.reading.strength
         self.power = np.ones(len(panel.counts))
         votes = panel.counts.sum(axis=1)
         self.sided = panel.one_sided > 1e-3
@@ -256,94 +336,147 @@ class _Reading:
         k = panel.masks.shape[1]
         self.balance_count = 1 + max(panel.share_one_sided, LEAST_BALANCE_SHARE) * panel.n / k
         self.class_balance: NDArray[np.float64] = np.full(k, 1 / k)
-        self.confusion: Tables = np.zeros((*panel.counts.shape, k))
-        self.firing: Tables = np.zeros((*panel.counts.shape, k))
+        # States of a source whose event holds under each label vector, and those whose does not.
+        self.n_right: NDArray[np.float64] = panel.support.astype(np.float64) @ panel.masks
+        self.n_wrong: NDArray[np.float64] = panel.support.sum(axis=1, keepdims=True) - self.n_right
+        self.n_right[~self.many], self.n_wrong[~self.many] = 1.0, 1.0  # not read
 
     def maximise(
-        self, step: int, expected: Tables, weights: NDArray[np.float64]
-    ) -> tuple[Tables, NDArray[np.float64]]:
-        """Scores of states and of no votes, from what sources are expected to have done."""
-        panel, k = self.panel, len(weights)
+        self,
+        step: int,
+        expected: NDArray[np.float64],
+        weights: NDArray[np.float64],
+        shared: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Scores of cells and of no votes, from what sources are expected to have done.
+
+        How accurate a source is, only rows tell that it shares with others: a vote that stands alone is as
+        right as it was held to be, and would confirm whatever was thought before.
+        """
+        panel, cells, k = self.panel, self.panel.cells, len(weights)
         n = max(panel.n, 1.0)
         if panel.class_balance is not None:
             self.class_balance = panel.class_balance
         else:
             self.class_balance = (weights + self.balance_count) / (weights.sum() + k * self.balance_count)
-        seen = (weights + 0.02 * n) / (weights.sum() + 0.02 * n * k)
-        logs = np.zeros_like(expected)
-        silent = np.zeros((len(expected), k))
-        share = panel.one_sided[:, None, None]
-        if self.sided.any():
-            self.firing = self._firing(step, expected, seen)
-            logs += share * np.log(np.maximum(self.firing, 1e-12))
-            if self.structure.silence:
-                rest = np.clip(1 - self.firing.sum(axis=1), 1e-6, 1.0)
-                silent = self.structure.silence * panel.one_sided[:, None] * np.log(rest)
-        if self.many.any():
-            self.confusion[self.many] = self._confusion(step, expected[self.many])
-            logs += (1 - share) * np.log(np.maximum(self.confusion, 1e-9))
-        logs[~panel.support] = 0.0
+        self.seen = (weights + 0.02 * n) / (weights.sum() + 0.02 * n * k)
+        self.first_step, self.expected, self.shared = step == 0, expected, shared
+        if self.many.any() and step in EVIDENCE_STEPS:
+            self.strength = self._likely_strength()
         if self.structure.discount and step in REDUNDANCY_STEPS:
             self.power = self._power(expected, weights)
-        logs *= self.power[:, None, None]
-        silent = silent * self.power[:, None]
-        logs -= silent[:, None]
-        logs[:, 0] = 0.0
+        logs, firing, self.confusion = self._read(cells, expected, shared)
+        silent = self._silent(cells, firing)
+        logs -= silent[cells.source]
         return logs, np.log(self.class_balance) + silent.sum(axis=0)
 
-    def _firing(self, step: int, expected: Tables, seen: NDArray[np.float64]) -> Tables:
+    def dense(self) -> tuple[Tables, Tables]:
+        """Scores, and ``P(state | Y = y)``, of all states that sources may be in, (m, S, K)."""
+        panel, n_states = self.panel, self.panel.counts.shape[1]
+        cells = Cells.of(panel.support, panel.masks)
+        at = (cells.source, cells.state)
+        expected, shared = (panel.cells.spread(part, n_states)[at] for part in (self.expected, self.shared))
+        logs, firing, confusion = self._read(cells, expected, shared)
+        logs -= self._silent(cells, firing)[cells.source]
+        coverage = np.minimum(panel.counts.sum(axis=1) / max(panel.n, 1.0), 1.0)[cells.source, None]
+        share = panel.one_sided[cells.source, None]
+        tables = cells.spread(share * firing + (1 - share) * coverage * confusion, n_states)
+        tables[:, 0] = np.maximum(1 - tables[:, 1:].sum(axis=1), 0.0)
+        return cells.spread(logs, n_states), tables
+
+    def _read(
+        self, cells: Cells, expected: NDArray[np.float64], shared: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """What cells say by themselves, how often they occur, and how often if their source votes, (C, K)."""
+        share = self.panel.one_sided[cells.source, None]
+        logs = np.zeros(expected.shape)
+        firing, confusion = np.zeros(expected.shape), np.zeros(expected.shape)
+        if self.sided.any():
+            firing = self._firing(cells, expected)
+            logs += share * np.log(np.maximum(firing, 1e-12))
+        if self.many.any():
+            kept = self.many[cells.source]
+            confusion[kept] = self._confusion(cells.only(kept), shared[kept])
+            logs += (1 - share) * np.log(np.maximum(confusion, 1e-9))
+        return logs * self.power[cells.source, None], firing, confusion
+
+    def _silent(self, cells: Cells, firing: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What abstentions say, (m, K)."""
+        if not self.structure.silence:
+            return np.zeros((len(self.power), firing.shape[1]))
+        rest = np.clip(1 - cells.by_source(firing), 1e-6, 1.0)
+        weight = self.structure.silence * self.panel.one_sided * self.power
+        silent: NDArray[np.float64] = weight[:, None] * np.log(rest)
+        return silent
+
+    def _firing(self, cells: Cells, expected: NDArray[np.float64]) -> NDArray[np.float64]:
         """``P(state | Y = y)`` by precisions: of the votes for A, what share is right."""
-        panel, n = self.panel, max(self.panel.n, 1.0)
-        counts, masks = panel.counts, panel.masks
+        counts = self.panel.counts[cells.source, cells.state]
         prior = PRIOR_VOTES + PRIOR_PER_VOTE * counts
-        right = (expected * masks).sum(axis=2)
+        right = (expected * cells.masks).sum(axis=1)
         precision = (right + prior * PRECISION) / (counts + prior)
-        if step == 0:
+        if self.first_step:
             precision = np.full_like(precision, PRECISION)
-        inside = masks @ seen
+        inside = cells.masks @ self.seen
         certain = inside >= 1 - 1e-12
         lift = np.where(certain, 1.0, precision / np.maximum(inside, 1e-12))
         drop = np.where(certain, 1.0, (1 - precision) / np.maximum(1 - inside, 1e-12))
-        rate = (counts / n)[:, :, None]
-        firing = rate * np.where(masks, lift[:, :, None], drop[:, :, None])
-        total = firing.sum(axis=1, keepdims=True)
-        limited: Tables = firing / np.maximum(1.0, total / 0.999)
+        rate = (counts / max(self.panel.n, 1.0))[:, None]
+        firing = rate * np.where(cells.masks, lift[:, None], drop[:, None])
+        total = cells.by_source(firing)
+        limited: NDArray[np.float64] = firing / np.maximum(1.0, total / 0.999)[cells.source]
         return limited
 
-    def _confusion(self, step: int, expected: Tables) -> Tables:
-        """``P(state | votes, Y = y)``, drawn towards a single accuracy."""
-        panel = self.panel
-        support = panel.support[self.many][:, :, None]
-        right = support & panel.masks
-        wrong = support & ~panel.masks
-        votes = panel.counts[self.many].sum(axis=1)
-        hits = (expected * right).sum(axis=(1, 2))
+    def _centre(self, cells: Cells) -> NDArray[np.float64]:
+        """``P(state | votes, Y = y)`` of sources with a single accuracy for all their votes."""
+        hits = self.panel.cells.by_source((self.shared * self.panel.cells.masks).sum(axis=1))
+        votes = self.panel.cells.by_source(self.shared.sum(axis=1))
         accuracy = np.minimum((hits + ACCURACY_VOTES * ACCURACY) / (votes + ACCURACY_VOTES), 0.995)
-        centre = accuracy[:, None, None] * right / np.maximum(right.sum(axis=1, keepdims=True), 1) + (
-            1 - accuracy
-        )[:, None, None] * wrong / np.maximum(wrong.sum(axis=1, keepdims=True), 1)
-        centre = centre / centre.sum(axis=1, keepdims=True)
-        total = expected.sum(axis=1, keepdims=True)
-        if step in EVIDENCE_STEPS:
-            by_row = (0, 2, 1)
-            evidence = _core.dirichlet_evidence(
-                np.ascontiguousarray(expected.transpose(by_row)).reshape(-1, expected.shape[1]),
-                np.ascontiguousarray(centre.transpose(by_row)).reshape(-1, expected.shape[1]),
-                STRENGTHS,
-            )
-            self.strength = STRENGTHS[int(np.argmax(evidence))]
-        posterior = expected + (self.strength + self.caution * total) * centre
-        table: Tables = posterior / posterior.sum(axis=1, keepdims=True)
+        # A source all of whose states are right, or wrong, under a label vector divides 1 among them.
+        right = np.where(self.n_wrong > 0, accuracy[:, None], 1.0) / np.maximum(self.n_right, 1)
+        wrong = np.where(self.n_right > 0, 1 - accuracy[:, None], 1.0) / np.maximum(self.n_wrong, 1)
+        return np.where(cells.masks, right[cells.source], wrong[cells.source])
+
+    def _likely_strength(self) -> float:
+        """How strongly the tables of all sources keep to a single accuracy, by evidence.
+
+        Once chosen, it moves to the next candidate at most.
+        """
+        cells = self.panel.cells
+        kept = self.many[cells.source]
+        candidates = STRENGTHS
+        if self.strength in STRENGTHS:
+            at = STRENGTHS.index(self.strength)
+            candidates = STRENGTHS[max(at - 1, 0) : at + 2]
+        evidence = _core.dirichlet_evidence(
+            np.ascontiguousarray(self.shared[kept]),
+            self._centre(cells.only(kept)),
+            cells.source[kept],
+            candidates,
+        )
+        return candidates[int(np.argmax(evidence))]
+
+    def _confusion(self, cells: Cells, shared: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``P(state | votes, Y = y)``, drawn towards a single accuracy."""
+        total = cells.by_source(shared)
+        prior = self.strength + self.caution * total
+        table: NDArray[np.float64] = (shared + prior[cells.source] * self._centre(cells)) / (total + prior)[
+            cells.source
+        ]
         return table
 
-    def _power(self, expected: Tables, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _power(self, expected: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weight of each source's votes: 1, and less the more they agree with others' given the label."""
-        panel = self.panel
+        panel, cells = self.panel, self.panel.cells
         share = weights / max(panel.n, 1.0)
         rates = expected / np.maximum(weights, 1e-9)
-        scaled = (rates * np.sqrt(share)).reshape(len(rates), -1)
-        explained = scaled @ scaled.T
-        spread = (rates * (1 - rates) * share).sum(axis=(1, 2))
+        scaled = rates * np.sqrt(share)
+        explained = np.zeros_like(panel.agreements)
+        for state in np.unique(cells.state):
+            same = cells.state == state
+            source = cells.source[same]
+            explained[np.ix_(source, source)] += scaled[same] @ scaled[same].T
+        spread = cells.by_source((rates * (1 - rates) * share).sum(axis=1))
         residual = (panel.agreements - explained) / np.sqrt(np.maximum(np.outer(spread, spread), 1e-12))
         np.fill_diagonal(residual, 0.0)
         least = max(MIN_RESIDUAL, 4 / np.sqrt(max(panel.n, 1.0)))
@@ -351,16 +484,6 @@ class _Reading:
         kept *= np.outer(self.sided, self.sided)
         power: NDArray[np.float64] = 1 / (1 + kept.sum(axis=1))
         return power
-
-    def tables(self) -> Tables:
-        """``P(state | Y = y)`` of every source, (m, S, K)."""
-        panel = self.panel
-        coverage = np.minimum(panel.counts.sum(axis=1) / max(panel.n, 1.0), 1.0)[:, None, None]
-        share = panel.one_sided[:, None, None]
-        tables = share * self.firing + (1 - share) * coverage * self.confusion
-        tables[:, 0] = np.maximum(1 - tables[:, 1:].sum(axis=1), 0.0)
-        result: Tables = tables
-        return result
 
 
 def tempered(panel: Panel, structure: Structure, caution: float) -> CautiousFit:
@@ -381,11 +504,11 @@ def _measured(panel: Panel, fit: CautiousFit) -> CautiousFit:
         return fit
     told, n_votes = _core.held_out_votes(
         panel.patterns,
-        fit.of_state,
+        columns_of(fit.scores),
         fit.base,
-        panel.vote_of_state,
-        fit.confusion,
-        included.astype(np.uint8),
+        panel.said,
+        columns_of(fit.reading.confusion),
+        included[panel.cells.source].astype(np.uint8),
         temperatures=TEMPERATURES,
         shares=VOTE_SHARES,
         most=MAX_HELD_OUT,
@@ -395,15 +518,7 @@ def _measured(panel: Panel, fit: CautiousFit) -> CautiousFit:
         return fit
     # The first of equals is the plain posterior: no change without evidence.
     t, w = np.unravel_index(int(np.argmax(told > told.max() - 1e-9)), told.shape)
-    return CautiousFit(
-        fit.of_state,
-        fit.base,
-        fit.confusion,
-        fit.tables,
-        fit.class_balance,
-        TEMPERATURES[int(t)],
-        VOTE_SHARES[int(w)],
-    )
+    return replace(fit, temperature=TEMPERATURES[int(t)], vote_share=VOTE_SHARES[int(w)])
 
 
 def _one_sided(counts: NDArray[np.float64], masks: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -156,11 +156,14 @@ class EventProbabilities:
         ``P(A)``.
     g : (d, d) float64 array
         ``G_ab = P(A_a and A_b) - P(A_a) P(A_b)`` of [T6].
+    overlap : (d, d) bool array
+        Whether both events can hold.
     """
 
     masks: NDArray[np.bool_]
     p: NDArray[np.float64]
     g: NDArray[np.float64]
+    overlap: NDArray[np.bool_]
 
     @classmethod
     def of(cls, masks: NDArray[np.bool_], class_balance: NDArray[np.float64]) -> EventProbabilities:
@@ -169,8 +172,10 @@ class EventProbabilities:
         first, at = distinct_rows(masks)
         member = masks[first].astype(np.float64)
         p = np.einsum("ay,y->a", member, class_balance)
-        g = np.einsum("ay,by->ab", member * class_balance, member) - np.outer(p, p)
-        return cls(masks, p[at], g[np.ix_(at, at)])
+        both = np.einsum("ay,by->ab", member * class_balance, member)
+        overlap = np.einsum("ay,by->ab", member, member) > 0
+        every = np.ix_(at, at)
+        return cls(masks, p[at], (both - np.outer(p, p))[every], overlap[every])
 
 
 def states_of(events: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -200,9 +200,12 @@ def fit_sources(
     strength = np.zeros_like(system.means)
     known = np.zeros(len(strength), dtype=np.bool_)
     if method != "majority":
-        estimate = fit_completion if method == "completion" else fit_moments
         known = _known_nodes(system, report)
-        strength = np.where(known, feasible_strength(system, estimate(system, report)), 0.0)
+        if method == "completion":
+            estimate = fit_completion(system, report)
+        else:
+            estimate = fit_moments(system, report, warns=method == "moments")
+        strength = np.where(known, feasible_strength(system, estimate), 0.0)
         learned[system.statistics.node_source] = True
         learned[system.statistics.node_source[~known]] = False
         learned = learned[first]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
-from consilience.cautious import Panel, fit_panel
+from consilience.cautious import CautiousFit, Cells, Panel, columns_of, fit_panel
 
 __all__ = ["CAUTIONS", "chance_corrected_agreement", "choose_caution"]
 
@@ -54,8 +54,12 @@ def choose_caution(panel: Panel) -> tuple[float, dict[float, float]]:
         if weight[both].sum() < MIN_ITEMS:
             continue
         n_told += 1
-        for c, caution in enumerate(CAUTIONS):
-            labels = [_labels(half, caution)[both] for half in halves]
+        # From the most cautious fit on, each is the start of the next.
+        fits: list[CautiousFit | None] = [None, None]
+        for c in reversed(range(len(CAUTIONS))):
+            for side, half in enumerate(halves):
+                fits[side] = fit_panel(half, caution=CAUTIONS[c], start=fits[side], max_steps=MAX_STEPS)
+            labels = [_labels(half, fit)[both] for half, fit in zip(halves, fits, strict=True)]
             agreement[c] += chance_corrected_agreement(
                 labels[0], labels[1], weight[both], panel.masks.shape[1]
             )
@@ -76,20 +80,18 @@ def _in_canonical_order(panel: Panel) -> NDArray[np.int64]:
 def _half(
     panel: Panel, rows: NDArray[np.int64], weight: NDArray[np.float64], sources: NDArray[np.int64]
 ) -> Panel:
-    columns = np.zeros(len(panel.counts), dtype=np.uint8)
-    columns[sources] = 1
-    patterns = panel.patterns.select(rows, weight, columns)
-    voted = np.where(patterns.n_votes > 0, weight, 0.0)
-    patterns = patterns.select(np.arange(len(rows)), voted, columns[columns > 0])
-    kept = np.flatnonzero(columns)
-    k, n_states = panel.masks.shape[1], panel.counts.shape[1]
-    nothing = np.zeros((len(kept), n_states, k))
-    counts = _core.expect(patterns, nothing, np.zeros(k), n_threads=panel.n_threads)[0].sum(axis=2)
+    kept = np.zeros(len(panel.counts), dtype=np.bool_)
+    kept[sources] = True
+    of_half = kept[panel.cells.source]
+    patterns = panel.patterns.select(rows, weight, of_half.astype(np.uint8))
+    cells = Cells.of((panel.counts > 0)[kept], panel.masks)
+    votes = _core.expect(patterns, np.zeros((len(cells.source), 2, 1)), np.zeros(1), n_threads=1)[0]
     return replace(
         panel,
         patterns=patterns,
-        n=float(voted.sum()),
-        counts=counts,
+        n=float(weight[patterns.n_votes > 0].sum()),
+        cells=cells,
+        counts=cells.spread(votes[:, 1, 0], panel.counts.shape[1]),
         support=panel.support[kept],
         one_sided=panel.one_sided[kept],
         agreements=panel.agreements[np.ix_(kept, kept)],
@@ -97,9 +99,9 @@ def _half(
     )
 
 
-def _labels(half: Panel, caution: float) -> NDArray[np.int32]:
-    fit = fit_panel(half, caution=caution, max_steps=MAX_STEPS)
-    return _core.preferred(half.patterns, fit.of_state, fit.base)
+def _labels(half: Panel, fit: CautiousFit | None) -> NDArray[np.int32]:
+    assert fit is not None
+    return _core.preferred(half.patterns, columns_of(fit.scores), fit.base)
 
 
 def chance_corrected_agreement(

@@ -33,7 +33,9 @@ def moments_report(system: NodeSystem) -> IdentifiabilityReport:
     return system.report(system.related, _target(system))
 
 
-def fit_moments(system: NodeSystem, report: IdentifiabilityReport) -> NDArray[np.float64]:
+def fit_moments(
+    system: NodeSystem, report: IdentifiabilityReport, *, warns: bool = True
+) -> NDArray[np.float64]:
     """Strength ``d = alpha - beta`` of each node, (d,).
 
     Parameters
@@ -42,6 +44,8 @@ def fit_moments(system: NodeSystem, report: IdentifiabilityReport) -> NDArray[np
         The nodes and their moments.
     report : IdentifiabilityReport
         Of :func:`moments_report`; its log-linear solution is the start.
+    warns : bool
+        Whether to warn where the completion did not converge: not if it is a start for something else.
 
     Returns
     -------
@@ -61,7 +65,8 @@ def fit_moments(system: NodeSystem, report: IdentifiabilityReport) -> NDArray[np
         np.where(pairs, precision, 0.0),
         signed_start(report.log_z2, np.where(pairs, precision * target, 0.0)),
     )
-    warn_unless_converged(fit)
+    if warns:
+        warn_unless_converged(fit)
     strength = _orient(fit.z, report.sign_components)
     return with_weak_nodes(system, report, strength, system.related)
 

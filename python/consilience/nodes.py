@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consilience.events import EventProbabilities
+from consilience.exceptions import listed
 from consilience.identifiability import IdentifiabilityReport, structure_report
 from consilience.source_graph import SourceGraph
 from consilience.statistics import VoteStatistics
@@ -22,6 +23,9 @@ MIN_G = 1e-9
 
 MIN_VARIANCE = 1e-12
 """Floor for ``n Var(C_ab)``, which is 0 for a node that is always or never 1."""
+
+MIN_EXPECTED_TOGETHER = 10.0
+"""Items that two sources would both vote on by chance, from which on never to do so is no coincidence."""
 
 SIGNAL = 3.0
 """A node whose covariances are all within this many standard errors of zero has no detectable signal."""
@@ -86,6 +90,33 @@ class NodeSystem:
         """Pairs of nodes whose sources are independent given the labels, (d, d)."""
         component = self.source_graph.component[self.statistics.node_source]
         pairs: NDArray[np.bool_] = component[:, None] != component
+        return pairs & ~self._never_together
+
+    @cached_property
+    def _never_together(self) -> NDArray[np.bool_]:
+        """Pairs of nodes of two sources that could agree but are never asked together, (d, d).
+
+        Who is asked about what was then decided before anybody voted. That says nothing of accuracy, while
+        the covariances read it as strong disagreement.
+        """
+        statistics = self.statistics
+        if len(statistics.node_source) == 0:
+            return np.zeros((0, 0), dtype=np.bool_)
+        source, first, of_node = np.unique(
+            statistics.node_source, return_index=True, return_inverse=True
+        )  # the nodes of a source stand together
+        votes = statistics.n_votes[source].astype(np.float64)
+        expected = np.outer(votes, votes) / float(statistics.n)
+
+        def by_source(pairs: NDArray[np.bool_]) -> NDArray[np.bool_]:
+            of_rows = np.logical_or.reduceat(pairs, first, axis=0)
+            return np.logical_or.reduceat(of_rows, first, axis=1)
+
+        never = (expected >= MIN_EXPECTED_TOGETHER) & ~by_source(statistics.pairs > 0)
+        if not never.any():
+            return np.zeros(statistics.pairs.shape, dtype=np.bool_)
+        never &= by_source(self.events.overlap)
+        pairs: NDArray[np.bool_] = never[np.ix_(of_node, of_node)]
         return pairs
 
     @cached_property
@@ -106,7 +137,7 @@ class NodeSystem:
     def report(self, pairs: NDArray[np.bool_], target: NDArray[np.float64]) -> IdentifiabilityReport:
         """Identifiability from some pairs, with the log-linear solution for a target on them."""
         z = np.abs(self.covariance) / np.sqrt(self.variance / self.statistics.n)
-        return structure_report(
+        report = structure_report(
             source_graph=self.source_graph,
             node_source=self.statistics.node_source,
             node_names=self.names,
@@ -115,6 +146,14 @@ class NodeSystem:
             first=self.first,
             has_signal=self.live & (np.where(pairs, z, 0.0).max(axis=1, initial=0.0) >= SIGNAL),
         )
+        apart = np.argwhere(np.triu(self._never_together))
+        if report.identifiable or not len(apart):
+            return report
+        source, names = self.statistics.node_source, self.source_graph.source_names
+        pairs_apart = sorted({(int(source[a]), int(source[b])) for a, b in apart})
+        shown = listed(f"{names[i]} and {names[j]}" for i, j in pairs_apart)
+        sentence = f"Let some items be voted on by both of two sources that never vote together: {shown}."
+        return replace(report, advice=(sentence, *report.advice))
 
     @cached_property
     def names(self) -> list[str]:

@@ -58,11 +58,12 @@ std::vector<double> softmax(std::vector<double> scores, double* total) {
   return scores;
 }
 
-/// What a vote in each state says, (n_states, K): rows sum to 1.
-std::vector<double> random_opinions(std::uint64_t seed, std::int32_t n_states, Index k) {
+/// What each vote says, (n_columns, n_states, K): rows sum to 1.
+std::vector<double> random_opinions(std::uint64_t seed, Index n_columns, std::int32_t n_states,
+                                    Index k) {
   Random random(seed);
   std::vector<double> said;
-  for (std::int32_t s = 0; s < n_states; ++s) {
+  for (Index s = 0; s < n_columns * n_states; ++s) {
     std::vector<double> row;
     for (Index y = 0; y < k; ++y) row.push_back(random.uniform(-1, 1));
     double total = 0;
@@ -102,8 +103,7 @@ struct Plain {
       if (labels.at(0, i, j) < 0 || j == without) continue;
       mean.resize(static_cast<std::size_t>(table.n_vectors), 0.0);
       for (Index y = 0; y < table.n_vectors; ++y) {
-        mean[static_cast<std::size_t>(y)] +=
-            said[static_cast<std::size_t>((labels.at(0, i, j) + 1) * table.n_vectors + y)];
+        mean[static_cast<std::size_t>(y)] += said[entry(j, labels.at(0, i, j), y)];
       }
       ++n;
     }
@@ -217,7 +217,7 @@ TEST_CASE("expected counts are those of the definition, with any share of the pl
         find_patterns(StateReader(held.view, coding), weights.data(), Execution{});
     const ScoreTable table = random_scores(seed + 100, m, 4, k);
     for (const double share : {0.0, 0.3, 1.0}) {
-      const VoteShare vote{share, random_opinions(seed + 200, 4, k)};
+      const VoteShare vote{share, random_opinions(seed + 200, m, 4, k)};
       const Expectation expected = Plain{labels, table}.expectation(weights, vote);
       const Expectation found = expect(patterns, table, vote, Execution{});
       CHECK(found.log_likelihood == doctest::Approx(expected.log_likelihood).epsilon(1e-12));
@@ -244,7 +244,7 @@ TEST_CASE("held-out votes are foretold as by the definition") {
     const Patterns patterns =
         find_patterns(StateReader(held.view, coding), weights.data(), Execution{});
     const ScoreTable table = random_scores(seed + 100, m, 4, k);
-    const std::vector<double> said = random_opinions(seed + 200, 4, k);
+    const std::vector<double> said = random_opinions(seed + 200, m, 4, k);
     std::vector<double> of_vote;
     for (Index j = 0; j < m * 4 * k; ++j) of_vote.push_back(random.uniform(0.01, 1));
     std::vector<std::uint8_t> included(static_cast<std::size_t>(m), 1);
@@ -271,7 +271,7 @@ TEST_CASE("of many votes only some are held out, from the whole range of pattern
   const StateCoding coding = StateCoding::of_one_task(3);
   const Patterns patterns = find_patterns(StateReader(held.view, coding), nullptr, Execution{});
   const ScoreTable table = random_scores(4, 8, 4, 3);
-  const std::vector<double> said = random_opinions(5, 4, 3), of_vote(table.of_state.size(), 0.5);
+  const std::vector<double> said = random_opinions(5, 8, 4, 3), of_vote(table.of_state.size(), 0.5);
   const Forecast forecast{table, said, of_vote, std::vector<std::uint8_t>(8, 1), {1.0}, {0.0}};
   const HeldOut all = held_out_votes(patterns, forecast, Index{1} << 40, Execution{});
   const HeldOut some = held_out_votes(patterns, forecast, 10000, Execution{});
@@ -321,21 +321,45 @@ TEST_CASE("selected patterns keep the votes of the chosen columns, numbered anew
   CHECK_THROWS_AS(select(patterns, {0}, {1}, {1, 1}), std::invalid_argument);
 }
 
+TEST_CASE("with a column for each state, a vote is that it was cast") {
+  const Labels labels = random_labels(5, 300, 3, {3}, 0.6);
+  const HeldVotes held = dense_votes(labels);
+  const StateCoding coding = StateCoding::of_one_task(3);
+  const Patterns patterns = find_patterns(StateReader(held.view, coding), nullptr, Execution{});
+  // Source 1 is left out, and so is the second class of source 2.
+  const std::vector<std::uint8_t> kept = {0, 1, 1, 1, 0, 0, 0, 0, 0, 1, 0, 1};
+  const Patterns split = with_column_per_state(patterns, kept);
+  CHECK(split.n_columns == 5);
+  CHECK(split.n_states == 2);
+  CHECK(split.weight == patterns.weight);
+  for (Index u = 0; u < patterns.size(); ++u) {
+    const Row whole = row_of_pattern(patterns, static_cast<std::size_t>(u));
+    const auto cast = [&](std::size_t j, std::int64_t label) { return whole[j] == label ? 0 : -1; };
+    REQUIRE(row_of_pattern(split, static_cast<std::size_t>(u)) ==
+            Row{cast(0, 0), cast(0, 1), cast(0, 2), cast(2, 0), cast(2, 2)});
+  }
+  CHECK_THROWS_AS(with_column_per_state(patterns, {1, 1}), std::invalid_argument);
+}
+
 TEST_CASE("the evidence of counts is that of drawing them one by one") {
-  // Pólya's urn: each vote's probability given those before.
-  const std::vector<double> counts = {3, 1, 0, 0, 2, 5}, centre = {0.5, 0.3, 0.2, 0.6, 0.4, 0.0};
+  // Pólya's urn: each vote's probability given those before. Two groups, of three rows and two.
+  const std::vector<std::int64_t> group = {4, 4, 4, 7, 7};
+  const std::vector<double> counts = {3, 0, 1, 2, 0, 5, 2, 1, 5, 0};
+  const std::vector<double> centre = {0.5, 0.1, 0.3, 0.8, 0.2, 0.1, 0.6, 1.0, 0.4, 0.0};
   const std::vector<double> strengths = {0.5, 4, 100};
   const std::vector<double> found =
-      dirichlet_evidence(counts.data(), centre.data(), 2, 3, strengths);
+      dirichlet_evidence(counts.data(), centre.data(), 2, group, strengths);
   for (std::size_t c = 0; c < strengths.size(); ++c) {
     double expected = 0;
-    for (std::size_t row = 0; row < 2; ++row) {
-      double drawn = 0;
-      for (std::size_t s = 0; s < 3; ++s) {
-        const double prior = strengths[c] * centre[row * 3 + s];
-        if (prior == 0) continue;
-        for (double i = 0; i < counts[row * 3 + s]; ++i) {
-          expected += std::log((prior + i) / (strengths[c] + drawn++));
+    for (const std::int64_t one : {4, 7}) {
+      for (std::size_t y = 0; y < 2; ++y) {
+        double drawn = 0;
+        for (std::size_t i = 0; i < group.size(); ++i) {
+          const double prior = strengths[c] * centre[i * 2 + y];
+          if (group[i] != one || prior == 0) continue;
+          for (double vote = 0; vote < counts[i * 2 + y]; ++vote) {
+            expected += std::log((prior + vote) / (strengths[c] + drawn++));
+          }
         }
       }
     }
@@ -349,7 +373,7 @@ TEST_CASE("expected counts have the same bits for any number of threads") {
   const StateCoding coding = StateCoding::of_one_task(3);
   const Patterns patterns = find_patterns(StateReader(held.view, coding), nullptr, Execution{});
   const ScoreTable table = random_scores(4, 8, 4, 3);
-  const VoteShare vote{0.3, random_opinions(5, 4, 3)};
+  const VoteShare vote{0.3, random_opinions(5, 8, 4, 3)};
   const Expectation one = expect(patterns, table, vote, Execution{1, {}});
   for (const int n_threads : {2, 3, 7}) {
     const Expectation several = expect(patterns, table, vote, Execution{n_threads, {}});

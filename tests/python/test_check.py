@@ -91,6 +91,26 @@ def test_a_source_that_votes_at_random_has_no_signal():
     assert list(report.sources) == ["identified"] * 4 + ["no signal"]
 
 
+def test_sources_that_are_never_asked_together_tell_nothing_of_each_other():
+    rng = np.random.default_rng(0)
+    votes = np.full((9000, 3), -1)
+    votes[np.arange(9000), np.arange(9000) % 3] = rng.integers(0, 2, 9000)
+    report = cs.check_identifiability(votes=votes)
+    assert not report.identifiable
+    assert len(report.omega) == 0
+    assert "source 0 and source 1" in report.advice[0]
+
+
+def test_sources_that_exclude_each_other_by_what_they_say_do_tell():
+    # Each votes for one class, and is never wrong: opposite ones never vote together.
+    y = np.random.default_rng(0).integers(0, 2, 5000)
+    fires = np.random.default_rng(1).random((5000, 6)) < 0.5
+    votes = np.where(fires & (y[:, None] == np.arange(6) % 2), y[:, None], -1)
+    report = cs.check_identifiability(votes=votes)
+    assert report.identifiable
+    assert len(report.omega) == 15
+
+
 def test_a_source_that_never_votes_has_no_signal():
     exact = single_task(np.random.default_rng(0), 2)
     votes = np.column_stack([exact.votes, np.full(len(exact.votes), -1)])

@@ -20,7 +20,7 @@ struct Expectation {
 /// A part of the plain vote in the opinion that votes are counted under.
 struct VoteShare {
   double share = 0;              // in [0, 1]; rows without votes have none
-  std::vector<double> of_state;  // (n_states, K) what a vote in a state says of the label: rows sum
+  std::vector<double> of_state;  // (n_columns, n_states, K) what a vote says of the label: rows sum
                                  // to 1, state 0 is not read; may be empty where the share is 0
 };
 
@@ -47,7 +47,7 @@ struct HeldOut {
 /// mixed with a share of what these votes plainly say.
 struct Forecast {
   const ScoreTable& scores;
-  const std::vector<double>& vote_of_state;  // (n_states, K) as in `VoteShare`
+  const std::vector<double>& vote_of_state;  // (n_columns, n_states, K) as in `VoteShare`
   const std::vector<double>& of_vote;        // (n_columns, n_states, K) P(state | votes, Y = y)
   std::vector<std::uint8_t> included;        // (n_columns,) whose votes are to be foretold
   std::vector<double> temperatures, shares;

@@ -34,4 +34,9 @@ Patterns find_patterns(const StateReader& reader, const double* weights,
 Patterns select(const Patterns& patterns, const std::vector<std::int64_t>& rows,
                 const std::vector<double>& weights, const std::vector<std::uint8_t>& columns);
 
+/// The same rows with a column, of one state, for each (column, state) that is kept, (n_columns,
+/// n_states), in that order; other votes are left out.
+/// @throws std::invalid_argument if `kept` does not fit.
+Patterns with_column_per_state(const Patterns& patterns, const std::vector<std::uint8_t>& kept);
+
 }  // namespace consilience
