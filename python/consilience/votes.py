@@ -453,6 +453,8 @@ class Votes:
             allowed = f"it must lie in -1..{cardinality - 1}, -1 to abstain"
         where = f"{self._of_task(self.tasks[task])}, row {self._first_row + row}, {self.source_label(source)}"
         hint = "" if label < ABSTAIN else "; give n_classes or classes if there are more classes"
+        if isinstance(table, tuple):
+            allowed += f", and a sparse matrix stores label + 1 (here {label + 1})"
         return InvalidVotesError(f"{where}: label {label} is not allowed, {allowed}{hint}")
 
     def source_label(self, j: int) -> str:
@@ -703,7 +705,8 @@ def _encode_names(
         distinct = {value for value in flat if not _is_null(value)}
     except TypeError as error:
         raise WrongTypeError(f"{where} holds something that is no vote: {error}") from error
-    if names is None and distinct and all(isinstance(value, str) and _DIGITS(value) for value in distinct):
+    indexed = names is None or names == list(range(len(names)))
+    if indexed and distinct and all(isinstance(value, str) and _DIGITS(value) for value in distinct):
         flat = [None if _is_null(value) else int(value) for value in flat]
         distinct = {value for value in flat if value is not None}
     if distinct and all(isinstance(value, int) and not isinstance(value, bool) for value in distinct):

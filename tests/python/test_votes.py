@@ -80,6 +80,16 @@ def test_every_sparse_form_gives_identical_statistics(layout, kind, dtype):
     assert statistics(stored) == statistics(table)
 
 
+def test_a_bad_value_of_a_sparse_matrix_is_named_as_it_is_stored():
+    sparse = pytest.importorskip("scipy.sparse")
+    stored = sparse.csr_array(np.ones((20, 4), dtype=np.int64))
+    stored.data[7 * 4 + 2] = -1
+    with pytest.raises(
+        cs.InvalidVotesError, match=r"row 7, source 2: label -2 .*stores label \+ 1 \(here -1\)"
+    ):
+        cs.Votes.from_sparse(stored, n_classes=2)
+
+
 def test_explicit_zeros_of_a_sparse_matrix_abstain():
     sparse = pytest.importorskip("scipy.sparse")
     table = random_votes()
@@ -225,6 +235,15 @@ def test_a_file_holds_the_votes_that_were_written(tmp_path, ending):
     else:
         np.savez(path, votes=table, source_names=np.array(list("abcd")))
     assert statistics(path, n_classes=None) == statistics(frame, n_classes=None)
+
+
+@pytest.mark.parametrize("classes", [{}, {"n_classes": 2}, {"classes": ["0", "1"]}])
+def test_digits_as_text_are_read_alike_when_fitted_and_when_labelled(classes):
+    table = random_votes(50, 4, 2)
+    text = np.where(table < 0, "", table.astype(str))
+    model = cs.LabelModel(method="majority", **classes).fit(text)
+    expected = cs.LabelModel(n_classes=2, method="majority").fit(table).predict_proba(table)
+    np.testing.assert_array_equal(model.predict_proba(text), expected)
 
 
 # What is no table of votes
