@@ -51,6 +51,15 @@ void bind_expectation(py::module_& m) {
           },
           "rows"_a.noconvert(), "weights"_a.noconvert(), "columns"_a.noconvert())
       .def(
+          "with_states",
+          [](const Patterns& patterns, const Array<std::int32_t>& number, std::int32_t n_states) {
+            require_shape(number.ndim() == 2 && number.shape(0) == patterns.n_columns &&
+                              number.shape(1) == patterns.n_states,
+                          "number must have shape (n_columns, n_states)");
+            return with_states(patterns, as_std_vector(number), n_states);
+          },
+          "number"_a.noconvert(), "n_states"_a)
+      .def(
           "with_column_per_state",
           [](const Patterns& patterns, const Array<bool>& kept) {
             require_shape(kept.ndim() == 2 && kept.shape(0) == patterns.n_columns &&

@@ -65,6 +65,34 @@ Patterns select(const Patterns& patterns, const std::vector<std::int64_t>& rows,
   return chosen;
 }
 
+Patterns with_states(const Patterns& patterns, const std::vector<std::int32_t>& number,
+                     std::int32_t n_states) {
+  if (static_cast<Index>(number.size()) != patterns.n_columns * patterns.n_states) {
+    throw std::invalid_argument("number must be (n_columns, n_states)");
+  }
+  for (const std::int32_t state : number) {
+    if (state < 0 || state >= n_states) throw std::invalid_argument("a state is out of range");
+  }
+  Patterns chosen;
+  chosen.start.assign(1, 0);
+  chosen.weight = patterns.weight;
+  chosen.n_columns = patterns.n_columns;
+  chosen.n_states = n_states;
+  for (std::size_t u = 0; u < patterns.weight.size(); ++u) {
+    for (auto v = static_cast<std::size_t>(patterns.start[u]);
+         v < static_cast<std::size_t>(patterns.start[u + 1]); ++v) {
+      const auto column = static_cast<std::size_t>(patterns.column[v]);
+      const std::int32_t state = number[column * static_cast<std::size_t>(patterns.n_states) +
+                                        static_cast<std::size_t>(patterns.state[v])];
+      if (state == 0) continue;
+      chosen.column.push_back(patterns.column[v]);
+      chosen.state.push_back(state);
+    }
+    chosen.start.push_back(static_cast<std::int64_t>(chosen.column.size()));
+  }
+  return chosen;
+}
+
 Patterns with_column_per_state(const Patterns& patterns, const std::vector<std::uint8_t>& kept) {
   if (static_cast<Index>(kept.size()) != patterns.n_columns * patterns.n_states) {
     throw std::invalid_argument("kept must be (n_columns, n_states)");

@@ -31,6 +31,9 @@ __all__ = ["fit_automatically", "unexplained_share"]
 FULL_TRUST, NO_TRUST = 0.005, 0.015
 """Unexplained shares up to which the likelihood is trusted wholly, and from which on not at all."""
 
+HOPELESS = 0.1
+"""Unexplained share of the moments, and of the best model on its way, from which on EM is given up early."""
+
 MIN_VOTES_PER_STRENGTH = 50
 MIN_PAIRS_PER_STRENGTH = 2
 """Fewer, and a fit that explains everything is no evidence of anything."""
@@ -83,10 +86,21 @@ def fit_automatically(
     if not fit.learned[observed.statistics.n_votes > 0].all():
         reason = "votes cannot tell how accurate every source is"
     if fit.layout is not None or _could_be_tested(observed.statistics, fit, len(class_balance)):
+        given = fit.layout is not None and not dependencies_learned  # then they are what there is
+
+        def is_hopeless(tables: SourceFit, balance: NDArray[np.float64]) -> bool:
+            return unexplained_share(observed.statistics, tables, balance, missing=missing) > HOPELESS
+
         likely, balance = maximise_likelihood(
-            observed, fit, class_balance, learn_balance=learn_balance, missing=missing, n_threads=n_threads
+            observed,
+            fit,
+            class_balance,
+            learn_balance=learn_balance,
+            missing=missing,
+            n_threads=n_threads,
+            is_hopeless=None if given or not is_hopeless(fit, class_balance) else is_hopeless,
         )
-        if fit.layout is not None and not dependencies_learned:  # they are what there is
+        if given:
             return likely, balance
         if _could_be_tested(observed.statistics, likely, len(balance)):
             unexplained = unexplained_share(observed.statistics, likely, balance, missing=missing)

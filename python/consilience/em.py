@@ -10,6 +10,7 @@ dependence.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +18,14 @@ from numpy.typing import NDArray
 
 from consilience import _core
 
-__all__ = ["MODELS", "Columns", "EMFit", "choose_model", "fit_em"]
+__all__ = ["MODELS", "Ascent", "Columns", "EMFit", "choose_model", "fit_em"]
 
 MODELS = ("one-coin", "tied", "free")
 
 MAX_PASSES = 1000
+TRIAL_PASSES = 60
+"""Passes after which a fit may be given up, where it is not the only way to go."""
+
 TOLERANCE = 1e-6
 """EM has converged when no probability moves by more than this in a step."""
 
@@ -48,8 +52,8 @@ class Columns:
         Rows and their weights.
     n : float
         Sum of the weights.
-    masks : (S, K) bool array
-        Event of each state of a column that is one source; row 0, the abstention, is not read.
+    masks : (C, S, K) bool array
+        Event of each state of a column that is one source; state 0, the abstention, is not read.
     single : (C,) bool array
         Columns that are one source.
     held : (C,) bool array
@@ -109,14 +113,36 @@ class EMFit:
 
 
 def choose_model(
-    columns: Columns, start: Tables, class_balance: NDArray[np.float64], *, learn_balance: bool
+    columns: Columns,
+    start: Tables,
+    class_balance: NDArray[np.float64],
+    *,
+    learn_balance: bool,
+    is_hopeless: Callable[[EMFit], bool] | None = None,
 ) -> tuple[EMFit, dict[str, float]]:
-    """The fit with the lowest BIC among ``MODELS``, and the BIC of each."""
-    fits = [
-        fit_em(columns, start, class_balance, model=model, learn_balance=learn_balance) for model in MODELS
-    ]
-    bic = {fit.model: fit.bic(columns.n) for fit in fits}
-    return min(fits, key=lambda fit: bic[fit.model]), bic
+    """The fit with the lowest BIC among ``MODELS``, and the BIC of each.
+
+    Parameters
+    ----------
+    columns, start, class_balance, learn_balance
+        As for :func:`fit_em`.
+    is_hopeless : callable, optional
+        Asked about the best fit after ``TRIAL_PASSES``; where it says so, that is the result.
+    """
+    runs = [Ascent(columns, start, class_balance, model, learn_balance) for model in MODELS]
+
+    def best_after(n_passes: int) -> tuple[EMFit, dict[str, float]]:
+        for run in runs:
+            run.go_on(n_passes)
+        fits = [run.fit() for run in runs]
+        bic = {fit.model: fit.bic(columns.n) for fit in fits}
+        return min(fits, key=lambda fit: bic[fit.model]), bic
+
+    if is_hopeless is not None:
+        best, bic = best_after(TRIAL_PASSES)
+        if is_hopeless(best):
+            return best, bic
+    return best_after(MAX_PASSES)
 
 
 def fit_em(
@@ -141,53 +167,75 @@ def fit_em(
         One of ``MODELS``.
     learn_balance : bool
         Whether ``P(Y)`` is learned too.
+    """
+    run = Ascent(columns, start, class_balance, model, learn_balance)
+    run.go_on(MAX_PASSES)
+    return run.fit()
 
-    Notes
-    -----
+
+class Ascent:
+    """EM under way, from the arguments of :func:`fit_em`.
+
     Every third pass extrapolates along the last two steps (SQUAREM, in the logarithms of the probabilities);
     where that lowers the likelihood the plain step is kept. The steps of ``"tied"`` and ``"one-coin"`` match
     the expected rates of each event, and stop where these agree with the tables.
     """
-    occurs: NDArray[np.bool_] = np.asarray((start > 0).any(axis=2), dtype=np.bool_)
-    maximise = {"one-coin": _one_coin, "tied": _tied, "free": _free}[model]
-    n_passes = 0
 
-    def step(at: _Point) -> tuple[_Point, float]:
+    def __init__(
+        self,
+        columns: Columns,
+        start: Tables,
+        class_balance: NDArray[np.float64],
+        model: str,
+        learn_balance: bool,
+    ) -> None:
+        self.columns, self.start, self.model, self.learn_balance = columns, start, model, learn_balance
+        self.occurs: NDArray[np.bool_] = np.asarray((start > 0).any(axis=2), dtype=np.bool_)
+        self.maximise = {"one-coin": _one_coin, "tied": _tied, "free": _free}[model]
+        self.point, self.converged = _Point(start, class_balance), False
+        self.n_passes, self.n_idle, self.last = 0, 0, -np.inf
+
+    def go_on(self, n_passes: int) -> None:
+        """Up to so many passes over the rows, all that were made included; fewer where EM has converged."""
+        while self.n_passes < n_passes and not self.converged:
+            first, _ = self._step(self.point)
+            second, before = self._step(first)
+            self.n_idle = self.n_idle + 1 if before - self.last < MIN_GAIN else 0
+            self.last = before
+            self.converged = second.distance(first) < TOLERANCE or self.n_idle >= MAX_IDLE
+            if not self.converged:
+                moving = self.occurs & ~self.columns.held[:, None]
+                far = _extrapolated(self.columns, self.point, first, second, moving)
+                ahead, after = self._step(far)
+                self.point = ahead if after >= before else second
+            else:
+                self.point = second
+
+    def fit(self) -> EMFit:
+        """Where it stands."""
+        n_parameters = _n_parameters(self.model, self.columns, self.occurs)
+        return EMFit(
+            self.model,
+            self.point.tables,
+            self.point.balance,
+            _expect(self.columns, self.point)[2],
+            n_parameters + (len(self.point.balance) - 1) * self.learn_balance,
+            self.n_passes,
+            self.converged,
+        )
+
+    def _step(self, at: _Point) -> tuple[_Point, float]:
         """Next point of plain EM, and the log-likelihood of the one given."""
-        nonlocal n_passes
-        n_passes += 1
+        self.n_passes += 1
+        columns = self.columns
         counts, weights, log_likelihood = _expect(columns, at)
-        tables = _floored(columns, maximise(columns, counts, weights, occurs), counts, occurs)
-        tables[columns.held] = start[columns.held]
+        tables = _floored(columns, self.maximise(columns, counts, weights, self.occurs), counts, self.occurs)
+        tables[columns.held] = self.start[columns.held]
         balance = at.balance
-        if learn_balance:
+        if self.learn_balance:
             balance = np.maximum(weights / weights.sum(), 1e-3 / len(weights))
             balance = balance / balance.sum()
         return _Point(tables, balance), log_likelihood
-
-    point, converged = _Point(start, class_balance), False
-    last, n_idle = -np.inf, 0
-    while n_passes < MAX_PASSES and not converged:
-        first, _ = step(point)
-        second, before = step(first)
-        n_idle = n_idle + 1 if before - last < MIN_GAIN else 0
-        last = before
-        converged = second.distance(first) < TOLERANCE or n_idle >= MAX_IDLE
-        if not converged:
-            far = _extrapolated(columns, point, first, second, occurs & ~columns.held[:, None])
-            ahead, after = step(far)
-            point = ahead if after >= before else second
-        else:
-            point = second
-    return EMFit(
-        model,
-        point.tables,
-        point.balance,
-        _expect(columns, point)[2],
-        _n_parameters(model, columns, occurs) + (len(class_balance) - 1) * learn_balance,
-        n_passes,
-        converged,
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,7 +290,8 @@ def _tied(
 ) -> Tables:
     """Rates of each event's votes inside and outside the event; abstentions are what remains."""
     tables = _free(columns, counts, weights, occurs)
-    inside, outside = columns.masks[1:], ~columns.masks[1:]
+    inside = columns.masks[columns.single, 1:]
+    outside = ~inside
     votes = counts[columns.single, 1:]
     alpha = _rate((votes * inside).sum(axis=2), inside @ weights)
     beta = _rate((votes * outside).sum(axis=2), outside @ weights)
@@ -255,7 +304,7 @@ def _one_coin(
 ) -> Tables:
     """One strength a source: the mean of its nodes' strengths, weighed by what each tells."""
     tables = _free(columns, counts, weights, occurs)
-    inside = columns.masks[1:]
+    inside = columns.masks[columns.single, 1:]
     p = inside @ weights / weights.sum()
     votes = counts[columns.single, 1:]
     rate = votes.sum(axis=2) / weights.sum()
@@ -292,7 +341,8 @@ def _extrapolated(
     points = [np.concatenate([_logs(p.tables, occurs), np.log(p.balance)]) for p in (at, first, second)]
     step = points[1] - points[0]
     bend = points[2] - points[1] - step
-    length = max(1.0, float(np.sqrt(step @ step / max(bend @ bend, 1e-300))))
+    # The sum of numpy has one order, whatever the number of threads of BLAS.
+    length = max(1.0, float(np.sqrt(np.square(step).sum() / max(np.square(bend).sum(), 1e-300))))
     ahead = points[0] + 2 * length * step + length**2 * bend
     n_cells = len(ahead) - len(at.balance)
     # A step far out is cut: the likelihood, not the extrapolation, is trusted.
@@ -312,7 +362,7 @@ def _logs(tables: Tables, occurs: NDArray[np.bool_]) -> NDArray[np.float64]:
 def _n_parameters(model: str, columns: Columns, occurs: NDArray[np.bool_]) -> int:
     states = occurs[:, 1:].sum(axis=1)
     abstains = occurs[:, 0]
-    k = columns.masks.shape[1]
+    k = columns.masks.shape[2]
     # A table given a separator sums to 1 for each of its states.
     sums = np.array([len(np.unique(own[seen])) for own, seen in zip(columns.given, occurs, strict=True)])
     free = k * (states + abstains - sums)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from consilience import _core
 from consilience.components import ComponentLayout
-from consilience.em import Columns, EMFit, choose_model, fit_em
+from consilience.em import MAX_PASSES, Columns, EMFit, choose_model, fit_em
 from consilience.events import states_of
 from consilience.exceptions import ConvergenceWarning, warn_caller
 from consilience.fitting import SourceFit
@@ -28,6 +29,7 @@ def maximise_likelihood(
     learn_balance: bool,
     missing: bool,
     n_threads: int,
+    is_hopeless: Callable[[SourceFit, NDArray[np.float64]], bool] | None = None,
 ) -> tuple[SourceFit, NDArray[np.float64]]:
     """Tables, and class balance, of the greatest likelihood, with the model of a source chosen by BIC.
 
@@ -45,6 +47,8 @@ def maximise_likelihood(
         Whether abstentions say nothing.
     n_threads : int
         For the passes over the votes.
+    is_hopeless : callable, optional
+        Asked about tables and class balance after some passes; where it says so, they are the result.
 
     Returns
     -------
@@ -55,15 +59,27 @@ def maximise_likelihood(
         return fit, class_balance
     layout = _layout(fit)
     columns = _columns(observed, fit, layout, missing=missing, n_threads=n_threads)
-    start = _to_columns(fit, layout, observed.coded.events, len(columns.masks))
-    found, bic = choose_model(columns, start, class_balance, learn_balance=learn_balance)
-    if not found.converged:
+    start = _to_columns(fit, layout, columns.masks.shape[1])
+
+    def give_up(found: EMFit) -> bool:
+        return is_hopeless is not None and is_hopeless(
+            _to_sources(fit, layout, found, {}), found.class_balance
+        )
+
+    found, bic = choose_model(
+        columns,
+        start,
+        class_balance,
+        learn_balance=learn_balance,
+        is_hopeless=None if is_hopeless is None else give_up,
+    )
+    if not found.converged and found.n_passes >= MAX_PASSES:
         warn_caller(
             f"EM stopped after {found.n_passes} passes over the votes before its tables settled; they are "
             "near a maximum of the likelihood but not at it",
             ConvergenceWarning,
         )
-    refined = _to_sources(fit, layout, observed.coded.events, found, bic)
+    refined = _to_sources(fit, layout, found, bic)
     return replace(refined, balance_learned=learn_balance), found.class_balance
 
 
@@ -79,11 +95,11 @@ def likely_components(
     observed, fit, class_balance, n_threads
         As for :func:`maximise_likelihood`.
     """
-    layout, events = _layout(fit), observed.coded.events
+    layout = _layout(fit)
     columns = _columns(observed, fit, layout, missing=False, n_threads=n_threads)
-    start = _to_columns(fit, layout, events, len(columns.masks))
+    start = _to_columns(fit, layout, columns.masks.shape[1])
     found = fit_em(columns, start, class_balance, model="free", learn_balance=True)
-    return _to_sources(fit, layout, events, found, {}).components, found.class_balance
+    return _to_sources(fit, layout, found, {}).components, found.class_balance
 
 
 def _layout(fit: SourceFit) -> ComponentLayout:
@@ -106,22 +122,32 @@ def _columns(
     coding = layout.code(coded.coding, coded.events)
     weights = None if observed.weights is None else observed.weights.astype(np.float64)
     patterns = _core.find_patterns(coded.view, coding, weights)
-    masks = np.zeros((coding.n_states, graph.n_vectors), dtype=np.bool_)
-    masks[1 : len(coded.events) + 1] = graph.event_masks(coded.events)
+    # The states of a column are those that it was ever in: of a source in the order of its table.
+    own = [fit.tables[j].events for j in layout.alone]
+    sizes = [len(events) for events in own] + [layout.n_states(clique) - 1 for clique in layout.members]
+    n_states = 1 + max(sizes, default=0)
+    number = np.zeros((layout.n_columns, coding.n_states), dtype=np.int32)
+    masks = np.zeros((layout.n_columns, n_states, graph.n_vectors), dtype=np.bool_)
+    for column, events in enumerate(own):
+        number[column, states_of(coded.events, events)] = np.arange(1, len(events) + 1)
+        masks[column, 1 : len(events) + 1] = graph.event_masks(events)
+    for column in range(len(own), layout.n_columns):
+        number[column, : sizes[column] + 1] = np.arange(sizes[column] + 1)
+    patterns = patterns.with_states(number, n_states)
     n_alone, n_columns = len(layout.alone), layout.n_columns
     single = np.arange(n_columns) < n_alone
     held = np.zeros(n_columns, dtype=np.bool_)
     kept = ~fit.learned
     kept[list(layout.left_out)] = True
     held[:n_alone] = kept[list(layout.alone)]
-    given = np.zeros((n_columns, coding.n_states), dtype=np.int64)
-    voters = np.tile(np.minimum(np.arange(coding.n_states), 1), (n_columns, 1))
+    given = np.zeros((n_columns, n_states), dtype=np.int64)
+    voters = np.tile(np.minimum(np.arange(n_states), 1), (n_columns, 1))
     for clique in layout.members:
-        column, n_states = layout.column_of(clique), layout.n_states(clique)
-        given[column, :n_states] = layout.separator_states(clique)
+        column, n_joint = layout.column_of(clique), layout.n_states(clique)
+        given[column, :n_joint] = layout.separator_states(clique)
         who = np.column_stack([layout.separator_states(clique), layout.member_states(clique) > 0])
         voters[column] = 0
-        voters[column, :n_states] = np.unique(who, axis=0, return_inverse=True)[1].reshape(-1)
+        voters[column, :n_joint] = np.unique(who, axis=0, return_inverse=True)[1].reshape(-1)
     return Columns(
         patterns,
         float(observed.statistics.n),
@@ -134,9 +160,7 @@ def _columns(
     )
 
 
-def _to_columns(
-    fit: SourceFit, layout: ComponentLayout, events: NDArray[np.int64], n_states: int
-) -> NDArray[np.float64]:
+def _to_columns(fit: SourceFit, layout: ComponentLayout, n_states: int) -> NDArray[np.float64]:
     """Tables of the columns, (C, S, K), with the abstention first; of a clique given its separator."""
     k = fit.tables[0].table.shape[1]
     tables = np.zeros((layout.n_columns, n_states, k))
@@ -145,7 +169,7 @@ def _to_columns(
         source = fit.tables[j]
         if j not in layout.left_out:
             tables[layout.column[j], 0] = source.table[-1]
-            tables[layout.column[j], states_of(events, source.events)] = source.table[:-1]
+            tables[layout.column[j], 1 : len(source.table)] = source.table[:-1]
     for component in fit.components:
         column = layout.column_of(component.members)
         given = conditional(component.table, layout.separator_states(component.members))
@@ -154,20 +178,18 @@ def _to_columns(
     return tables
 
 
-def _to_sources(
-    fit: SourceFit, layout: ComponentLayout, events: NDArray[np.int64], found: EMFit, bic: dict[str, float]
-) -> SourceFit:
+def _to_sources(fit: SourceFit, layout: ComponentLayout, found: EMFit, bic: dict[str, float]) -> SourceFit:
     tables = list(fit.tables)
     for j in layout.alone:
         if fit.learned[j] and j not in layout.left_out:
-            order = [*states_of(events, tables[j].events), 0]
-            tables[j] = SourceTable(tables[j].events, found.tables[layout.column[j]][order])
+            table = found.tables[layout.column[j], : len(tables[j].table)]
+            tables[j] = SourceTable(tables[j].events, np.roll(table, -1, axis=0))  # the abstention last
     given = [found.tables[layout.column_of(c.members), : len(c.table)] for c in fit.components]
     components = []
     for clique, joint in zip(layout.members, layout.joined(given), strict=True):
         components.append(ComponentTable(clique, joint))
         for j in clique:
             own = layout.marginal(clique, joint, (j,))
-            tables[j] = SourceTable(tables[j].events, np.roll(own, -1, axis=0))  # the abstention last
+            tables[j] = SourceTable(tables[j].events, np.roll(own, -1, axis=0))
     tables = [tables[j] for j in fit.first]
     return replace(fit, tables=tables, components=components, model=found.model, bic=bic)

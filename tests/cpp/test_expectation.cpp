@@ -321,6 +321,27 @@ TEST_CASE("selected patterns keep the votes of the chosen columns, numbered anew
   CHECK_THROWS_AS(select(patterns, {0}, {1}, {1, 1}), std::invalid_argument);
 }
 
+TEST_CASE("states are numbered anew, and those numbered 0 are no votes any more") {
+  const Labels labels = random_labels(6, 300, 2, {3}, 0.6);
+  const HeldVotes held = dense_votes(labels);
+  const StateCoding coding = StateCoding::of_one_task(3);
+  const Patterns patterns = find_patterns(StateReader(held.view, coding), nullptr, Execution{});
+  const Patterns found = with_states(patterns, {0, 1, 0, 2, 0, 0, 1, 0}, 3);
+  CHECK(found.n_states == 3);
+  CHECK(found.weight == patterns.weight);
+  const std::vector<Row> expected = {{-1, 0, -1, 1}, {-1, -1, 0, -1}};  // by source and label + 1
+  for (Index u = 0; u < patterns.size(); ++u) {
+    const Row whole = row_of_pattern(patterns, static_cast<std::size_t>(u));
+    Row wanted;
+    for (std::size_t j = 0; j < 2; ++j) {
+      wanted.push_back(expected[j][static_cast<std::size_t>(whole[j] + 1)]);
+    }
+    REQUIRE(row_of_pattern(found, static_cast<std::size_t>(u)) == wanted);
+  }
+  CHECK_THROWS_AS(with_states(patterns, {0, 1, 0, 3, 0, 0, 1, 0}, 3), std::invalid_argument);
+  CHECK_THROWS_AS(with_states(patterns, {0, 1}, 3), std::invalid_argument);
+}
+
 TEST_CASE("with a column for each state, a vote is that it was cast") {
   const Labels labels = random_labels(5, 300, 3, {3}, 0.6);
   const HeldVotes held = dense_votes(labels);

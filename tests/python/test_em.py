@@ -6,7 +6,7 @@ from enumeration import COARSE_AND_FINE, draw, hierarchy, single_task, single_ta
 
 import consilience as cs
 from consilience import _core
-from consilience.em import MODELS, Columns, fit_em
+from consilience.em import MODELS, Columns, choose_model, fit_em
 
 
 def fitted(exact, **arguments):
@@ -57,10 +57,10 @@ def columns_of(votes, k):
     return Columns(
         patterns,
         float(n),
-        masks,
+        np.tile(masks, (m, 1, 1)),
         np.ones(m, bool),
         np.zeros(m, bool),
-        np.zeros((m, len(masks)), int),
+        np.zeros((m, k + 1), int),
         None,
         1,
     )
@@ -103,6 +103,21 @@ def test_em_ends_at_a_likelihood_no_lower_than_that_of_its_start(model):
         first = fit_em(columns, start, exact.class_balance, model=model, learn_balance=False)
         again = fit_em(columns, first.tables, exact.class_balance, model=model, learn_balance=False)
         assert again.log_likelihood >= first.log_likelihood - 1e-3
+
+
+def test_em_that_is_asked_on_its_way_ends_at_the_same_bits_unless_it_is_given_up(monkeypatch):
+    monkeypatch.setattr("consilience.em.TRIAL_PASSES", 6)
+    exact = single_task(np.random.default_rng(5), 2, 10)
+    votes, _ = draw(np.random.default_rng(6), exact, 200)
+    columns = columns_of(votes, 2)
+    start = np.stack([np.roll(source.table, 1, axis=0) for source in exact.sources])
+    at_once, kept, given_up = (
+        choose_model(columns, start, exact.class_balance, learn_balance=True, is_hopeless=is_hopeless)[0]
+        for is_hopeless in (None, lambda fit: False, lambda fit: True)
+    )
+    assert at_once.n_passes > 9
+    assert kept.tables.tobytes() == at_once.tables.tobytes()
+    assert 6 <= given_up.n_passes < 9
 
 
 def test_em_takes_tens_of_passes():

@@ -34,6 +34,12 @@ Patterns find_patterns(const StateReader& reader, const double* weights,
 Patterns select(const Patterns& patterns, const std::vector<std::int64_t>& rows,
                 const std::vector<double>& weights, const std::vector<std::uint8_t>& columns);
 
+/// The same rows with other numbers of their states: `number`, (n_columns, n_states), below the new
+/// `n_states`; votes whose number is 0 are left out.
+/// @throws std::invalid_argument if a number is out of range or their count does not fit.
+Patterns with_states(const Patterns& patterns, const std::vector<std::int32_t>& number,
+                     std::int32_t n_states);
+
 /// The same rows with a column, of one state, for each (column, state) that is kept, (n_columns,
 /// n_states), in that order; other votes are left out.
 /// @throws std::invalid_argument if `kept` does not fit.
