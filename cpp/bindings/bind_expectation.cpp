@@ -114,6 +114,25 @@ void bind_expectation(py::module_& m) {
       "n_threads"_a);
 
   m.def(
+      "told_by_others",
+      [](const Patterns& patterns, const Scores& of_state, const Scores& base,
+         const Scores& vote_of_state, double vote_share, int n_threads) {
+        const ScoreTable table = as_table(patterns, of_state, base);
+        require_shape(vote_share >= 0 && vote_share <= 1, "vote_share must lie in [0, 1]");
+        const VoteShare vote = {vote_share, as_std_vector(vote_of_state)};
+        const Execution execution = interruptible(n_threads);
+        std::vector<double> found;
+        {
+          const py::gil_scoped_release unlocked;
+          found = told_by_others(patterns, table, vote, execution);
+        }
+        return to_array(std::move(found),
+                        {of_state.shape(0), of_state.shape(1), of_state.shape(2)});
+      },
+      "patterns"_a, "of_state"_a.noconvert(), "base"_a.noconvert(), "vote_of_state"_a.noconvert(),
+      py::kw_only(), "vote_share"_a, "n_threads"_a);
+
+  m.def(
       "preferred",
       [](const Patterns& patterns, const Scores& of_state, const Scores& base) {
         const ScoreTable table = as_table(patterns, of_state, base);

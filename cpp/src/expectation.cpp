@@ -40,10 +40,8 @@ void scores_of(const Patterns& patterns, const ScoreTable& table, Index u, doubl
   }
 }
 
-/// Posterior of one pattern into `r`, (K,); returns the logarithm of its likelihood.
-double posterior_of(const Patterns& patterns, const ScoreTable& table, Index u, double* r) {
-  const Index k = table.n_vectors;
-  scores_of(patterns, table, u, r);
+/// Scores to probabilities, in place; returns the logarithm of the sum of their exponentials.
+double softmax(double* r, Index k) {
   const double largest = *std::max_element(r, r + k);
   double total = 0;
   for (Index y = 0; y < k; ++y) {
@@ -52,6 +50,13 @@ double posterior_of(const Patterns& patterns, const ScoreTable& table, Index u, 
   }
   for (Index y = 0; y < k; ++y) r[y] /= total;
   return largest + std::log(total);
+}
+
+/// Posterior of one pattern into `r`, (K,); returns the logarithm of its likelihood.
+double posterior_of(const Patterns& patterns, const ScoreTable& table, Index u, double* r) {
+  const Index k = table.n_vectors;
+  scores_of(patterns, table, u, r);
+  return softmax(r, k);
 }
 
 void check_votes(const ScoreTable& table, const std::vector<double>& vote_of_state) {
@@ -74,6 +79,20 @@ bool mean_vote(const Patterns& patterns, const std::vector<double>& of_state, In
   return end > begin;
 }
 
+/// Chunks of patterns whose sums are added in order: the same for any number of threads.
+struct Chunks {
+  Index n_patterns, size, n;
+
+  Chunks(const Patterns& patterns, const ScoreTable& table) : n_patterns(patterns.size()) {
+    const Index most = std::clamp<Index>(
+        kMaxCells / std::max<Index>(1, static_cast<Index>(table.of_state.size())), 4, kMaxChunks);
+    size = std::max(kMinChunk, (n_patterns + most - 1) / most);
+    n = std::max<Index>(1, (n_patterns + size - 1) / size);
+  }
+  Index begin(Index chunk) const { return chunk * size; }
+  Index end(Index chunk) const { return std::min(n_patterns, (chunk + 1) * size); }
+};
+
 }  // namespace
 
 Expectation expect(const Patterns& patterns, const ScoreTable& table, const VoteShare& vote,
@@ -81,19 +100,15 @@ Expectation expect(const Patterns& patterns, const ScoreTable& table, const Vote
   check(patterns, table);
   if (vote.share > 0) check_votes(table, vote.of_state);
   const Index k = table.n_vectors;
-  const Index most = std::clamp<Index>(
-      kMaxCells / std::max<Index>(1, static_cast<Index>(table.of_state.size())), 4, kMaxChunks);
-  const Index chunk_size = std::max(kMinChunk, (patterns.size() + most - 1) / most);
-  const Index n_chunks = std::max<Index>(1, (patterns.size() + chunk_size - 1) / chunk_size);
-  std::vector<Expectation> parts(static_cast<std::size_t>(n_chunks));
+  const Chunks chunks(patterns, table);
+  std::vector<Expectation> parts(static_cast<std::size_t>(chunks.n));
 
-  for_each_chunk(n_chunks, execution, [&](Index chunk, int worker) {
+  for_each_chunk(chunks.n, execution, [&](Index chunk, int worker) {
     Expectation& part = parts[static_cast<std::size_t>(chunk)];
     part.of_state.assign(table.of_state.size(), 0.0);
     part.of_vector.assign(static_cast<std::size_t>(k), 0.0);
     std::vector<double> r(static_cast<std::size_t>(k)), mean(static_cast<std::size_t>(k));
-    const Index end = std::min(patterns.size(), (chunk + 1) * chunk_size);
-    for (Index u = chunk * chunk_size; u < end; ++u) {
+    for (Index u = chunks.begin(chunk); u < chunks.end(chunk); ++u) {
       const auto i = static_cast<std::size_t>(u);
       const double weight = patterns.weight[i];
       if (weight == 0) continue;
@@ -122,6 +137,53 @@ Expectation expect(const Patterns& patterns, const ScoreTable& table, const Vote
       total.of_vector[y] += parts[chunk].of_vector[y];
     }
     total.log_likelihood += parts[chunk].log_likelihood;
+  }
+  return total;
+}
+
+std::vector<double> told_by_others(const Patterns& patterns, const ScoreTable& table,
+                                   const VoteShare& vote, const Execution& execution) {
+  check(patterns, table);
+  if (vote.share > 0) check_votes(table, vote.of_state);
+  const Index k = table.n_vectors;
+  const Chunks chunks(patterns, table);
+  std::vector<std::vector<double>> parts(static_cast<std::size_t>(chunks.n));
+
+  for_each_chunk(chunks.n, execution, [&](Index chunk, int worker) {
+    std::vector<double>& part = parts[static_cast<std::size_t>(chunk)];
+    part.assign(table.of_state.size(), 0.0);
+    std::vector<double> scores(static_cast<std::size_t>(k)), mean(static_cast<std::size_t>(k)),
+        r(static_cast<std::size_t>(k));
+    for (Index u = chunks.begin(chunk); u < chunks.end(chunk); ++u) {
+      const auto begin = static_cast<std::size_t>(patterns.start[static_cast<std::size_t>(u)]);
+      const auto end = static_cast<std::size_t>(patterns.start[static_cast<std::size_t>(u) + 1]);
+      const double weight = patterns.weight[static_cast<std::size_t>(u)];
+      if (end - begin < 2 || weight == 0) continue;
+      const auto n = static_cast<double>(end - begin);
+      scores_of(patterns, table, u, scores.data());
+      if (vote.share > 0) mean_vote(patterns, vote.of_state, k, u, mean.data());
+      for (std::size_t v = begin; v < end; ++v) {
+        const Index at = cell_of(patterns, v) * k;
+        const double* added = table.of_state.data() + at;
+        for (std::size_t y = 0; y < r.size(); ++y) r[y] = scores[y] - added[y];
+        softmax(r.data(), k);
+        if (vote.share > 0) {
+          const double* said = vote.of_state.data() + at;
+          for (std::size_t y = 0; y < r.size(); ++y) {
+            r[y] = (1 - vote.share) * r[y] + vote.share * (n * mean[y] - said[y]) / (n - 1);
+          }
+        }
+        for (std::size_t y = 0; y < r.size(); ++y) {
+          part[static_cast<std::size_t>(at) + y] += weight * r[y];
+        }
+      }
+      if (worker == 0 && u % kStretch == 0 && execution.poll) execution.poll();
+    }
+  });
+
+  std::vector<double> total = std::move(parts[0]);
+  for (std::size_t chunk = 1; chunk < parts.size(); ++chunk) {
+    for (std::size_t i = 0; i < total.size(); ++i) total[i] += parts[chunk][i];
   }
   return total;
 }

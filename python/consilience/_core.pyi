@@ -155,6 +155,15 @@ def expect(
     vote_share: float = 0.0,
     n_threads: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]: ...
+def told_by_others(
+    patterns: Patterns,
+    of_state: NDArray[np.float64],
+    base: NDArray[np.float64],
+    vote_of_state: NDArray[np.float64],
+    *,
+    vote_share: float,
+    n_threads: int,
+) -> NDArray[np.float64]: ...
 def preferred(
     patterns: Patterns, of_state: NDArray[np.float64], base: NDArray[np.float64]
 ) -> NDArray[np.int32]: ...

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
-from consilience.cautious import STRUCTURES, CautiousFit, Panel, tempered
+from consilience.cautious import STRUCTURES, CautiousFit, Panel, accuracy_range, tempered
 from consilience.components import ComponentLayout
 from consilience.events import has_plain_events, states_of
 from consilience.fitting import SourceFit
@@ -240,7 +240,14 @@ def _with_caution(
         remark += f", with a weight of {trust:.0%} on the most likely one"
     remarks = [*fit.remarks, remark]
     result = replace(
-        fit, tables=sources, parts=parts, remarks=remarks, balance_learned=False, model=None, bic={}
+        fit,
+        tables=sources,
+        parts=parts,
+        remarks=remarks,
+        balance_learned=False,
+        model=None,
+        bic={},
+        accuracy_range=accuracy_range(panel, fits),
     )
     return result, balance / balance.sum()
 

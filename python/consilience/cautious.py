@@ -18,6 +18,7 @@ habits, items that many sources speak about. This module keeps to weaker stateme
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -26,7 +27,17 @@ from numpy.typing import NDArray
 
 from consilience import _core
 
-__all__ = ["STRUCTURES", "CautiousFit", "Cells", "Panel", "Structure", "columns_of", "fit_panel", "tempered"]
+__all__ = [
+    "STRUCTURES",
+    "CautiousFit",
+    "Cells",
+    "Panel",
+    "Structure",
+    "accuracy_range",
+    "columns_of",
+    "fit_panel",
+    "tempered",
+]
 
 PRECISION = 0.8
 """Prior mean of a one-sided source's precision."""
@@ -57,6 +68,9 @@ TEMPERATURES = (1.0, 0.8, 0.6, 0.45, 0.3)
 VOTE_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6)
 MAX_HELD_OUT = 200_000
 """Votes that the temperature is chosen by."""
+
+QUANTILE = 1.959964
+"""Of the normal distribution, for 95 % intervals."""
 
 WORK_FOR_THREADS = 1 << 18
 """Votes times classes from which on a pass is worth more than one thread."""
@@ -519,6 +533,44 @@ def _measured(panel: Panel, fit: CautiousFit) -> CautiousFit:
     # The first of equals is the plain posterior: no change without evidence.
     t, w = np.unravel_index(int(np.argmax(told > told.max() - 1e-9)), told.shape)
     return replace(fit, temperature=TEMPERATURES[int(t)], vote_share=VOTE_SHARES[int(w)])
+
+
+def accuracy_range(panel: Panel, fits: Sequence[CautiousFit]) -> NDArray[np.float64]:
+    """Between which values votes leave each source's accuracy, (m, 2); (0, 1) where they say nothing.
+
+    The lower end is what the other votes of a source's items tell of its own: too little where they are few
+    or wrong. The upper end counts its vote as well: too much, for it confirms itself. Both average the fits,
+    and are moved apart by two standard errors of so many votes.
+
+    Parameters
+    ----------
+    panel : Panel
+        The votes.
+    fits : sequence of CautiousFit
+        What labels average.
+    """
+    cells = panel.cells
+    shared, _ = panel.rows_by_company
+    told, held = np.zeros(len(panel.counts)), np.zeros(len(panel.counts))
+    for fit in fits:
+        scores = (columns_of(fit.temperature * fit.scores), fit.temperature * fit.base, panel.said)
+        share, n_threads = fit.vote_share, panel.n_threads
+        by_others = _core.told_by_others(shared, *scores, vote_share=share, n_threads=n_threads)[:, 1]
+        by_all = _core.expect(panel.patterns, *scores, vote_share=share, n_threads=n_threads)[0][:, 1]
+        n_shared = cells.by_source(by_others.sum(axis=1))
+        told += cells.by_source((by_others * cells.masks).sum(axis=1)) / np.maximum(n_shared, 1e-300)
+        held += cells.by_source((by_all * cells.masks).sum(axis=1)) / np.maximum(
+            panel.counts.sum(axis=1), 1e-300
+        )
+    told, held = told / len(fits), held / len(fits)
+    low, high = np.minimum(told, held), np.maximum(told, held)
+    votes = np.maximum(n_shared, 1.0)
+    # A rate of 0 or 1 has an error too: that of one vote more.
+    low -= QUANTILE * np.sqrt((low * (1 - low) + 1 / (votes + 1)) / votes)
+    high += QUANTILE * np.sqrt((high * (1 - high) + 1 / (votes + 1)) / votes)
+    found: NDArray[np.float64] = np.clip(np.column_stack([low, high]), 0.0, 1.0)
+    found[n_shared <= 0] = (0.0, 1.0)
+    return found
 
 
 def _one_sided(counts: NDArray[np.float64], masks: NDArray[np.bool_]) -> NDArray[np.float64]:

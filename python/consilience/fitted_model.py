@@ -82,6 +82,8 @@ class FittedModel:
                 [np.zeros((0, len(self.class_balance))), *(c.table for c in self.fit.components)]
             ),
         }
+        if self.fit.accuracy_range is not None:
+            arrays["accuracy_range"] = self.fit.accuracy_range
         for i, part in enumerate(self.fit.parts):
             arrays[f"part_{i}_of_state"] = part.scores.of_state
             arrays[f"part_{i}_base"] = part.scores.base
@@ -138,6 +140,7 @@ class FittedModel:
                 bic=header["bic"],
                 balance_learned=header["balance_learned"],
                 parts=_read_parts(header, arrays, m, len(balance)),
+                accuracy_range=_read_range(arrays, m),
             )
             layout = None
             if params["method"] != "majority" and not fit.parts:  # else nothing is scored together
@@ -232,6 +235,15 @@ def _read_parts(
             raise FileFormatError(f"scores {i} hold shares below 0")
         parts.append(WeightedScores(weight, ScoreTable(of_state, base, link)))
     return tuple(parts)
+
+
+def _read_range(arrays: Mapping[str, NDArray[Any]], m: int) -> NDArray[np.float64] | None:
+    found = arrays.get("accuracy_range")
+    if found is not None:
+        _check_probabilities(found)
+        if found.shape != (m, 2):
+            raise FileFormatError("accuracy_range does not fit the number of sources")
+    return found
 
 
 def _read_joint_tables(arrays: Mapping[str, NDArray[Any]], layout: ComponentLayout) -> list[ComponentTable]:

@@ -71,6 +71,8 @@ class SourceFit:
         Whether the class balance was learned with the tables.
     parts : tuple of WeightedScores
         What labels are scored by, where that is not the tables alone.
+    accuracy_range : (m, 2) float64 array or None
+        Where votes leave each source's accuracy, by a cautious fit.
     """
 
     tables: list[SourceTable]
@@ -87,6 +89,7 @@ class SourceFit:
     bic: dict[str, float] = field(default_factory=dict)
     balance_learned: bool = False
     parts: tuple[WeightedScores, ...] = ()
+    accuracy_range: NDArray[np.float64] | None = None
 
     @property
     def report(self) -> IdentifiabilityReport:
@@ -106,9 +109,15 @@ class SourceFit:
         """95 % interval of each source's accuracy, (m, 2); (0, 1) where it was not learned.
 
         A likelihood with too many parameters to invert its information, or with dependencies that are no
-        cliques, has the widths of the moments.
+        cliques, has the widths of the moments. That of a cautious fit spans what a source's votes are told by
+        others, and what they come to with its own (:func:`consilience.cautious.accuracy_range`).
         """
         accuracy = self.accuracy(class_balance)
+        if self.accuracy_range is not None:
+            low, high = self.accuracy_range[self.first].T
+            intervals = np.column_stack([np.minimum(low, accuracy), np.maximum(high, accuracy)])
+            intervals[~self.learned] = (0.0, 1.0)
+            return intervals
         sizes = [table.table.size for table in self.tables] + [c.table.size for c in self.components]
         chained = self.layout is not None and any(self.layout.separators)
         if self.model is not None and sum(sizes) <= MAX_PARAMETERS and not chained:

@@ -102,7 +102,9 @@ class LabelModel(Estimator):
     accuracy_ : (m,) float64 array
         ``P(vote right | source votes)``; that of guessing for a source that never votes.
     accuracy_interval_ : (m, 2) float64 array
-        95 % interval of each accuracy, for the class balance as given; (0, 1) where it was not learned.
+        95 % interval of each accuracy, for the class balance as given; (0, 1) where it was not learned. Where
+        ``"auto"`` is cautious it spans what the other votes tell of a source's votes, and what these come to
+        with its own: sources that depend on each other can be wrong together, which no votes can show.
         Worked out when first asked for.
     task_graph_ : TaskGraph
         Tasks, classes and feasible set: as given, or read from the votes.

@@ -137,6 +137,25 @@ struct Plain {
     return sums;
   }
 
+  std::vector<double> told_by_others(const std::vector<double>& weights,
+                                     const VoteShare& vote) const {
+    std::vector<double> sums(table.of_state.size(), 0.0);
+    for (Index i = 0; i < labels.n_items; ++i) {
+      for (Index j = 0; j < labels.n_sources; ++j) {
+        if (labels.at(0, i, j) < 0) continue;
+        const std::vector<double> plain = mean_vote(i, vote.of_state, j);
+        double total = 0;
+        const std::vector<double> p = softmax(scores(i, j), &total);
+        for (std::size_t y = 0; y < plain.size(); ++y) {
+          sums[entry(j, labels.at(0, i, j), static_cast<Index>(y))] +=
+              weights[static_cast<std::size_t>(i)] *
+              ((1 - vote.share) * p[y] + vote.share * plain[y]);
+        }
+      }
+    }
+    return sums;
+  }
+
   double held_out(const std::vector<double>& weights, const Forecast& forecast, double temperature,
                   double share, double* n_votes) const {
     double sum = 0;
@@ -228,6 +247,30 @@ TEST_CASE("expected counts are those of the definition, with any share of the pl
         REQUIRE(std::abs(found.of_state[i] - expected.of_state[i]) <
                 1e-9 * (1 + expected.of_state[i]));
       }
+    }
+  }
+}
+
+TEST_CASE("what others tell of a vote is that of the definition, for any number of threads") {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    const Index n = 1 + random.below(3000), m = 1 + random.below(6), k = 1 + random.below(5);
+    const Labels labels = random_labels(seed, n, m, {3}, 0.6);
+    const std::vector<double> weights = random_weights(seed, n);
+    const HeldVotes held = dense_votes(labels);
+    const StateCoding coding = StateCoding::of_one_task(3);
+    const Patterns patterns =
+        find_patterns(StateReader(held.view, coding), weights.data(), Execution{});
+    const ScoreTable table = random_scores(seed + 100, m, 4, k);
+    for (const double share : {0.0, 0.3, 1.0}) {
+      const VoteShare vote{share, random_opinions(seed + 200, m, 4, k)};
+      const std::vector<double> expected = Plain{labels, table}.told_by_others(weights, vote);
+      const std::vector<double> found = told_by_others(patterns, table, vote, Execution{});
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        REQUIRE(std::abs(found[i] - expected[i]) < 1e-9 * (1 + expected[i]));
+      }
+      CHECK(told_by_others(patterns, table, vote, Execution{3, {}}) == found);
     }
   }
 }

@@ -1,14 +1,16 @@
 """The default method: when it trusts the likelihood, and what it does when it does not."""
 
+import warnings
+
 import numpy as np
 import pytest
 from enumeration import COARSE_AND_FINE, draw, hierarchy, single_task, single_task_with_pairs
-from scipy.special import gammaln
+from scipy.special import gammaln, softmax
 
 import consilience as cs
 from consilience import _core
 from consilience.automatic import unexplained_share
-from consilience.cautious import STRUCTURES, Panel, Structure, fit_panel, tempered
+from consilience.cautious import STRUCTURES, Panel, Structure, accuracy_range, fit_panel, tempered
 from consilience.events import code_votes
 from consilience.halves import CAUTIONS, DEFAULT_CAUTION, chance_corrected_agreement, choose_caution
 from consilience.task_graph import TaskGraph
@@ -414,3 +416,46 @@ def test_the_model_of_missing_abstentions_is_tested_on_common_items_only():
         for missing in (True, False)
     ]
     assert shares[0] < 0.005 < 0.015 < shares[1]
+
+
+def test_intervals_of_cautious_fits_cover():
+    covered = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        y = rng.integers(0, 2, 200)
+        accuracy = rng.uniform(0.55, 0.9, 10)
+        table = np.where(rng.random((200, 10)) < accuracy, y[:, None], 1 - y[:, None])
+        table[rng.random(table.shape) < 0.5] = -1
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", cs.NotIdentifiableWarning)
+            model = cs.LabelModel(n_classes=2).fit(table)
+        low, high = model.accuracy_interval_.T
+        assert "cautious" in str(model.summary())
+        assert (low <= model.accuracy_).all()
+        assert (model.accuracy_ <= high).all()
+        covered.append((low <= accuracy) & (accuracy <= high))
+    assert np.mean(covered) > 0.92
+
+
+def test_an_interval_spans_what_others_say_of_a_source_with_its_own_vote_and_without():
+    table, _ = one_sided_votes(2000, 8, copies=0.5)
+    panel = panel_of(table, 2)
+    fit = fit_panel(panel)
+    found = accuracy_range(panel, [fit])
+    scores = fit.base + sum(fit.of_state[h, table[:, h] + 1] for h in range(8))
+    for j in range(8):
+        shared = (table[:, j] >= 0) & ((table >= 0).sum(axis=1) > 1)
+        n, ends = shared.sum(), []
+        for rows, own in ((shared, fit.of_state[j, table[:, j] + 1]), (table[:, j] >= 0, 0.0)):
+            p = softmax(scores - own, axis=1)
+            ends.append(p[rows, table[rows, j]].mean())
+        low, high = min(ends), max(ends)
+        low -= 1.959964 * np.sqrt((low * (1 - low) + 1 / (n + 1)) / n)
+        high += 1.959964 * np.sqrt((high * (1 - high) + 1 / (n + 1)) / n)
+        np.testing.assert_allclose(found[j], np.clip([low, high], 0, 1), atol=1e-10)
+
+
+def test_a_saved_cautious_model_has_the_same_intervals(tmp_path):
+    model = cs.LabelModel(n_classes=2).fit(one_sided_votes(1000, copies=0.5)[0])
+    model.save(tmp_path / "model")
+    np.testing.assert_array_equal(cs.load(tmp_path / "model").accuracy_interval_, model.accuracy_interval_)

@@ -33,6 +33,13 @@ struct VoteShare {
 Expectation expect(const Patterns& patterns, const ScoreTable& table, const VoteShare& vote,
                    const Execution& execution);
 
+/// What the other votes of its row say of each vote's label: sums over the patterns with two votes
+/// or more of w_u P(Y = y | votes of u but this one), (n_columns, n_states, K), mixed with the mean
+/// of what the others plainly say. The same bits for any number of threads.
+/// @throws std::invalid_argument as `expect`.
+std::vector<double> told_by_others(const Patterns& patterns, const ScoreTable& table,
+                                   const VoteShare& vote, const Execution& execution);
+
 /// Highest-scoring vector of each pattern, the first among equal ones.
 /// @throws std::invalid_argument as `expect`.
 std::vector<std::int32_t> preferred(const Patterns& patterns, const ScoreTable& table);
