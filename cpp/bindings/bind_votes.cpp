@@ -113,6 +113,23 @@ void bind_votes(py::module_& m) {
                                        {q, static_cast<py::ssize_t>(votes.view().n_sources)}));
       },
       "votes"_a, py::kw_only(), "n_threads"_a);
+
+  m.def(
+      "read_states",
+      [](const BoundVotes& votes, const StateCoding& coding, int n_threads) {
+        const Execution execution = interruptible(n_threads);
+        std::vector<std::int32_t> states;
+        Index n_columns = 0;
+        {
+          const py::gil_scoped_release unlocked;
+          const StateReader reader(votes.view(), coding);
+          n_columns = reader.n_columns();
+          states = read_states(reader, execution);
+        }
+        return to_array(std::move(states), {static_cast<py::ssize_t>(votes.view().n_items),
+                                            static_cast<py::ssize_t>(n_columns)});
+      },
+      "votes"_a, "coding"_a, py::kw_only(), "n_threads"_a);
 }
 
 }  // namespace consilience::bindings

@@ -582,4 +582,21 @@ bool StateReader::list_dense(const DenseTable& table, Index begin, Index n_rows,
   });
 }
 
+std::vector<std::int32_t> read_states(const StateReader& reader, const Execution& execution) {
+  const Index n_columns = reader.n_columns();
+  const Blocks blocks(reader.votes());
+  std::vector<std::int32_t> states(static_cast<std::size_t>(blocks.n_items * n_columns), 0);
+  for_each_chunk(blocks.n, execution, [&](Index block, int) {
+    StateRows rows;
+    reader.read(blocks.begin(block), blocks.size(block), rows);
+    std::int32_t* row = states.data() + blocks.begin(block) * n_columns;
+    for (Index r = 0; r < blocks.size(block); ++r, row += n_columns) {
+      const auto first = static_cast<std::size_t>(rows.start[static_cast<std::size_t>(r)]);
+      const auto last = static_cast<std::size_t>(rows.start[static_cast<std::size_t>(r) + 1]);
+      for (std::size_t v = first; v < last; ++v) row[rows.source[v]] = rows.state[v];
+    }
+  });
+  return states;
+}
+
 }  // namespace consilience

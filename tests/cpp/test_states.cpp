@@ -112,6 +112,22 @@ TEST_CASE("a CSR table reads as the dense one, whatever its types and explicit z
   }
 }
 
+TEST_CASE("read_states gives every item's states, for any number of threads") {
+  const StateCoding coding = StateCoding::of_one_task(5);
+  for (const Index n : {Index{0}, Index{1}, Index{150}, Index{9000}}) {
+    CAPTURE(n);
+    const Labels labels = random_labels(6, n, 7, {5}, 0.4);
+    const HeldVotes dense = dense_votes(labels);
+    const HeldVotes sparse = sparse_votes(labels, IntType::i32, IntType::i8, Zeros::absent);
+    for (const int n_threads : {1, 2, 3}) {
+      for (const VoteView* view : {&dense.view, &sparse.view}) {
+        CHECK(read_states(StateReader(*view, coding), {n_threads, {}}) ==
+              states_of_one_task(labels));
+      }
+    }
+  }
+}
+
 TEST_CASE("tables that end where their memory ends are read within it, at every odd shape") {
   const StateCoding coding = StateCoding::of_one_task(3);
   for (const Index n : kOddItems) {

@@ -138,4 +138,8 @@ class StateReader {
   std::vector<VoteKey> strides_;
 };
 
+/// State of every column on every item, (n_items, n_columns) row by row: for few items.
+/// @throws LabelOutOfRange for the first bad label.
+std::vector<std::int32_t> read_states(const StateReader& reader, const Execution& execution);
+
 }  // namespace consilience
