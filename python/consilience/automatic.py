@@ -318,7 +318,10 @@ def _parts(
         weight = (1 - trust) / len(fits)
         plain += weight * one.vote_share
         of_state = one.temperature * one.of_state[fit.first] * copies[:, None, None]
-        scores = ScoreTable(np.ascontiguousarray(of_state), one.temperature * one.base, "softmax")
+        silent = one.temperature * one.silent[fit.first] * copies[:, None]
+        scores = ScoreTable(
+            np.ascontiguousarray(of_state), one.temperature * one.base, "softmax", silent=silent
+        )
         parts.append(WeightedScores(weight * (1 - one.vote_share), scores))
     if plain > 0:
         shares = majority_shares(len(fit.first), graph, events, cautious_balance)

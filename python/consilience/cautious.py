@@ -269,6 +269,11 @@ class CautiousFit:
         """``P(Y)``, (K,)."""
         return self.reading.class_balance
 
+    @property
+    def silent(self) -> NDArray[np.float64]:
+        """What an abstention of each source adds: a part of ``base``, (m, K)."""
+        return self.reading.silent
+
     @cached_property
     def of_state(self) -> NDArray[np.float64]:
         """What each state adds to the score, (m, S, K), those never met included; abstaining adds nothing."""
@@ -350,6 +355,7 @@ class _Reading:
         k = panel.masks.shape[1]
         self.balance_count = 1 + max(panel.share_one_sided, LEAST_BALANCE_SHARE) * panel.n / k
         self.class_balance: NDArray[np.float64] = np.full(k, 1 / k)
+        self.silent: NDArray[np.float64] = np.zeros((len(votes), k))
         # States of a source whose event holds under each label vector, and those whose does not.
         self.n_right: NDArray[np.float64] = panel.support.astype(np.float64) @ panel.masks
         self.n_wrong: NDArray[np.float64] = panel.support.sum(axis=1, keepdims=True) - self.n_right
@@ -380,9 +386,9 @@ class _Reading:
         if self.structure.discount and step in REDUNDANCY_STEPS:
             self.power = self._power(expected, weights)
         logs, firing, self.confusion = self._read(cells, expected, shared)
-        silent = self._silent(cells, firing)
-        logs -= silent[cells.source]
-        return logs, np.log(self.class_balance) + silent.sum(axis=0)
+        self.silent = self._silent(cells, firing)
+        logs -= self.silent[cells.source]
+        return logs, np.log(self.class_balance) + self.silent.sum(axis=0)
 
     def dense(self) -> tuple[Tables, Tables]:
         """Scores, and ``P(state | Y = y)``, of all states that sources may be in, (m, S, K)."""

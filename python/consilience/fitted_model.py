@@ -87,6 +87,8 @@ class FittedModel:
         for i, part in enumerate(self.fit.parts):
             arrays[f"part_{i}_of_state"] = part.scores.of_state
             arrays[f"part_{i}_base"] = part.scores.base
+            if part.scores.silent is not None:
+                arrays[f"part_{i}_silent"] = part.scores.silent
         return pack(_KIND, header, arrays)
 
     @classmethod
@@ -233,7 +235,10 @@ def _read_parts(
             raise FileFormatError(f"scores {i} hold numbers that are not finite")
         if link == "share" and not ((of_state >= 0).all() and (base > 0).all()):
             raise FileFormatError(f"scores {i} hold shares below 0")
-        parts.append(WeightedScores(weight, ScoreTable(of_state, base, link)))
+        silent = arrays.get(f"part_{i}_silent")
+        if silent is not None and (silent.shape != (m, k) or not np.isfinite(silent).all()):
+            raise FileFormatError(f"scores {i} hold abstentions that do not fit the sources")
+        parts.append(WeightedScores(weight, ScoreTable(of_state, base, link, silent=silent)))
     return tuple(parts)
 
 

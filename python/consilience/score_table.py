@@ -26,12 +26,15 @@ class ScoreTable:
         How scores become probabilities.
     layout : ComponentLayout or None
         Where sources are scored together, the columns that ``of_state`` is about in place of sources.
+    silent : (m, K) float64 array or None
+        What an abstention of each column adds: a part of ``base``. None: nothing, as far as is known.
     """
 
     of_state: NDArray[np.float64]
     base: NDArray[np.float64]
     link: str
     layout: ComponentLayout | None = None
+    silent: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -101,7 +101,7 @@ def model_scores(
     """
     k = len(class_balance)
     of_state = _empty(len(tables), len(events) + 1, k)
-    base = np.log(class_balance)
+    of_silence = np.zeros((len(tables), k))
     for j, source in enumerate(tables):
         if apart[j]:
             continue
@@ -112,10 +112,13 @@ def model_scores(
         elif not ignored[j] and abstains.any():
             silent = np.log(abstains)
         # The base takes it that the source abstains; a vote takes that back.
-        base += power[j] * silent
+        of_silence[j] = power[j] * silent
         of_state[j, 1:] = -power[j] * silent
         of_state[j, states_of(events, source.events)] += power[j] * np.log(votes)
-    return ScoreTable(of_state, base, "softmax")
+    base = np.log(class_balance)
+    for silent in of_silence:
+        base += silent
+    return ScoreTable(of_state, base, "softmax", silent=of_silence)
 
 
 def with_components(
@@ -139,6 +142,9 @@ def with_components(
     of_state = _empty(layout.n_columns, n_states, k)
     base = scores.base.copy()
     of_state[: len(layout.alone), : scores.of_state.shape[1]] = scores.of_state[list(layout.alone)]
+    of_silence = np.zeros((layout.n_columns, k))
+    if scores.silent is not None:
+        of_silence[: len(layout.alone)] = scores.silent[list(layout.alone)]
     for component in components:
         clique = component.members
         given = layout.separator_states(clique)
@@ -149,8 +155,9 @@ def with_components(
         impossible = (table <= 0).any(axis=1, keepdims=True)
         logs = np.log(np.where(impossible, 1.0, table))
         base += logs[0]
+        of_silence[layout.column_of(clique)] = logs[0]
         of_state[layout.column_of(clique), : len(table)] = logs - logs[0]
-    return ScoreTable(of_state, base, scores.link, layout)
+    return ScoreTable(of_state, base, scores.link, layout, of_silence)
 
 
 def _numbered(rows: NDArray[np.int64]) -> NDArray[np.int64]:
