@@ -21,6 +21,8 @@ from consilience.exceptions import (
     TooManyJointStatesWarning,
     WrongTypeError,
 )
+from consilience.explanation import Explanation
+from consilience.flips import Flip
 from consilience.identifiability import IdentifiabilityReport
 from consilience.label_model import LabelModel, load
 from consilience.soft_labels import expand_soft_labels
@@ -36,7 +38,9 @@ __all__ = [
     "ConvergenceWarning",
     "DependencyReport",
     "DuplicateSourcesWarning",
+    "Explanation",
     "FileFormatError",
+    "Flip",
     "IdentifiabilityReport",
     "InfeasibleVotesWarning",
     "InvalidArgumentError",

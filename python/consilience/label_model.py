@@ -32,6 +32,7 @@ from consilience.exceptions import (
     WrongTypeError,
     listed,
 )
+from consilience.explanation import Explanation, explain_votes
 from consilience.fitted_model import FittedModel
 from consilience.fitting import METHODS, fit_sources
 from consilience.label_files import label_columns
@@ -740,6 +741,64 @@ class LabelModel(Estimator):
             },
             title=f"{statistics.n_sources} sources, {n:g} items, {statistics.n_covered / n:.1%} with a vote",
             notes=notes,
+        )
+
+    def explain(
+        self, votes: Any, *, task: str | None = None, label: Any = None, against: Any = None
+    ) -> Explanation:
+        """Contribution of each source to the label of each item, in log-odds that sum to the posterior's.
+
+        Parameters
+        ----------
+        votes
+            Those of some items, as for :meth:`predict_proba` but in one piece.
+        task : str, optional
+            Of several tasks, the one whose class is explained; by default the whole label vector is.
+        label, against : optional
+            What the log-odds are of, and against what: a class index or name (a row of
+            ``task_graph_.feasible_set`` without `task`), or one for each item. By default what
+            :meth:`predict` gives, and the most probable other one.
+
+        Returns
+        -------
+        Explanation
+            Arrays, a table of each item, and with ``flip(item)`` the fewest votes without which the label is
+            another.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If there is no such task or label, or `label` and `against` are the same.
+        NotFittedError, ConsilienceError
+            As :meth:`predict_proba`.
+
+        Examples
+        --------
+        >>> votes = np.repeat([[0, 0, 1], [1, 1, 0], [0, 0, 0], [1, 1, 1]], [30, 30, 20, 20], axis=0)
+        >>> model = LabelModel(n_classes=2, method="majority").fit(votes)
+        >>> print(model.explain([[0, 0, 1]]).table(0))
+        Item 0: 0 against 1, log-odds 0.693 (66.7% of the two)
+        <BLANKLINE>
+        source    vote  log_odds
+        --------  ----  --------
+        source 0  0        0.693
+        source 1  0        0.693
+        source 2  1       -0.693
+        <BLANKLINE>
+        The fewest votes without which the label is 1: 'source 0', 'source 1'.
+        """
+        model, coded = self._fitted(), self._code(self._read(votes))
+        return explain_votes(
+            coded,
+            self._parts,
+            model.statistics.task_graph,
+            self.class_balance_,
+            model_events(model),
+            self.source_names_,
+            task=task,
+            label=label,
+            against=against,
+            n_threads=threads_of(self.n_threads),
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
