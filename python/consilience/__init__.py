@@ -25,6 +25,7 @@ from consilience.explanation import Explanation
 from consilience.flips import Flip
 from consilience.identifiability import IdentifiabilityReport
 from consilience.label_model import LabelModel, load
+from consilience.planning import Plan
 from consilience.soft_labels import expand_soft_labels
 from consilience.statistics import VoteStatistics
 from consilience.table import Table
@@ -50,6 +51,7 @@ __all__ = [
     "NotFittedError",
     "NotIdentifiableError",
     "NotIdentifiableWarning",
+    "Plan",
     "SingularCovarianceError",
     "Table",
     "TaskGraph",

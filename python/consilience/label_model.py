@@ -37,12 +37,14 @@ from consilience.fitted_model import FittedModel
 from consilience.fitting import METHODS, fit_sources
 from consilience.label_files import label_columns
 from consilience.likelihood import maximise_likelihood
+from consilience.planning import Plan, plan_items
 from consilience.progress import Progress, Report, reporting
 from consilience.scores import model_events, score_parts
 from consilience.statistics import Observation, VoteStatistics, graph_of, observe, threads_of
 from consilience.streams import Observed, observe_chunks
 from consilience.table import Table
 from consilience.task_graph import ABSTAIN, TaskGraph
+from consilience.theorem2 import theorem2_terms
 from consilience.tied import SourceTable
 from consilience.votes import Votes, as_votes
 
@@ -800,6 +802,63 @@ class LabelModel(Estimator):
             against=against,
             n_threads=threads_of(self.n_threads),
         )
+
+    def plan(self, target_error: float) -> Plan:
+        """How many items it takes until the standard error of the accuracies is at a target.
+
+        From the errors of this fit, which fall with the root of the number of items of the same kind, for the
+        class balance as given.
+
+        Parameters
+        ----------
+        target_error : float
+            In units of accuracy: 0.01 is a point.
+
+        Returns
+        -------
+        Plan
+            For every source (the largest error), and for the root mean square of the errors; and the sources
+            that no number of items tells.
+
+        Raises
+        ------
+        InvalidArgumentError, WrongTypeError
+            If the target is no number between 0 and 1.
+        NotFittedError
+            Before :meth:`fit`.
+        """
+        model = self._fitted()
+        return plan_items(
+            target_error,
+            self.accuracy_,
+            self.accuracy_interval_,
+            model.fit.learned,
+            np.asarray(model.statistics.n_votes > 0),
+            float(model.statistics.n),
+            self.source_names_,
+            is_cautious=bool(model.fit.parts),
+        )
+
+    def theorem2_terms(self) -> Table:
+        """Terms of the paper's Theorem 2, one event at a time; its bound is no guarantee.
+
+        Returns
+        -------
+        Table
+            Columns event, d, pairs, sigma_max, lambda_min, kappa, weakest, a, b, bound; see
+            :mod:`consilience.theorem2`. Strengths of sources are those of the moments.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the method is ``"majority"``, which learns nothing that the theorem is about.
+        NotFittedError
+            Before :meth:`fit`.
+        """
+        fit = self._fitted().fit
+        if fit.method == "majority":
+            raise InvalidArgumentError('method="majority" learns no accuracies; fit by another method')
+        return theorem2_terms(fit.structure.system, fit.strength)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a file, wholly or not at all; ``consilience.load`` reads it.
