@@ -25,6 +25,8 @@ from consilience.explanation import Explanation
 from consilience.flips import Flip
 from consilience.identifiability import IdentifiabilityReport
 from consilience.label_model import LabelModel, load
+from consilience.label_uncertainty import LabelUncertainty
+from consilience.local_identifiability import LocalIdentifiability
 from consilience.planning import Plan
 from consilience.soft_labels import expand_soft_labels
 from consilience.statistics import VoteStatistics
@@ -47,6 +49,8 @@ __all__ = [
     "InvalidArgumentError",
     "InvalidVotesError",
     "LabelModel",
+    "LabelUncertainty",
+    "LocalIdentifiability",
     "MissingDependencyError",
     "NotFittedError",
     "NotIdentifiableError",

@@ -36,7 +36,9 @@ from consilience.explanation import Explanation, explain_votes
 from consilience.fitted_model import FittedModel
 from consilience.fitting import METHODS, fit_sources
 from consilience.label_files import label_columns
+from consilience.label_uncertainty import LabelUncertainty, measure_uncertainty
 from consilience.likelihood import maximise_likelihood
+from consilience.local_identifiability import LocalIdentifiability, local_identifiability_of
 from consilience.planning import Plan, plan_items
 from consilience.progress import Progress, Report, reporting
 from consilience.scores import model_events, score_parts
@@ -88,7 +90,7 @@ class LabelModel(Estimator):
         Whether an abstention is a state of the source, with a probability given the label, or says nothing.
         ``"auto"`` is informative.
     random_state : int, optional
-        Kept for methods that draw; the present ones are deterministic.
+        Seed of :meth:`label_uncertainty`; fits do not depend on it.
     n_threads : int, optional
         By default one a core. No result depends on it.
 
@@ -399,15 +401,20 @@ class LabelModel(Estimator):
         self.classes_ = graph.classes if graph.n_tasks > 1 else graph.classes[graph.tasks[0]]
         self.source_names_ = fit.report.source_names
         self.n_features_in_ = model.statistics.n_sources
-        tables = fit.tables
-        if model.params["abstentions"] == "missing":
-            tables = [_as_missing(table, balance) for table in tables]
+        tables = self._tables()
         silent = np.full((1, graph.n_tasks), ABSTAIN, dtype=np.int64)
         self.states_ = [np.concatenate([table.events, silent]) for table in tables]
         self.emission_ = (
             _dense_emission(tables, graph) if has_plain_events(graph) else [t.table for t in tables]
         )
         self.accuracy_ = fit.accuracy(balance)
+
+    def _tables(self) -> list[SourceTable]:
+        """Table of each source as it is shown."""
+        model = self._fitted()
+        if model.params["abstentions"] != "missing":
+            return model.fit.tables
+        return [_as_missing(table, model.class_balance) for table in model.fit.tables]
 
     # --- prediction ----------------------------------------------------------------------------------------
 
@@ -722,6 +729,7 @@ class LabelModel(Estimator):
                 notes.append("class balance: assumed uniform; give class_balance if you know it")
         if not self.identifiability_.identifiable:
             notes += ["not identifiable: " + " ".join(self.identifiability_.advice)]
+            notes += self._locally_identified()
         notes += model.fit.remarks
         if model.dependencies is not None:
             notes.append(model.dependencies.in_words())
@@ -839,6 +847,82 @@ class LabelModel(Estimator):
             is_cautious=bool(model.fit.parts),
         )
 
+    def label_uncertainty(
+        self, votes: Any, weights: ArrayLike | None = None, *, n_draws: int = 20
+    ) -> LabelUncertainty:
+        """How far labels would move if other items had been drawn to fit on: mean total variation to refits.
+
+        An end model that learns from the labels is off by at most twice their distance to those of the true
+        model, for which the distance to refits stands in. Refits are to as many items drawn from the fitted
+        model; where labels average cautious fits, to the votes themselves, drawn with replacement, since no
+        fitted model explains them. It takes about as long as `n_draws` fits. What is wrong with the model
+        itself does not show. `random_state` decides the draws; None always draws the same.
+
+        Parameters
+        ----------
+        votes
+            Items to label, as for :meth:`predict_proba` but in one piece; for a cautious fit, the votes that
+            it was fitted on.
+        weights : (n_items,) array, optional
+            How many items each row stands for.
+        n_draws : int
+            Number of refits, at least 2.
+
+        Returns
+        -------
+        LabelUncertainty
+            The mean with its error, and the same for each item and each draw.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the method is ``"majority"``, `n_draws` is less than 2, or a cautious fit was to other votes.
+        NotIdentifiableError
+            If hardly any draw could be fitted.
+        NotFittedError, ConsilienceError
+            As :meth:`predict_proba`.
+        """
+        model = self._fitted()
+        if model.fit.method == "majority":
+            raise InvalidArgumentError('method="majority" learns nothing, so nothing about it is uncertain')
+        read = self._read(votes)
+        return measure_uncertainty(
+            model,
+            self._tables(),
+            read,
+            self.predict_joint(read),
+            weights,
+            type(self),
+            n_draws=n_draws,
+            random_state=self.random_state,
+        )
+
+    def local_identifiability(self, freedom: str | None = None) -> LocalIdentifiability:
+        """Whether the whole distribution of the votes tells the tables, near this fit.
+
+        ``identifiability_`` is about second moments; the distribution may tell more, and free tables may ask
+        for more. From the rank of the scores at the fit; abstentions count as a state.
+
+        Parameters
+        ----------
+        freedom : {"one-coin", "tied", "free"}, optional
+            Of the tables of independent sources; by default that of the fit, or "tied" where moments or
+            cautious fits gave them. Those of dependent sources are free.
+
+        Returns
+        -------
+        LocalIdentifiability
+            Rank, number of parameters, and which sources may move together without a trace.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the freedom is unknown, or there are too many parameters.
+        NotFittedError
+            Before :meth:`fit`.
+        """
+        return local_identifiability_of(self._fitted(), freedom)
+
     def theorem2_terms(self) -> Table:
         """Terms of the paper's Theorem 2, one event at a time; its bound is no guarantee.
 
@@ -859,6 +943,14 @@ class LabelModel(Estimator):
         if fit.method == "majority":
             raise InvalidArgumentError('method="majority" learns no accuracies; fit by another method')
         return theorem2_terms(fit.structure.system, fit.strength)
+
+    def _locally_identified(self) -> list[str]:
+        """What is to be said of tables that second moments do not determine and the distribution does."""
+        try:
+            local = local_identifiability_of(self._fitted(), max_parameters=300)
+        except InvalidArgumentError:  # too many parameters
+            return []
+        return [f"second moments do not, but {local.in_words()}"] if local.identified else []
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a file, wholly or not at all; ``consilience.load`` reads it.
