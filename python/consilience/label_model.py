@@ -946,6 +946,8 @@ class LabelModel(Estimator):
 
     def _locally_identified(self) -> list[str]:
         """What is to be said of tables that second moments do not determine and the distribution does."""
+        if self._fitted().fit.method == "majority":
+            return []
         try:
             local = local_identifiability_of(self._fitted(), max_parameters=300)
         except InvalidArgumentError:  # too many parameters

@@ -32,7 +32,7 @@ NULL = 1e-8
 """Eigenvalues below this share of the largest are zero: rounding leaves 1e-13 or so."""
 
 MAX_ROWS = 1 << 16
-MAX_CELLS = 16_000_000
+MAX_CELLS = 4_000_000
 """Vote vectors, and vote vectors times parameters, up to which all of them are looked at."""
 
 _PART = 1e-4  # share of a null direction from which on a source takes part in it

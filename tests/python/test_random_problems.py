@@ -95,6 +95,40 @@ def check(seed, method):
     )
     feasible = {tuple(vector) for vector in graph.feasible_set.tolist()}
     assert {tuple(vector) for vector in vectors.tolist()} <= feasible
+    check_what_is_said_of(model, votes, method)
+
+
+def check_what_is_said_of(model, votes, method):
+    """Explanations and plans are finite and add up, or refused with a typed error."""
+    graph = model.task_graph_
+    some = {t: v[:40] for t, v in votes.items()} if isinstance(votes, dict) else votes[:40]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", cs.ConsilienceWarning)
+        for task in (None, graph.tasks[-1]):
+            try:
+                explained = model.explain(some, task=task)
+            except cs.InvalidArgumentError:  # only one thing is feasible
+                assert len(np.unique(graph.feasible_set[:, -1])) == 1 or graph.n_vectors == 1
+                continue
+            total = explained.prior + explained.contributions.sum(axis=1)
+            assert np.isfinite(explained.contributions).all()
+            np.testing.assert_allclose(total, explained.log_odds, rtol=1e-11, atol=1e-11)
+            flip = explained.flip(0)
+            assert flip.sources is None or len(flip.sources) > 0
+        assert np.isfinite(model.plan(0.01).n_items or 1)
+        str(model.plan(0.01))
+        if method != "majority":
+            terms = model.theorem2_terms()
+            assert not any(isinstance(v, float) and np.isnan(v) for row in terms for v in row.values())
+        if len(model.states_) > 5:
+            return
+        try:
+            local = model.local_identifiability()
+        except cs.InvalidArgumentError:  # too many parameters
+            return
+        assert np.isfinite(local.smallest_ratio)
+        assert np.isfinite(local.directions).all()
+        assert 0 <= local.rank <= local.n_parameters
 
 
 @pytest.mark.parametrize("method", ["auto", "moments", "completion", "em", "majority"])
