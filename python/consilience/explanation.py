@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -150,11 +149,6 @@ class Explanation:
             If there is no such item.
         """
         return smallest_flip(self._reading, self._item(item))
-
-    @cached_property
-    def votes(self) -> list[list[str | None]]:
-        """What each unit says about each item, in class names; None where all its sources abstain."""
-        return [[self._vote(u, int(s)) for u, s in enumerate(row)] for row in self._reading.states]
 
     def _rows(self, i: int) -> Iterator[tuple[str, str | None, float]]:
         yield "(class balance)", None, float(self.prior[i])

@@ -14,7 +14,7 @@ from consilience.score_table import WeightedScores
 
 __all__ = ["Flip", "Reading", "smallest_flip"]
 
-MAX_SETS = 20_000
+MAX_SETS = 100_000
 """Sets of votes that are tried for an item where no shortcut is exact."""
 
 _BATCH = 2048
