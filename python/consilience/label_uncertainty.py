@@ -29,6 +29,7 @@ from consilience.exceptions import (
     NotIdentifiableError,
     SingularCovarianceError,
     WrongTypeError,
+    listed,
 )
 from consilience.fitted_model import FittedModel
 from consilience.intervals import choose_states
@@ -69,6 +70,9 @@ class LabelUncertainty:
         Whether the items themselves were drawn, with replacement; otherwise items of the fitted model were.
     n_failed : int
         Draws to which the method could not be fitted; they count nowhere.
+    priors : tuple of str
+        Sources whose accuracy was not learned: refits share their prior, and what it does to labels does not
+        show.
     """
 
     mean: float
@@ -77,6 +81,7 @@ class LabelUncertainty:
     by_draw: Floats
     is_resampled: bool
     n_failed: int = 0
+    priors: tuple[str, ...] = ()
 
     @cached_property
     def table(self) -> Table:
@@ -87,6 +92,11 @@ class LabelUncertainty:
         notes = [f"{len(self.by_draw)} refits to items drawn from {drawn}"]
         if self.n_failed:
             notes.append(f"{self.n_failed} more draws could not be fitted: votes hardly tell what is learned")
+        if self.priors:
+            notes.append(
+                f"the accuracy of {listed(self.priors)} was not learned: refits share its prior, and what "
+                "that does to labels does not show"
+            )
         about = f"{self.mean:.2g} ± {self.error:.1g}"
         return Table(
             {
@@ -178,6 +188,7 @@ def measure_uncertainty(
             "hangs on single items; give more items"
         )
     found = np.array(by_draw)
+    prior = np.asarray(~model.fit.learned & (model.statistics.n_votes > 0))
     return LabelUncertainty(
         float(found.mean()),
         float(found.std(ddof=1) / np.sqrt(len(found))),
@@ -185,6 +196,7 @@ def measure_uncertainty(
         found,
         is_resampled,
         int(n_draws) - len(found),
+        tuple(name for name, own in zip(model.fit.report.source_names, prior.tolist(), strict=True) if own),
     )
 
 

@@ -224,6 +224,35 @@ def test_an_averaged_posterior_is_shared_out_as_spelled_out_item_by_item(models)
         np.testing.assert_allclose(explained.contributions[i], expected, rtol=1e-9, atol=1e-12)
 
 
+def test_a_class_of_several_label_vectors_is_shared_out_as_spelled_out_item_by_item(models):
+    model, votes = models("hierarchy")
+    graph, tables = model.task_graph_, list(zip(model.states_, model.emission_, strict=True))
+    label, against = 2, 0  # "N/A", which two vectors have, and "doctor", which one has
+    explained = model.explain(votes, task="person_type", label=label, against=against)
+    column = graph.feasible_set[:, 1]
+    prior = model.class_balance_
+    joint = model.predict_joint(votes)
+
+    def weights(of_class, posterior):
+        inside = np.flatnonzero(column == of_class)
+        p, q = (share[inside] / share[inside].sum() for share in (posterior, prior))
+        means = [
+            a if np.isclose(a, b, rtol=1e-12) else (a - b) / np.log(a / b) for a, b in zip(p, q, strict=True)
+        ]
+        return dict(zip(inside.tolist(), np.array(means) / sum(means), strict=True))
+
+    for i in range(10):
+        ours = np.zeros(len(tables))
+        for of_class, sign in ((label, 1), (against, -1)):
+            for y, weight in weights(of_class, joint[i]).items():
+                for j, (states, table) in enumerate(tables):
+                    vote = [votes[task][i, j] for task in graph.tasks]
+                    event = graph.implied(graph.event_masks([vote]))[0] if max(vote) >= 0 else vote
+                    row = np.flatnonzero((states == event).all(axis=1))[0]
+                    ours[j] += sign * weight * np.log(table[row, y])
+        np.testing.assert_allclose(explained.contributions[i], ours, rtol=1e-6, atol=1e-6)
+
+
 def test_a_silent_source_contributes_what_its_abstention_tells_where_fits_are_averaged(models):
     model, votes = models("one-sided")
     explained = model.explain(np.full((1, votes.shape[1]), -1), label=1, against=0)

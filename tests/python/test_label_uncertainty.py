@@ -193,6 +193,17 @@ def test_draws_that_cannot_be_fitted_are_counted_or_refused(every, n_failed, mon
     assert "3 more draws could not be fitted" in str(found)
 
 
+def test_sources_that_keep_their_prior_are_named():
+    votes = np.repeat([[0, 0], [1, 1], [0, 1]], 100, axis=0)
+    with pytest.warns(cs.NotIdentifiableWarning):
+        model = cs.LabelModel(n_classes=2).fit(votes)
+    found = model.label_uncertainty(votes, n_draws=2)
+    assert found.priors == ("source 0", "source 1")
+    assert "'source 0', 'source 1' was not learned" in str(found)
+    exact = single_task(np.random.default_rng(0), 2, 4)
+    assert fit(exact, 500, 0, method="em").label_uncertainty(exact.votes, n_draws=2).priors == ()
+
+
 def test_it_prints_the_mean_and_what_parts_of_the_items_lie_below():
     exact = single_task(np.random.default_rng(0), 2, 4)
     found = fit(exact, 500, 0, method="moments").label_uncertainty(exact.votes, n_draws=3)
