@@ -108,16 +108,24 @@ class SourceFit:
     def accuracy_intervals(self, class_balance: NDArray[np.float64]) -> NDArray[np.float64]:
         """95 % interval of each source's accuracy, (m, 2); (0, 1) where it was not learned.
 
-        A likelihood with too many parameters to invert its information, or with dependencies that are no
-        cliques, has the widths of the moments. That of a cautious fit spans what a source's votes are told by
-        others, and what they come to with its own (:func:`consilience.cautious.accuracy_range`).
+        That of a cautious fit spans what a source's votes are told by others, and what they come to with its
+        own (:func:`consilience.cautious.accuracy_range`).
+        """
+        if self.accuracy_range is None:
+            return self.sampling_intervals(class_balance)
+        accuracy = self.accuracy(class_balance)
+        low, high = self.accuracy_range[self.first].T
+        intervals = np.column_stack([np.minimum(low, accuracy), np.maximum(high, accuracy)])
+        intervals[~self.learned] = (0.0, 1.0)
+        return intervals
+
+    def sampling_intervals(self, class_balance: NDArray[np.float64]) -> NDArray[np.float64]:
+        """95 % intervals that hold if the model does: all that is unknown is which items were drawn, (m, 2).
+
+        A likelihood with too many parameters to invert its information, with dependencies that are no
+        cliques, and a cautious fit have the widths of the moments.
         """
         accuracy = self.accuracy(class_balance)
-        if self.accuracy_range is not None:
-            low, high = self.accuracy_range[self.first].T
-            intervals = np.column_stack([np.minimum(low, accuracy), np.maximum(high, accuracy)])
-            intervals[~self.learned] = (0.0, 1.0)
-            return intervals
         sizes = [table.table.size for table in self.tables] + [c.table.size for c in self.components]
         chained = self.layout is not None and any(self.layout.separators)
         if self.model is not None and sum(sizes) <= MAX_PARAMETERS and not chained:

@@ -839,7 +839,7 @@ class LabelModel(Estimator):
         return plan_items(
             target_error,
             self.accuracy_,
-            self.accuracy_interval_,
+            model.fit.sampling_intervals(self.class_balance_),
             model.fit.learned,
             np.asarray(model.statistics.n_votes > 0),
             float(model.statistics.n),
