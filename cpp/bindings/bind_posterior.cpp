@@ -11,16 +11,25 @@ namespace {
 
 using Scores = py::array_t<double, py::array::c_style>;
 
-ScoreTable as_table(const Scores& of_state, const Scores& base, const std::string& link,
-                    const BoundVotes& votes, const StateCoding& coding) {
-  require_shape(base.ndim() == 1 && base.size() > 0, "base must have shape (n_vectors,)");
+/// (weight, of_state, base, link) of each score table.
+using Parts = std::vector<std::tuple<double, Scores, Scores, std::string>>;
+
+std::vector<WeightedScores> as_weighted_scores(const Parts& given, const BoundVotes& votes,
+                                               const StateCoding& coding) {
+  require_shape(!given.empty(), "parts must hold a score table");
   const StateReader reader(votes.view(), coding);
-  require_shape(of_state.ndim() == 3 && of_state.shape(0) == reader.n_columns() &&
-                    of_state.shape(1) == coding.n_states() && of_state.shape(2) == base.size(),
-                "of_state must have shape (n_columns, n_states, n_vectors)");
-  require_shape(link == "softmax" || link == "share", "link must be softmax or share");
-  return {base.size(), as_std_vector(base), as_std_vector(of_state),
-          link == "softmax" ? Link::softmax : Link::share};
+  std::vector<WeightedScores> parts;
+  for (const auto& [weight, of_state, base, link] : given) {
+    require_shape(base.ndim() == 1 && base.size() > 0, "base must have shape (n_vectors,)");
+    require_shape(of_state.ndim() == 3 && of_state.shape(0) == reader.n_columns() &&
+                      of_state.shape(1) == coding.n_states() && of_state.shape(2) == base.size(),
+                  "of_state must have shape (n_columns, n_states, n_vectors)");
+    require_shape(link == "softmax" || link == "share", "link must be softmax or share");
+    parts.push_back({weight,
+                     {base.size(), as_std_vector(base), as_std_vector(of_state),
+                      link == "softmax" ? Link::softmax : Link::share}});
+  }
+  return parts;
 }
 
 RowStrategy strategy_named(const std::string& name) {
@@ -46,18 +55,18 @@ py::array add_marginal(std::vector<std::int32_t>&& of_vector, Index n_items, Ind
 void bind_posterior(py::module_& m) {
   m.def(
       "posterior",
-      [](const BoundVotes& votes, const StateCoding& coding, const Scores& of_state,
-         const Scores& base, const std::string& link,
+      [](const BoundVotes& votes, const StateCoding& coding, const Parts& parts,
          const std::vector<Array<std::int32_t>>& class_of_vector, int n_threads,
          bool single_precision, const std::string& strategy) {
-        const ScoreTable table = as_table(of_state, base, link, votes, coding);
+        const std::vector<WeightedScores> tables = as_weighted_scores(parts, votes, coding);
+        const Index n_vectors = tables[0].scores.n_vectors;
         const Execution execution = interruptible(n_threads);
         const RowStrategy chosen = strategy_named(strategy);
         std::vector<Marginal> marginals;
         py::list results;
         for (const Array<std::int32_t>& classes : class_of_vector) {
           std::vector<std::int32_t> of_vector = as_std_vector(classes);
-          require_shape(static_cast<Index>(of_vector.size()) == table.n_vectors,
+          require_shape(static_cast<Index>(of_vector.size()) == n_vectors,
                         "class_of_vector must have shape (n_vectors,)");
           std::int32_t n_classes = 0;
           for (const std::int32_t c : of_vector) {
@@ -70,25 +79,24 @@ void bind_posterior(py::module_& m) {
         {
           const py::gil_scoped_release unlocked;
           const StateReader reader(votes.view(), coding);
-          posterior(reader, table, marginals, execution, chosen);
+          posterior(reader, tables, marginals, execution, chosen);
         }
         return results;
       },
-      "votes"_a, "coding"_a, "of_state"_a.noconvert(), "base"_a.noconvert(), py::kw_only(),
-      "link"_a, "class_of_vector"_a, "n_threads"_a, "single_precision"_a = false,
-      "strategy"_a = "automatic");
+      "votes"_a, "coding"_a, "parts"_a.noconvert(), py::kw_only(), "class_of_vector"_a,
+      "n_threads"_a, "single_precision"_a = false, "strategy"_a = "automatic");
 
   m.def(
       "most_probable",
-      [](const BoundVotes& votes, const StateCoding& coding, const Scores& of_state,
-         const Scores& base, const std::string& link, const Array<std::int32_t>& preference,
-         int n_threads, const std::string& strategy) {
-        const ScoreTable table = as_table(of_state, base, link, votes, coding);
+      [](const BoundVotes& votes, const StateCoding& coding, const Parts& parts,
+         const Array<std::int32_t>& preference, int n_threads, const std::string& strategy) {
+        const std::vector<WeightedScores> tables = as_weighted_scores(parts, votes, coding);
+        const Index n_vectors = tables[0].scores.n_vectors;
         const std::vector<std::int32_t> order = as_std_vector(preference);
-        require_shape(static_cast<Index>(order.size()) == table.n_vectors,
+        require_shape(static_cast<Index>(order.size()) == n_vectors,
                       "preference must have shape (n_vectors,)");
         for (const std::int32_t y : order) {
-          require_shape(y >= 0 && y < table.n_vectors, "preference must be a permutation");
+          require_shape(y >= 0 && y < n_vectors, "preference must be a permutation");
         }
         const Execution execution = interruptible(n_threads);
         const RowStrategy chosen = strategy_named(strategy);
@@ -97,12 +105,12 @@ void bind_posterior(py::module_& m) {
         {
           const py::gil_scoped_release unlocked;
           const StateReader reader(votes.view(), coding);
-          most_probable(reader, table, order, written, execution, chosen);
+          most_probable(reader, tables, order, written, execution, chosen);
         }
         return out;
       },
-      "votes"_a, "coding"_a, "of_state"_a.noconvert(), "base"_a.noconvert(), py::kw_only(),
-      "link"_a, "preference"_a.noconvert(), "n_threads"_a, "strategy"_a = "automatic");
+      "votes"_a, "coding"_a, "parts"_a.noconvert(), py::kw_only(), "preference"_a.noconvert(),
+      "n_threads"_a, "strategy"_a = "automatic");
 }
 
 }  // namespace consilience::bindings

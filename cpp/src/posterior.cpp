@@ -1,6 +1,7 @@
 #include "consilience/posterior.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 #include <string>
 
@@ -19,14 +20,35 @@ constexpr Index kPaddedStates = 16;  // what `add_looked_up` reads of a table
 
 std::size_t size(Index n) { return static_cast<std::size_t>(n); }
 
+/// Rows that are scored together: those of a tile from `tile` on, or listed ones.
+struct Group {
+  Index n;
+  const std::uint8_t* tile;
+  Index stride;
+  const std::int64_t* start;
+  const std::int32_t* source;
+  const std::int32_t* state;
+};
+
 /// A block of rows as the scorer takes it: by column, or row by row.
 struct StateBlock {
   Index n_rows = 0;
   StateTile tile;
   StateRows rows;
+
+  /// Rows [first, first + n).
+  Group group(Index first, Index n) const {
+    const bool listed = !rows.start.empty();
+    return {n,
+            tile.states.data() + first,
+            tile.stride,
+            listed ? rows.start.data() + first : nullptr,
+            rows.source.data(),
+            rows.state.data()};
+  }
 };
 
-/// The score table as the kernels take it; read only, shared by all workers.
+/// A score table as the kernels take it; read only, shared by all workers.
 ///
 /// Two ways to the same bits: both add a column's entries in the order of the columns, and an
 /// abstention adds 0 or nothing.
@@ -77,28 +99,20 @@ class Scores {
   /// Doubles that the scores of a group take.
   Index n_cells() const { return width_ * group(); }
 
-  /// Scores of rows [first, first + n) of a block, at most a group: entry (y, r) at
-  /// scores[y * group() + r].
-  void score(const StateBlock& block, Index first, Index n, double* scores) const {
+  /// Scores of a group of rows: entry (y, r) at scores[y * group() + r].
+  void score(const Group& rows, double* scores) const {
     if (!by_tile_) {
-      score(block.rows.start.data() + first, block.rows.source.data(), block.rows.state.data(), n,
-            scores);
+      simd::loops().add_votes(rows.start, rows.source, rows.state, size(rows.n), n_states_,
+                              by_vote_.data(), base_.data(), size(width_), scores, size(group()));
       return;
     }
-    if (first_ == 1) std::fill_n(scores, n, base_[0]);
+    if (first_ == 1) std::fill_n(scores, rows.n, base_[0]);
     for (Index y = first_; y < n_vectors_; ++y) {
-      simd::loops().add_looked_up(
-          block.tile.states.data() + first, size(block.tile.stride), size(n), size(n_columns_),
-          by_vector_.data() + y * n_columns_ * kPaddedStates, size(kPaddedStates), n_states_,
-          base_[size(y)], scores + y * group());
+      simd::loops().add_looked_up(rows.tile, size(rows.stride), size(rows.n), size(n_columns_),
+                                  by_vector_.data() + y * n_columns_ * kPaddedStates,
+                                  size(kPaddedStates), n_states_, base_[size(y)],
+                                  scores + y * group());
     }
-  }
-
-  /// The same of rows that are listed; only where `by_tile` is false.
-  void score(const std::int64_t* start, const std::int32_t* source, const std::int32_t* state,
-             Index n, double* scores) const {
-    simd::loops().add_votes(start, source, state, size(n), n_states_, by_vote_.data(), base_.data(),
-                            size(width_), scores, size(group()));
   }
 
  private:
@@ -113,14 +127,68 @@ class Scores {
   std::vector<double> by_vote_;    // (n_columns, n_states, width), that of state 0 zero
 };
 
-/// Divides each row's counts by their sum; a row without any has the base alone.
-void shares(double* scores, Index n_vectors, Index stride, Index n_rows) {
-  for (Index r = 0; r < n_rows; ++r) {
+/// What answers are read off, for a group of rows.
+enum class Column : std::uint8_t {
+  probability,  // of each vector: the mean of the posteriors of all score tables
+  rank,         // the same, or of a single table its scores, which rank the vectors likewise
+};
+
+/// The score tables together, (n_vectors, group()) for each group of rows.
+class Mixture {
+ public:
+  Mixture(const StateReader& reader, const std::vector<WeightedScores>& parts, Column column)
+      : is_rank_(column == Column::rank && parts.size() == 1) {
     double total = 0;
-    for (Index y = 0; y < n_vectors; ++y) total += scores[y * stride + r];
-    for (Index y = 0; y < n_vectors; ++y) scores[y * stride + r] /= total;
+    for (const WeightedScores& part : parts) {
+      if (!(part.weight > 0)) throw std::invalid_argument("weights must be positive");
+      if (part.scores.n_vectors != parts[0].scores.n_vectors) {
+        throw std::invalid_argument("score tables must be over the same vectors");
+      }
+      total += part.weight;
+      parts_.push_back({part.weight, Scores(reader, part.scores), part.scores.link});
+    }
+    if (!(std::fabs(total - 1) <= 1e-9)) throw std::invalid_argument("weights must sum to 1");
   }
-}
+
+  Index n_tables() const { return static_cast<Index>(parts_.size()); }
+  /// Tables have the same layout, as it depends on the votes and the number of vectors alone.
+  const Scores& first() const { return parts_[0].scores; }
+  Index group() const { return first().group(); }
+  /// Doubles that a group takes, with room to work in.
+  Index n_cells() const { return first().n_cells() * (n_tables() > 1 ? 2 : 1); }
+
+  void fill(const Group& rows, double* cells) const {
+    if (n_tables() == 1) {
+      parts_[0].scores.score(rows, cells);
+      if (!is_rank_) link(parts_[0], rows.n, cells);
+      return;
+    }
+    double* of_part = cells + first().n_cells();
+    std::fill_n(cells, first().n_cells(), 0.0);
+    for (const Part& part : parts_) {
+      part.scores.score(rows, of_part);
+      link(part, rows.n, of_part);
+      simd::loops().add_weighted(of_part, size(first().n_vectors()), size(group()), size(rows.n),
+                                 part.weight, cells);
+    }
+  }
+
+ private:
+  struct Part {
+    double weight;
+    Scores scores;
+    Link link;
+  };
+
+  void link(const Part& part, Index n, double* scores) const {
+    const auto to_probabilities =
+        part.link == Link::softmax ? simd::loops().softmax : simd::loops().shares;
+    to_probabilities(scores, size(first().n_vectors()), size(group()), size(n));
+  }
+
+  bool is_rank_;
+  std::vector<Part> parts_;
+};
 
 /// One of the arrays that are filled, a record an item.
 struct Output {
@@ -128,11 +196,11 @@ struct Output {
   std::byte* out;
 };
 
-/// Scores to probabilities to marginals.
+/// Probabilities to marginals.
 class Probabilities {
  public:
-  Probabilities(const std::vector<Marginal>& marginals, const ScoreTable& table)
-      : marginals_(marginals), n_vectors_(table.n_vectors), link_(table.link) {
+  Probabilities(const std::vector<Marginal>& marginals, Index n_vectors)
+      : marginals_(marginals), n_vectors_(n_vectors) {
     for (const Marginal& marginal : marginals) {
       bool one_each = n_vectors_ == marginal.n_classes;  // every class is one vector, in order
       for (Index y = 0; y < n_vectors_; ++y) {
@@ -150,22 +218,17 @@ class Probabilities {
 
   const std::vector<Output>& outputs() const { return outputs_; }
 
-  /// Records of n rows, from their scores, to `places`, one an output. Changes the scores.
-  void write(double* scores, Index stride, Index n, std::byte* const* places) const {
-    if (link_ == Link::softmax) {
-      simd::loops().softmax(scores, size(n_vectors_), size(stride), size(n));
-    } else {
-      shares(scores, n_vectors_, stride, n);
-    }
+  /// Records of n rows to `places`, one an output.
+  void write(const double* probabilities, Index stride, Index n, std::byte* const* places) const {
     std::vector<double> sums;
     for (std::size_t o = 0; o < marginals_.size(); ++o) {
       const Marginal& marginal = marginals_[o];
-      const double* columns = scores;
+      const double* columns = probabilities;
       if (!one_each_[o]) {
         sums.assign(size(marginal.n_classes * stride), 0.0);
         for (Index y = 0; y < n_vectors_; ++y) {
           double* of_class = sums.data() + marginal.class_of_vector[size(y)] * stride;
-          for (Index r = 0; r < n; ++r) of_class[r] += scores[y * stride + r];
+          for (Index r = 0; r < n; ++r) of_class[r] += probabilities[y * stride + r];
         }
         columns = sums.data();
       }
@@ -183,12 +246,11 @@ class Probabilities {
  private:
   const std::vector<Marginal>& marginals_;
   Index n_vectors_;
-  Link link_;
   std::vector<bool> one_each_;
   std::vector<Output> outputs_;
 };
 
-/// Scores to the preferred vector.
+/// Scores or probabilities to the preferred vector.
 class Labels {
  public:
   Labels(const std::vector<std::int32_t>& preference, std::int64_t* out)
@@ -196,7 +258,7 @@ class Labels {
 
   const std::vector<Output>& outputs() const { return outputs_; }
 
-  void write(double* scores, Index stride, Index n, std::byte* const* places) const {
+  void write(const double* scores, Index stride, Index n, std::byte* const* places) const {
     constexpr double tie = 1e-9;
     simd::loops().first_of_highest(scores, preference_.size(), size(stride), size(n),
                                    preference_.data(), tie,
@@ -289,15 +351,16 @@ void make_rows(const Scores& scores, Index begin, Index n_rows, StateBlock& bloc
 template <class Answers>
 class Answering {
  public:
-  Answering(const StateReader& reader, const Scores& scores, const Answers& answers,
+  Answering(const StateReader& reader, const Mixture& mixture, const Answers& answers,
             const Execution& execution)
       : reader_(reader),
-        scores_(scores),
+        mixture_(mixture),
+        scores_(mixture.first()),
         answers_(answers),
         execution_(execution),
         blocks_(reader.votes(), std::min<Index>(kRows, Blocks(reader.votes()).rows)) {
     for (const Output& output : answers.outputs()) record_bytes_ += output.record_bytes;
-    n_possible_ = count_possible_rows(scores, kMaxAnswerTable / record_bytes_);
+    n_possible_ = count_possible_rows(scores_, kMaxAnswerTable / record_bytes_);
   }
 
   void run(RowStrategy strategy) {
@@ -319,9 +382,10 @@ class Answering {
   RowStrategy choose() const {
     const Index n = reader_.votes().n_items;
     // A row of the table costs about as much as a few items; a table beyond the second cache is no
-    // faster than two or three additions of a column each.
+    // faster than two or three additions of a column each, which every score table takes.
     const bool cheap_rows = scores_.by_tile();
-    const Index largest = cheap_rows ? Index{1} << 20 : kMaxAnswerTable;
+    const Index largest =
+        cheap_rows ? std::min(mixture_.n_tables() << 20, kMaxAnswerTable) : kMaxAnswerTable;
     if (8 * n_possible_ <= n && n_possible_ * record_bytes_ <= largest) {
       return RowStrategy::possible_rows;
     }
@@ -343,13 +407,19 @@ class Answering {
   /// Scores rows [first, last) of a block, and writes their records from `places` on.
   void answer(const StateBlock& block, std::vector<std::byte*> places,
               std::vector<double>& cells) const {
-    cells.resize(size(scores_.n_cells()));
-    for (Index first = 0; first < block.n_rows; first += scores_.group()) {
-      const Index n = std::min(scores_.group(), block.n_rows - first);
-      scores_.score(block, first, n, cells.data());
-      answers_.write(cells.data(), scores_.group(), n, places.data());
-      advance(places, n);
+    for (Index first = 0; first < block.n_rows; first += mixture_.group()) {
+      const Index n = std::min(mixture_.group(), block.n_rows - first);
+      answer(block.group(first, n), places, cells);
     }
+  }
+
+  /// The same of a group, after which `places` are those of the next one.
+  void answer(const Group& rows, std::vector<std::byte*>& places,
+              std::vector<double>& cells) const {
+    cells.resize(size(mixture_.n_cells()));
+    mixture_.fill(rows, cells.data());
+    answers_.write(cells.data(), mixture_.group(), rows.n, places.data());
+    advance(places, rows.n);
   }
 
   void advance(std::vector<std::byte*>& places, Index n) const {
@@ -445,14 +515,12 @@ class Answering {
           worker.met.find_or_add(rows.source.data() + start, rows.state.data() + start, size(n)));
     }
     worker.answers.resize(worker.met.size());
-    worker.cells.resize(size(scores_.n_cells()));
     std::vector<std::byte*> places = worker.answers.at(n_known);
-    for (Index first = n_known; first < worker.met.size(); first += scores_.group()) {
-      const Index n = std::min(scores_.group(), worker.met.size() - first);
-      scores_.score(worker.met.start().data() + first, worker.met.columns().data(),
-                    worker.met.states().data(), n, worker.cells.data());
-      answers_.write(worker.cells.data(), scores_.group(), n, places.data());
-      advance(places, n);
+    for (Index first = n_known; first < worker.met.size(); first += mixture_.group()) {
+      const Index n = std::min(mixture_.group(), worker.met.size() - first);
+      answer({n, nullptr, 0, worker.met.start().data() + first, worker.met.columns().data(),
+              worker.met.states().data()},
+             places, worker.cells);
     }
     worker.answers.copy_out(codes, begin, worker.block.n_rows);
     worker.n_seen += worker.block.n_rows;
@@ -471,7 +539,8 @@ class Answering {
   static constexpr Index kMinUses = 3;       // items a distinct row must stand for, on average
 
   const StateReader& reader_;
-  const Scores& scores_;
+  const Mixture& mixture_;
+  const Scores& scores_;  // any one of them
   const Answers& answers_;
   const Execution& execution_;
   Blocks blocks_;
@@ -481,20 +550,20 @@ class Answering {
 
 }  // namespace
 
-void posterior(const StateReader& reader, const ScoreTable& table,
+void posterior(const StateReader& reader, const std::vector<WeightedScores>& parts,
                const std::vector<Marginal>& marginals, const Execution& execution,
                RowStrategy strategy) {
-  const Scores scores(reader, table);
-  const Probabilities answers(marginals, table);
-  Answering(reader, scores, answers, execution).run(strategy);
+  const Mixture mixture(reader, parts, Column::probability);
+  const Probabilities answers(marginals, mixture.first().n_vectors());
+  Answering(reader, mixture, answers, execution).run(strategy);
 }
 
-void most_probable(const StateReader& reader, const ScoreTable& table,
+void most_probable(const StateReader& reader, const std::vector<WeightedScores>& parts,
                    const std::vector<std::int32_t>& preference, std::int64_t* out,
                    const Execution& execution, RowStrategy strategy) {
-  const Scores scores(reader, table);
+  const Mixture mixture(reader, parts, Column::rank);
   const Labels answers(preference, out);
-  Answering(reader, scores, answers, execution).run(strategy);
+  Answering(reader, mixture, answers, execution).run(strategy);
 }
 
 }  // namespace consilience

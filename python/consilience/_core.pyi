@@ -92,10 +92,8 @@ def choose_kernel(votes: VoteView, coding: StateCoding) -> str: ...
 def posterior(
     votes: VoteView,
     coding: StateCoding,
-    of_state: NDArray[np.float64],
-    base: NDArray[np.float64],
+    parts: Sequence[tuple[float, NDArray[np.float64], NDArray[np.float64], str]],
     *,
-    link: str,
     class_of_vector: Sequence[NDArray[np.int32]],
     n_threads: int,
     single_precision: bool = False,
@@ -104,10 +102,8 @@ def posterior(
 def most_probable(
     votes: VoteView,
     coding: StateCoding,
-    of_state: NDArray[np.float64],
-    base: NDArray[np.float64],
+    parts: Sequence[tuple[float, NDArray[np.float64], NDArray[np.float64], str]],
     *,
-    link: str,
     preference: NDArray[np.int32],
     n_threads: int,
     strategy: str = "automatic",

@@ -52,8 +52,6 @@ from consilience.votes import Votes, as_votes
 
 __all__ = ["LabelModel", "load"]
 
-_TIE = 1e-9
-
 ABSTENTIONS = ("auto", "informative", "missing")
 
 
@@ -547,59 +545,27 @@ class LabelModel(Estimator):
     def _labels(self, coded: CodedVotes) -> Any:
         graph = self._fitted().statistics.task_graph
         preference = np.lexsort((np.arange(graph.n_vectors), -self.class_balance_)).astype(np.int32)
-        if len(self._parts) > 1:
-            best = _first_of_largest(self._joint(coded), preference)
-        else:
-            best = self._most_probable(coded, preference)
+        best = self._ask(_core.most_probable, coded, preference=preference)
         if has_plain_events(graph):
             return best
         labels = {task: graph.feasible_set[best, r] for r, task in enumerate(graph.tasks)}
         return labels if graph.n_tasks > 1 else labels[graph.tasks[0]]
 
-    def _most_probable(self, coded: CodedVotes, preference: NDArray[np.int32]) -> NDArray[np.int64]:
-        scores = self._parts[0].scores
-        try:
-            return _core.most_probable(
-                coded.view,
-                coded.coding,
-                scores.of_state,
-                scores.base,
-                link=scores.link,
-                preference=preference,
-                n_threads=threads_of(self.n_threads),
-            )
-        except _core.LabelOutOfRange as error:
-            raise coded.votes.label_error(error) from None
-
     def _posterior(
         self, coded: CodedVotes, class_of_vector: list[NDArray[np.int32]], *, single: bool
     ) -> list[NDArray[Any]]:
-        """Mean posterior of all parts; the answer and one part's are all that is held."""
-        mean: list[NDArray[Any]] = []
-        for part in self._parts:
-            try:
-                results = _core.posterior(
-                    coded.view,
-                    coded.coding,
-                    part.scores.of_state,
-                    part.scores.base,
-                    link=part.scores.link,
-                    class_of_vector=class_of_vector,
-                    n_threads=threads_of(self.n_threads),
-                    single_precision=single,
-                )
-            except _core.LabelOutOfRange as error:
-                raise coded.votes.label_error(error) from None
-            if len(self._parts) == 1:
-                return results
-            for result in results:
-                result *= part.weight
-            if mean:
-                for total, result in zip(mean, results, strict=True):
-                    total += result
-            else:
-                mean = results
-        return mean
+        """Marginals of the posterior; of the mean posterior, where there are several score tables."""
+        results: list[NDArray[Any]] = self._ask(
+            _core.posterior, coded, class_of_vector=class_of_vector, single_precision=single
+        )
+        return results
+
+    def _ask(self, kernel: Callable[..., Any], coded: CodedVotes, **arguments: Any) -> Any:
+        parts = [(p.weight, p.scores.of_state, p.scores.base, p.scores.link) for p in self._parts]
+        try:
+            return kernel(coded.view, coded.coding, parts, n_threads=threads_of(self.n_threads), **arguments)
+        except _core.LabelOutOfRange as error:
+            raise coded.votes.label_error(error) from None
 
     def _answer(self, votes: Any, answer: Callable[[CodedVotes], Any], progress: Progress) -> Any:
         """Answer for all items, of votes in one piece or in chunks."""
@@ -965,14 +931,6 @@ class LabelModel(Estimator):
             If the file cannot be written.
         """
         write_atomically(path, self._fitted().to_bytes())
-
-
-def _first_of_largest(probabilities: NDArray[np.float64], preference: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Column of the largest probability of each row; of several within 1e-9, the first by preference."""
-    ranked = probabilities[:, preference]
-    first = np.argmax(ranked >= ranked.max(axis=1, keepdims=True) - _TIE, axis=1)
-    labels: NDArray[np.int64] = preference[first].astype(np.int64)
-    return labels
 
 
 def _is_single_precision(dtype: DTypeLike) -> bool:

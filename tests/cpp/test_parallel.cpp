@@ -133,8 +133,8 @@ TEST_CASE("two threads may ask for the posterior of one table at once") {
 
   const auto ask = [&](const StateReader& reader, std::vector<double>& p,
                        std::vector<std::int64_t>& best) {
-    posterior(reader, table, {{{0, 1, 2}, 3, p.data()}}, {2, {}});
-    most_probable(reader, table, {2, 0, 1}, best.data(), {2, {}});
+    posterior(reader, {{1.0, table}}, {{{0, 1, 2}, 3, p.data()}}, {2, {}});
+    most_probable(reader, {{1.0, table}}, {2, 0, 1}, best.data(), {2, {}});
   };
   std::vector<double> expected(9000), p1(9000), p2(9000), p3(9000);
   std::vector<std::int64_t> best(3000), best1(3000), best2(3000), best3(3000);

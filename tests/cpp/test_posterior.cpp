@@ -73,7 +73,7 @@ std::vector<std::int32_t> one_class_each(Index k) {
 
 std::vector<double> joint(const StateReader& reader, const ScoreTable& table, int n_threads = 1) {
   std::vector<double> p(static_cast<std::size_t>(reader.votes().n_items * table.n_vectors));
-  posterior(reader, table, {{one_class_each(table.n_vectors), table.n_vectors, p.data()}},
+  posterior(reader, {{1.0, table}}, {{one_class_each(table.n_vectors), table.n_vectors, p.data()}},
             {n_threads, {}});
   return p;
 }
@@ -168,9 +168,9 @@ TEST_CASE("every strategy gives the same bits, from every layout and by every in
             std::vector<double> p(static_cast<std::size_t>(n * k), -1);
             std::vector<float> rounded(p.size(), -1);
             std::vector<std::int64_t> best(static_cast<std::size_t>(n), -1);
-            posterior(reader, table, {{order, k, p.data()}, {order, k, rounded.data()}},
+            posterior(reader, {{1.0, table}}, {{order, k, p.data()}, {order, k, rounded.data()}},
                       {n_threads, {}}, strategy);
-            most_probable(reader, table, order, best.data(), {n_threads, {}}, strategy);
+            most_probable(reader, {{1.0, table}}, order, best.data(), {n_threads, {}}, strategy);
             if (expected.empty()) {
               expected = p;
               expected_best = best;
@@ -195,7 +195,7 @@ TEST_CASE("a table of the rows met is given up where nearly every row is new, at
   const StateReader reader(dense.view, coding);
   const auto answer = [&](RowStrategy strategy) {
     std::vector<double> p(static_cast<std::size_t>(n * 10));
-    posterior(reader, table, {{one_class_each(10), 10, p.data()}}, {2, {}}, strategy);
+    posterior(reader, {{1.0, table}}, {{one_class_each(10), 10, p.data()}}, {2, {}}, strategy);
     return p;
   };
   CHECK(same_bits(answer(RowStrategy::distinct_rows), answer(RowStrategy::every_item)));
@@ -207,8 +207,8 @@ TEST_CASE("a table of all possible rows that would be too large is refused") {
   const HeldVotes votes = dense_votes(labels);
   const ScoreTable table = random_table(94, 40, 3, 2, Link::softmax);
   std::vector<std::int64_t> best(10);
-  CHECK_THROWS_AS(most_probable(StateReader(votes.view, coding), table, {0, 1}, best.data(), {},
-                                RowStrategy::possible_rows),
+  CHECK_THROWS_AS(most_probable(StateReader(votes.view, coding), {{1.0, table}}, {0, 1},
+                                best.data(), {}, RowStrategy::possible_rows),
                   std::invalid_argument);
 }
 
@@ -230,7 +230,7 @@ TEST_CASE("several tasks and sources read together have the same bits by every s
     std::vector<double> expected;
     for (const RowStrategy strategy : kEveryStrategy) {
       std::vector<double> p(static_cast<std::size_t>(30000 * n_classes));
-      posterior(reader, scores, {{classes, n_classes, p.data()}}, {2, {}}, strategy);
+      posterior(reader, {{1.0, scores}}, {{classes, n_classes, p.data()}}, {2, {}}, strategy);
       if (expected.empty()) expected = p;
       CHECK(same_bits(p, expected));
     }
@@ -289,7 +289,7 @@ TEST_CASE("marginals of several tasks add up the vectors of each class") {
   for (const VoteView& votes : {dense.view, sparse.view}) {
     const StateReader reader(votes, coded.coding);
     std::vector<double> of_first(6000), of_second(9000), of_vector(18000);
-    posterior(reader, table,
+    posterior(reader, {{1.0, table}},
               {{first, 2, of_first.data()},
                {second, 3, of_second.data()},
                {one_class_each(6), 6, of_vector.data()}},
@@ -428,8 +428,8 @@ TEST_CASE("a label out of range is reported by every strategy") {
   const HeldVotes votes = dense_votes(labels);
   std::vector<std::int64_t> best(9000);
   for (const RowStrategy strategy : kEveryStrategy) {
-    CHECK_THROWS_AS(most_probable(StateReader(votes.view, coding), table, {0, 1}, best.data(),
-                                  {2, {}}, strategy),
+    CHECK_THROWS_AS(most_probable(StateReader(votes.view, coding), {{1.0, table}}, {0, 1},
+                                  best.data(), {2, {}}, strategy),
                     LabelOutOfRange);
   }
 }
@@ -475,7 +475,7 @@ TEST_CASE("the most probable vector is the twin's, for any layout and number of 
     for (const VoteView& votes : {dense.view, sparse.view}) {
       for (const int n_threads : {1, 2, 3}) {
         std::vector<std::int64_t> found(2500, -1);
-        most_probable(StateReader(votes, coding), table, one_class_each(k), found.data(),
+        most_probable(StateReader(votes, coding), {{1.0, table}}, one_class_each(k), found.data(),
                       {n_threads, {}});
         CHECK(found == expected);
       }
@@ -498,9 +498,9 @@ TEST_CASE("ties go to the vector that comes first in the preference") {
       table.link = link;
       std::vector<std::int64_t> found(3);
       const StateReader reader(votes, coding);
-      most_probable(reader, table, {0, 1, 2}, found.data(), {});
+      most_probable(reader, {{1.0, table}}, {0, 1, 2}, found.data(), {});
       CHECK(found == std::vector<std::int64_t>{1, 0, 0});
-      most_probable(reader, table, {2, 1, 0}, found.data(), {});
+      most_probable(reader, {{1.0, table}}, {2, 1, 0}, found.data(), {});
       CHECK(found == std::vector<std::int64_t>{2, 0, 2});
     }
   }
@@ -513,11 +513,119 @@ TEST_CASE("scores within 1e-9 of the highest tie, beyond they do not") {
   const auto best = [&](double second) {
     const ScoreTable table{2, {0, second}, std::vector<double>(6, 0.0), Link::softmax};
     std::int64_t found = -1;
-    most_probable(StateReader(votes.view, coding), table, {0, 1}, &found, {});
+    most_probable(StateReader(votes.view, coding), {{1.0, table}}, {0, 1}, &found, {});
     return found;
   };
   CHECK(best(0.5e-9) == 0);
   CHECK(best(2e-9) == 1);
+}
+
+// --- several score tables
+
+/// The slow, obvious twin of a mixture.
+std::vector<double> plain_mixture(const std::vector<std::int32_t>& states, Index m,
+                                  std::int32_t n_states, const std::vector<WeightedScores>& parts,
+                                  const std::vector<std::int32_t>& class_of_vector,
+                                  std::size_t n_classes) {
+  std::vector<double> mean;
+  for (const WeightedScores& part : parts) {
+    const auto p = plain_posterior(states, m, n_states, part.scores, class_of_vector, n_classes);
+    mean.resize(p.size(), 0.0);
+    for (std::size_t i = 0; i < p.size(); ++i) mean[i] += part.weight * p[i];
+  }
+  return mean;
+}
+
+std::vector<WeightedScores> random_parts(std::uint64_t seed, Index m, std::int32_t n_states,
+                                         Index k) {
+  return {{0.5, random_table(seed, m, n_states, k, Link::softmax)},
+          {0.2, random_table(seed + 1, m, n_states, k, Link::share)},
+          {0.3, random_table(seed + 2, m, n_states, k, Link::softmax)}};
+}
+
+TEST_CASE("a mixture equals its twin, at the same bits by every way to them") {
+  for (const Index k : {1, 2, 3, 8, 9, 20}) {
+    CAPTURE(k);
+    const Index n = 3000, m = 3;
+    const auto classes = static_cast<std::int32_t>(k);
+    const Labels labels = random_labels(static_cast<std::uint64_t>(k), n, m, {classes}, 0.4);
+    const std::vector<std::int32_t> states = states_of_one_task(labels);
+    const StateCoding coding = StateCoding::of_one_task(classes);
+    const std::vector<WeightedScores> parts = random_parts(100, m, classes + 1, k);
+    std::vector<std::int32_t> of_half(static_cast<std::size_t>(k));
+    for (std::size_t y = 0; y < of_half.size(); ++y) of_half[y] = y % 2 == 0 ? 0 : 1;
+    const auto expected = plain_mixture(states, m, classes + 1, parts, one_class_each(k),
+                                        static_cast<std::size_t>(k));
+    const auto expected_halves = plain_mixture(states, m, classes + 1, parts, of_half, 2);
+    std::vector<std::int64_t> expected_best;
+    for (Index i = 0; i < n; ++i) {
+      const auto row = expected.begin() + i * k;
+      expected_best.push_back(std::max_element(row, row + k) - row);
+    }
+    const HeldVotes dense = dense_votes(labels), sparse = sparse_votes(labels);
+    std::vector<double> first;
+    for (const VoteView& votes : {dense.view, sparse.view}) {
+      const StateReader reader(votes, coding);
+      for (const std::string& level : simd_levels()) {
+        CAPTURE(level);
+        const WithSimdLevel with(level);
+        for (const RowStrategy strategy : kEveryStrategy) {
+          if (strategy == RowStrategy::possible_rows && k > 9) continue;  // a large table
+          for (const int n_threads : {1, 3}) {
+            std::vector<double> p(static_cast<std::size_t>(n * k)),
+                halves(static_cast<std::size_t>(2 * n));
+            std::vector<std::int64_t> best(static_cast<std::size_t>(n), -1);
+            posterior(reader, parts,
+                      {{one_class_each(k), k, p.data()}, {of_half, 2, halves.data()}},
+                      {n_threads, {}}, strategy);
+            most_probable(reader, parts, one_class_each(k), best.data(), {n_threads, {}}, strategy);
+            CHECK(largest_difference(p, expected) < kTolerance);
+            CHECK(largest_difference(halves, expected_halves) < kTolerance);
+            CHECK(best == expected_best);
+            if (first.empty()) first = p;
+            CHECK(same_bits(p, first));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("mean posteriors within 1e-9 of the highest tie, beyond they do not") {
+  const Labels labels = random_labels(83, 1, 1, {2}, 0.0);
+  const StateCoding coding = StateCoding::of_one_task(2);
+  const HeldVotes votes = dense_votes(labels);
+  const auto best = [&](double second) {
+    const std::vector<double> nothing(6, 0.0);
+    const std::vector<WeightedScores> parts{
+        {0.5, {2, {1, 3}, nothing, Link::share}},
+        {0.5, {2, {3 - second, 1 + second}, nothing, Link::share}}};
+    std::int64_t found = -1;
+    most_probable(StateReader(votes.view, coding), parts, {0, 1}, &found, {});
+    return found;
+  };
+  // The means are 0.5 -+ second / 8: twice that apart.
+  CHECK(best(2e-9) == 0);
+  CHECK(best(8e-9) == 1);
+}
+
+TEST_CASE("weights that do not sum to 1, and tables over other vectors, are refused") {
+  const Labels labels = random_labels(84, 5, 2, {2});
+  const StateCoding coding = StateCoding::of_one_task(2);
+  const HeldVotes votes = dense_votes(labels);
+  const ScoreTable table = random_table(85, 2, 3, 2, Link::softmax);
+  std::vector<std::int64_t> best(5);
+  for (const std::vector<double>& weights :
+       {std::vector<double>{0.5}, {0.5, 0.6}, {1.5, -0.5}, {1.0, NAN}, {INFINITY}}) {
+    std::vector<WeightedScores> parts;
+    for (const double weight : weights) parts.push_back({weight, table});
+    CHECK_THROWS_AS(most_probable(StateReader(votes.view, coding), parts, {0, 1}, best.data(), {}),
+                    std::invalid_argument);
+  }
+  const std::vector<WeightedScores> parts{{0.5, table},
+                                          {0.5, random_table(86, 2, 3, 3, Link::softmax)}};
+  CHECK_THROWS_AS(most_probable(StateReader(votes.view, coding), parts, {0, 1}, best.data(), {}),
+                  std::invalid_argument);
 }
 
 }  // namespace

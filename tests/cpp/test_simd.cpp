@@ -438,6 +438,40 @@ TEST_CASE("softmax is exp(x) over the sum of exp(x) to 5 units in the last place
   }
 }
 
+TEST_CASE("shares and weighted sums are those of plain loops, at every shape") {
+  for (const std::size_t k : {1, 2, 3, 9}) {
+    for (const std::size_t n : {1, 3, 15, 16, 17, 64}) {
+      CAPTURE(k);
+      CAPTURE(n);
+      Random random(10 * k + n);
+      const std::size_t stride = n + 3;
+      std::vector<double> counts(k * stride), before(k * stride), divided(k * stride),
+          sums(k * stride);
+      for (double& count : counts) count = random.uniform(0, 3);
+      for (double& value : before) value = random.uniform(0, 3);
+      divided = counts;
+      sums = before;
+      for (std::size_t r = 0; r < n; ++r) {
+        double total = 0;
+        for (std::size_t y = 0; y < k; ++y) total += counts[y * stride + r];
+        for (std::size_t y = 0; y < k; ++y) {
+          divided[y * stride + r] = counts[y * stride + r] / total;
+          sums[y * stride + r] += 0.3 * counts[y * stride + r];
+        }
+      }
+      for (const std::string& level : simd_levels()) {
+        CAPTURE(level);
+        const WithSimdLevel with(level);
+        const auto shared = exact(counts), added = exact(before);
+        simd::loops().shares(shared.get(), k, stride, n);
+        simd::loops().add_weighted(counts.data(), k, stride, n, 0.3, added.get());
+        CHECK(std::equal(divided.begin(), divided.end(), shared.get()));
+        CHECK(std::equal(sums.begin(), sums.end(), added.get()));
+      }
+    }
+  }
+}
+
 TEST_CASE("softmax gives the same bits by every instruction set, at every shape") {
   for (const std::size_t k : {1, 2, 3, 8, 13}) {
     for (const std::size_t n : {1, 15, 16, 17, 40}) {

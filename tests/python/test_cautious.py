@@ -322,6 +322,29 @@ def test_cautious_labels_are_the_most_probable_ones():
     np.testing.assert_array_equal(model.predict(table), model.predict_proba(table).argmax(axis=1))
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_labels_of_several_score_tables_are_read_off_their_mean_posterior(dtype):
+    table, _ = one_sided_votes(6000, copies=0.5)
+    model = cs.LabelModel(n_classes=2).fit(table)
+    parts, scores = model._parts, 0.0
+    assert len(parts) > 1
+    for part in parts:
+        of_part = np.tile(part.scores.base, (len(table), 1))
+        for j in range(table.shape[1]):
+            of_part += np.where((table[:, j] >= 0)[:, None], part.scores.of_state[j, table[:, j] + 1], 0)
+        if part.scores.link == "softmax":
+            of_part = np.exp(of_part - of_part.max(axis=1, keepdims=True))
+        scores += part.weight * of_part / of_part.sum(axis=1, keepdims=True)
+    found = model.predict_proba(table, dtype=dtype)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, scores, rtol=0, atol=1e-12 if dtype == np.float64 else 1e-7)
+    ordered = scores[:, np.argsort(-model.class_balance_, kind="stable")]
+    first = np.argmax(ordered >= ordered.max(axis=1, keepdims=True) - 1e-9, axis=1)
+    np.testing.assert_array_equal(
+        model.predict(table), np.argsort(-model.class_balance_, kind="stable")[first]
+    )
+
+
 def test_a_given_class_balance_is_kept_by_a_cautious_fit():
     model = cs.LabelModel(n_classes=2, class_balance=[0.3, 0.7]).fit(one_sided_votes(6000, copies=0.5)[0])
     assert "cautious" in str(model.summary())

@@ -24,6 +24,12 @@ struct ScoreTable {
   Link link;
 };
 
+/// One of several score tables whose posteriors are averaged.
+struct WeightedScores {
+  double weight;  // of its posterior; those of all tables are positive and sum to 1
+  ScoreTable scores;
+};
+
 /// Where probabilities go: those of the vectors of one class are added up.
 struct Marginal {
   std::vector<std::int32_t> class_of_vector;  // (K,)
@@ -43,17 +49,19 @@ enum class RowStrategy : std::uint8_t {
 /// for `distinct_rows`, votes included, which goes on with `every_item` where it would be larger.
 inline constexpr Index kMaxAnswerTable = Index{1} << 24;
 
-/// Fills every marginal. Rows are independent of each other: the same bits for any number of
+/// Fills every marginal of the mean posterior, in one pass whatever the number of tables. Rows are
+/// independent of each other and tables are added in order: the same bits for any number of
 /// threads, dense or sparse.
-/// @throws std::invalid_argument if the score table does not fit the votes, or `possible_rows` is
-/// asked for where its table would be too large.
-void posterior(const StateReader& reader, const ScoreTable& table,
+/// @throws std::invalid_argument if a score table does not fit the votes, the weights are not as
+/// they should be, or `possible_rows` is asked for where its table would be too large.
+void posterior(const StateReader& reader, const std::vector<WeightedScores>& parts,
                const std::vector<Marginal>& marginals, const Execution& execution,
                RowStrategy strategy = RowStrategy::automatic);
 
-/// Index of the highest-scoring feasible vector of every item; among those within 1e-9 of the
-/// highest, the one that comes first in `preference`, a permutation of 0 .. K - 1.
-void most_probable(const StateReader& reader, const ScoreTable& table,
+/// Index of the preferred feasible vector of every item: of those whose score (the mean posterior,
+/// where there are several tables) is within 1e-9 of the highest, the one that comes first in
+/// `preference`, a permutation of 0 .. K - 1.
+void most_probable(const StateReader& reader, const std::vector<WeightedScores>& parts,
                    const std::vector<std::int32_t>& preference, std::int64_t* out,
                    const Execution& execution, RowStrategy strategy = RowStrategy::automatic);
 

@@ -69,6 +69,13 @@ struct Loops {
   /// Softmax down the columns of `scores`, (n_vectors, stride), in place, for the first n_rows.
   void (*softmax)(double* scores, size_t n_vectors, size_t stride, size_t n_rows);
 
+  /// Divides the columns of `scores`, (n_vectors, stride), by their sums, for the first n_rows.
+  void (*shares)(double* scores, size_t n_vectors, size_t stride, size_t n_rows);
+
+  /// Adds `weight` times the first n_rows columns of `values`, (n_vectors, stride), to `sums`.
+  void (*add_weighted)(const double* values, size_t n_vectors, size_t stride, size_t n_rows,
+                       double weight, double* sums);
+
   /// Entry (c, r) of `columns`, (n_columns, stride), to out[r * n_columns + c].
   void (*interleave)(const double* columns, size_t n_columns, size_t stride, size_t n_rows,
                      double* out);
