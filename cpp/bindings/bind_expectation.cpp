@@ -81,15 +81,15 @@ void bind_expectation(py::module_& m) {
   m.def(
       "find_patterns",
       [](const BoundVotes& votes, const StateCoding& coding,
-         const std::optional<Array<double>>& weights) {
+         const std::optional<Array<double>>& weights, int n_threads) {
         require_shape(!weights || (weights->ndim() == 1 && weights->size() == votes.view().n_items),
                       "weights must have shape (n_items,)");
-        const Execution execution = interruptible(1);
+        const Execution execution = interruptible(n_threads);
         const py::gil_scoped_release unlocked;
         const StateReader reader(votes.view(), coding);
         return find_patterns(reader, weights ? weights->data() : nullptr, execution);
       },
-      "votes"_a, "coding"_a, "weights"_a.noconvert());
+      "votes"_a, "coding"_a, "weights"_a.noconvert(), py::kw_only(), "n_threads"_a = 1);
 
   m.def(
       "expect",

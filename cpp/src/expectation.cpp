@@ -5,6 +5,8 @@
 #include <stdexcept>
 
 #include "consilience/parallel.hpp"
+#include "row_keys.hpp"
+#include "simd/loops.hpp"
 
 namespace consilience {
 namespace {
@@ -83,14 +85,194 @@ bool mean_vote(const Patterns& patterns, const std::vector<double>& of_state, In
 struct Chunks {
   Index n_patterns, size, n;
 
-  Chunks(const Patterns& patterns, const ScoreTable& table) : n_patterns(patterns.size()) {
-    const Index most = std::clamp<Index>(
-        kMaxCells / std::max<Index>(1, static_cast<Index>(table.of_state.size())), 4, kMaxChunks);
+  /// `n_sums` a chunk, whose size is a multiple of `stretch`.
+  Chunks(const Patterns& patterns, Index n_sums, Index stretch) : n_patterns(patterns.size()) {
+    const Index most = std::clamp<Index>(kMaxCells / std::max<Index>(1, n_sums), 4, kMaxChunks);
     size = std::max(kMinChunk, (n_patterns + most - 1) / most);
+    size = (size + stretch - 1) / stretch * stretch;
     n = std::max<Index>(1, (n_patterns + size - 1) / size);
   }
   Index begin(Index chunk) const { return chunk * size; }
   Index end(Index chunk) const { return std::min(n_patterns, (chunk + 1) * size); }
+};
+
+/// Posteriors of stretches of patterns and what they add to the sums; read only, shared by workers.
+///
+/// Few states of few vectors are looked up and added column by column, all rows of a stretch at
+/// once; otherwise vote by vote. Sums are added in a fixed order: over rows eight apart first.
+class Expecting {
+ public:
+  static constexpr Index kRows = 512;  // of a stretch
+
+  /// What a worker writes to.
+  struct Room {
+    std::vector<double> cells, mean, logs;
+    StateTile tile;
+  };
+
+  Expecting(const Patterns& patterns, const ScoreTable& table, const VoteShare& vote)
+      : patterns_(patterns),
+        vote_(vote),
+        k_(table.n_vectors),
+        width_((k_ + 3) / 4 * 4),
+        by_column_(!patterns.keys.empty() && patterns.n_states <= kPaddedStates &&
+                   (patterns.n_states - 1) * k_ <= kMostCellsByColumn) {
+    base_ = table.base;
+    base_.resize(static_cast<std::size_t>(width_), 0.0);
+    const Index n_states = patterns.n_states;
+    const auto spread = [&](const double* entries, Index n_columns) {
+      std::vector<double> result(static_cast<std::size_t>(
+          by_column_ ? k_ * n_columns * kPaddedStates : n_columns * n_states * width_));
+      for (Index j = 0; j < n_columns; ++j) {
+        for (Index s = 1; s < n_states; ++s) {
+          for (Index y = 0; y < k_; ++y) {
+            const Index to = by_column_ ? (y * n_columns + j) * kPaddedStates + s
+                                        : (j * n_states + s) * width_ + y;
+            result[static_cast<std::size_t>(to)] = entries[(j * n_states + s) * k_ + y];
+          }
+        }
+      }
+      return result;
+    };
+    entries_ = spread(table.of_state.data(), patterns.n_columns);
+    if (vote.share > 0 && by_column_) {
+      said_ = spread(vote.of_state.data(), patterns.n_columns);
+      is_vote_.assign(kPaddedStates, 1.0);
+      is_vote_[0] = 0.0;
+    }
+  }
+
+  /// What `sums` of a part has room for: eight lanes a sum, or one.
+  Index n_sums() const {
+    return patterns_.n_columns * patterns_.n_states * k_ * (by_column_ ? 8 : 1);
+  }
+
+  /// Adds patterns [begin, begin + n), n <= kRows.
+  void add(Index begin, Index n, Room& room, Expectation& part, std::vector<double>& sums) const {
+    room.cells.resize(static_cast<std::size_t>(width_ * kRows));
+    room.logs.resize(kRows);
+    double* cells = room.cells.data();
+    score(begin, n, room);
+    simd::loops().softmax_with_logs(cells, static_cast<std::size_t>(k_), kRows,
+                                    static_cast<std::size_t>(n), room.logs.data());
+    if (vote_.share > 0) mix(begin, n, room);
+    const double* weight = patterns_.weight.data() + begin;
+    part.log_likelihood += weigh(weight, n, room.logs.data());
+    for (Index y = 0; y < k_; ++y) part.of_vector[at(y)] += weigh(weight, n, cells + y * kRows);
+    if (by_column_) {
+      const Index n_groups = (n + 63) / 64;
+      for (Index y = 0; y < k_; ++y) {
+        std::fill(cells + y * kRows + n, cells + y * kRows + 64 * n_groups, 0.0);
+      }
+      simd::loops().add_by_state(room.tile.states.data(), at(room.tile.stride), at(n_groups),
+                                 at(patterns_.n_columns), patterns_.n_states, cells, at(k_), kRows,
+                                 sums.data());
+      return;
+    }
+    for (Index r = 0; r < n; ++r) {
+      for (auto v = at(patterns_.start[at(begin + r)]); v < at(patterns_.start[at(begin + r) + 1]);
+           ++v) {
+        double* to = sums.data() + cell_of(patterns_, v) * k_;
+        for (Index y = 0; y < k_; ++y) to[y] += cells[y * kRows + r];
+      }
+    }
+  }
+
+  /// Multiplies n values by weights; their sum.
+  static double weigh(const double* weights, Index n, double* values) {
+    double lanes[8] = {};
+    Index r = 0;
+    for (; r + 8 <= n; r += 8) {
+      for (Index l = 0; l < 8; ++l) {
+        values[r + l] *= weights[r + l];
+        lanes[l] += values[r + l];
+      }
+    }
+    for (Index l = 0; r < n; ++r, ++l) {
+      values[r] *= weights[r];
+      lanes[l] += values[r];
+    }
+    return sum_of(lanes);
+  }
+
+  static double sum_of(const double* l) {
+    return ((l[0] + l[1]) + (l[2] + l[3])) + ((l[4] + l[5]) + (l[6] + l[7]));
+  }
+
+  /// Sums of all lanes.
+  std::vector<double> reduced(std::vector<double> sums) const {
+    if (!by_column_) return sums;
+    std::vector<double> result(sums.size() / 8);
+    for (std::size_t i = 0; i < result.size(); ++i) result[i] = sum_of(sums.data() + 8 * i);
+    return result;
+  }
+
+ private:
+  static constexpr Index kPaddedStates = 16;
+  static constexpr Index kMostCellsByColumn = 12;
+  static std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+
+  void score(Index begin, Index n, Room& room) const {
+    if (!by_column_) {
+      simd::loops().add_votes(patterns_.start.data() + begin, patterns_.column.data(),
+                              patterns_.state.data(), at(n), patterns_.n_states, entries_.data(),
+                              base_.data(), at(width_), room.cells.data(), kRows);
+      return;
+    }
+    RowKeys(patterns_.n_columns, patterns_.n_states)
+        .to_tile(patterns_.keys.data() + begin, n, room.tile);
+    for (Index y = 0; y < k_; ++y) {
+      look_up(room.tile, n, patterns_.n_columns,
+              entries_.data() + y * patterns_.n_columns * kPaddedStates, kPaddedStates,
+              base_[at(y)], room.cells.data() + y * kRows);
+    }
+  }
+
+  void look_up(const StateTile& tile, Index n, Index n_columns, const double* tables, Index stride,
+               double base, double* sums) const {
+    simd::loops().add_looked_up(tile.states.data(), at(tile.stride), at(n), at(n_columns), tables,
+                                at(stride), patterns_.n_states, base, sums);
+  }
+
+  /// Mixes the posteriors with the mean of what the row's votes say; not where there are none.
+  void mix(Index begin, Index n, Room& room) const {
+    room.mean.resize(at((k_ + 1) * kRows));
+    double* cells = room.cells.data();
+    double* mean = room.mean.data();
+    if (!by_column_) {
+      std::vector<double> of_row(at(k_));
+      for (Index r = 0; r < n; ++r) {
+        if (!mean_vote(patterns_, vote_.of_state, k_, begin + r, of_row.data())) continue;
+        for (Index y = 0; y < k_; ++y) {
+          double& p = cells[y * kRows + r];
+          p = (1 - vote_.share) * p + vote_.share * of_row[at(y)];
+        }
+      }
+      return;
+    }
+    double* n_votes = mean + k_ * kRows;
+    look_up(room.tile, n, patterns_.n_columns, is_vote_.data(), 0, 0.0, n_votes);
+    for (Index y = 0; y < k_; ++y) {
+      double *of_vector = cells + y * kRows, *said = mean + y * kRows;
+      look_up(room.tile, n, patterns_.n_columns,
+              said_.data() + y * patterns_.n_columns * kPaddedStates, kPaddedStates, 0.0, said);
+      for (Index r = 0; r < n; ++r) {
+        const double share = n_votes[r] > 0 ? vote_.share : 0.0;
+        const double mean_said = said[r] / std::max(n_votes[r], 1.0);
+        of_vector[r] = (1 - share) * of_vector[r] + share * mean_said;
+      }
+    }
+  }
+
+  const Patterns& patterns_;
+  const VoteShare& vote_;
+  Index k_;
+  Index width_;
+  bool by_column_;
+  std::vector<double> base_;     // (width,)
+  std::vector<double> entries_;  // (K, n_columns, padded states), or (n_columns, n_states, width)
+  std::vector<double> said_;     // (K, n_columns, padded states): what votes say
+  std::vector<double> is_vote_;  // (padded states,)
 };
 
 }  // namespace
@@ -99,33 +281,20 @@ Expectation expect(const Patterns& patterns, const ScoreTable& table, const Vote
                    const Execution& execution) {
   check(patterns, table);
   if (vote.share > 0) check_votes(table, vote.of_state);
-  const Index k = table.n_vectors;
-  const Chunks chunks(patterns, table);
+  const Expecting expecting(patterns, table, vote);
+  const Chunks chunks(patterns, expecting.n_sums(), Expecting::kRows);
   std::vector<Expectation> parts(static_cast<std::size_t>(chunks.n));
 
   for_each_chunk(chunks.n, execution, [&](Index chunk, int worker) {
     Expectation& part = parts[static_cast<std::size_t>(chunk)];
-    part.of_state.assign(table.of_state.size(), 0.0);
-    part.of_vector.assign(static_cast<std::size_t>(k), 0.0);
-    std::vector<double> r(static_cast<std::size_t>(k)), mean(static_cast<std::size_t>(k));
-    for (Index u = chunks.begin(chunk); u < chunks.end(chunk); ++u) {
-      const auto i = static_cast<std::size_t>(u);
-      const double weight = patterns.weight[i];
-      if (weight == 0) continue;
-      part.log_likelihood += weight * posterior_of(patterns, table, u, r.data());
-      if (vote.share > 0 && mean_vote(patterns, vote.of_state, k, u, mean.data())) {
-        for (std::size_t y = 0; y < r.size(); ++y) {
-          r[y] = (1 - vote.share) * r[y] + vote.share * mean[y];
-        }
-      }
-      for (std::size_t y = 0; y < r.size(); ++y) part.of_vector[y] += weight * r[y];
-      for (auto v = static_cast<std::size_t>(patterns.start[i]);
-           v < static_cast<std::size_t>(patterns.start[i + 1]); ++v) {
-        double* sums = part.of_state.data() + cell_of(patterns, v) * k;
-        for (Index y = 0; y < k; ++y) sums[y] += weight * r[static_cast<std::size_t>(y)];
-      }
-      if (worker == 0 && u % kStretch == 0 && execution.poll) execution.poll();
+    part.of_vector.assign(static_cast<std::size_t>(table.n_vectors), 0.0);
+    std::vector<double> sums(static_cast<std::size_t>(expecting.n_sums()), 0.0);
+    Expecting::Room room;
+    for (Index u = chunks.begin(chunk); u < chunks.end(chunk); u += Expecting::kRows) {
+      expecting.add(u, std::min(Expecting::kRows, chunks.end(chunk) - u), room, part, sums);
+      if (worker == 0 && execution.poll) execution.poll();
     }
+    part.of_state = expecting.reduced(std::move(sums));
   });
 
   Expectation total = std::move(parts[0]);
@@ -146,7 +315,7 @@ std::vector<double> told_by_others(const Patterns& patterns, const ScoreTable& t
   check(patterns, table);
   if (vote.share > 0) check_votes(table, vote.of_state);
   const Index k = table.n_vectors;
-  const Chunks chunks(patterns, table);
+  const Chunks chunks(patterns, static_cast<Index>(table.of_state.size()), 1);
   std::vector<std::vector<double>> parts(static_cast<std::size_t>(chunks.n));
 
   for_each_chunk(chunks.n, execution, [&](Index chunk, int worker) {

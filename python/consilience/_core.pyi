@@ -142,7 +142,13 @@ class Patterns:
     def with_column_per_state(self, kept: NDArray[np.bool_]) -> Patterns: ...
     def rows(self) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]: ...
 
-def find_patterns(votes: VoteView, coding: StateCoding, weights: NDArray[np.float64] | None) -> Patterns: ...
+def find_patterns(
+    votes: VoteView,
+    coding: StateCoding,
+    weights: NDArray[np.float64] | None,
+    *,
+    n_threads: int = 1,
+) -> Patterns: ...
 def expect(
     patterns: Patterns,
     of_state: NDArray[np.float64],

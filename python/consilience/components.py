@@ -212,6 +212,8 @@ class ComponentLayout:
 
         A member's vote for an event that it never voted for before counts as an abstention.
         """
+        if not self.members and not self.left_out:
+            return coding
         n_states = len(state_events) + 1
         index = {tuple(event): s for s, event in enumerate(state_events.tolist(), start=1)}
         parts: list[list[tuple[int, NDArray[np.int32]]]] = [[] for _ in range(self.n_sources)]

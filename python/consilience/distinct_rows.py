@@ -23,7 +23,7 @@ _MIN_FRESH = 2**16
 
 @dataclass(frozen=True, eq=False)
 class DistinctRows:
-    """Distinct rows of the votes seen so far, in the order in which they first came.
+    """Distinct rows of the votes seen so far; in which chunks they came makes no difference.
 
     Rows are put together when those that came since the last time are as many: the work stays proportional to
     the number of rows, the memory to the number of distinct ones.
@@ -88,7 +88,7 @@ class DistinctRows:
 def distinct_rows(
     votes: Votes, weights: NDArray[np.float64] | None = None
 ) -> tuple[Votes, NDArray[np.float64]]:
-    """Rows of votes that differ, in the order in which they first come, and the sum of the weights of each.
+    """Rows of votes that differ, and the sum of the weights of each.
 
     Parameters
     ----------

@@ -121,7 +121,7 @@ def _columns(
     coded, graph = observed.coded, observed.statistics.task_graph
     coding = layout.code(coded.coding, coded.events)
     weights = None if observed.weights is None else observed.weights.astype(np.float64)
-    patterns = _core.find_patterns(coded.view, coding, weights)
+    patterns = _core.find_patterns(coded.view, coding, weights, n_threads=n_threads)
     # The states of a column are those that it was ever in: of a source in the order of its table.
     own = [fit.tables[j].events for j in layout.alone]
     sizes = [len(events) for events in own] + [layout.n_states(clique) - 1 for clique in layout.members]
@@ -133,7 +133,8 @@ def _columns(
         masks[column, 1 : len(events) + 1] = graph.event_masks(events)
     for column in range(len(own), layout.n_columns):
         number[column, : sizes[column] + 1] = np.arange(sizes[column] + 1)
-    patterns = patterns.with_states(number, n_states)
+    if n_states != coding.n_states or (number != np.arange(n_states)).any():
+        patterns = patterns.with_states(number, n_states)
     n_alone, n_columns = len(layout.alone), layout.n_columns
     single = np.arange(n_columns) < n_alone
     held = np.zeros(n_columns, dtype=np.bool_)

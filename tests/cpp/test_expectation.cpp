@@ -17,16 +17,6 @@ namespace {
 
 using Row = std::vector<std::int64_t>;
 
-std::vector<Row> rows_of(const Labels& labels) {
-  std::vector<Row> rows;
-  for (Index i = 0; i < labels.n_items; ++i) {
-    Row row;
-    for (Index j = 0; j < labels.n_sources; ++j) row.push_back(labels.at(0, i, j));
-    rows.push_back(row);
-  }
-  return rows;
-}
-
 std::vector<double> random_weights(std::uint64_t seed, Index n) {
   Random random(seed);
   std::vector<double> weights;
@@ -184,45 +174,6 @@ struct Plain {
 
 }  // namespace
 
-TEST_CASE("patterns are the distinct rows in the order in which they first occur") {
-  for (std::uint64_t seed = 0; seed < 20; ++seed) {
-    CAPTURE(seed);
-    Random random(seed);
-    const Index n = 1 + random.below(6000), m = 1 + random.below(6);
-    const Labels labels = random_labels(seed, n, m, {2}, 0.4);
-    const std::vector<double> weights = random_weights(seed, n);
-    std::map<Row, std::size_t> place;
-    std::vector<double> expected;
-    std::size_t item = 0;
-    for (const Row& row : rows_of(labels)) {
-      const auto [found, is_new] = place.try_emplace(row, expected.size());
-      if (is_new) expected.push_back(0.0);
-      expected[found->second] += weights[item++];
-    }
-    const StateCoding coding = StateCoding::of_one_task(2);
-    for (const bool sparse : {false, true}) {
-      const HeldVotes held = sparse ? sparse_votes(labels) : dense_votes(labels);
-      const Patterns patterns =
-          find_patterns(StateReader(held.view, coding), weights.data(), Execution{});
-      REQUIRE(patterns.weight == expected);
-      for (std::size_t u = 0; u < expected.size(); ++u) {
-        REQUIRE(place.at(row_of_pattern(patterns, u)) == u);
-      }
-    }
-  }
-}
-
-TEST_CASE("without weights a pattern weighs the number of its items") {
-  const Labels labels = random_labels(1, 5000, 2, {2}, 0.5);
-  const HeldVotes held = dense_votes(labels);
-  const StateCoding coding = StateCoding::of_one_task(2);
-  const Patterns patterns = find_patterns(StateReader(held.view, coding), nullptr, Execution{});
-  double total = 0;
-  for (const double weight : patterns.weight) total += weight;
-  CHECK(patterns.size() == 9);
-  CHECK(total == 5000);
-}
-
 TEST_CASE("expected counts are those of the definition, with any share of the plain vote") {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     CAPTURE(seed);
@@ -271,6 +222,37 @@ TEST_CASE("what others tell of a vote is that of the definition, for any number 
         REQUIRE(std::abs(found[i] - expected[i]) < 1e-9 * (1 + expected[i]));
       }
       CHECK(told_by_others(patterns, table, vote, Execution{3, {}}) == found);
+    }
+  }
+}
+
+TEST_CASE("expected counts have the same bits by every instruction set and thread count") {
+  // Columns that are looked up, and rows that are listed: many vectors, or more than 64 bits a row.
+  struct Shape {
+    Index m, k;
+  };
+  for (const Shape& shape : {Shape{9, 2}, {9, 3}, {9, 7}, {40, 2}}) {
+    CAPTURE(shape.m);
+    CAPTURE(shape.k);
+    const Labels labels = random_labels(21, 9000, shape.m, {2}, 0.6);
+    const HeldVotes held = dense_votes(labels);
+    const StateCoding coding = StateCoding::of_one_task(2);
+    const Patterns patterns = find_patterns(StateReader(held.view, coding), nullptr, Execution{});
+    REQUIRE(patterns.keys.empty() == (shape.m == 40));
+    const ScoreTable table = random_scores(22, shape.m, 3, shape.k);
+    for (const double share : {0.0, 0.3}) {
+      const VoteShare vote{share, random_opinions(23, shape.m, 3, shape.k)};
+      const Expectation expected = expect(patterns, table, vote, Execution{});
+      for (const std::string& level : simd_levels()) {
+        CAPTURE(level);
+        const WithSimdLevel with(level);
+        for (const int n_threads : {1, 3}) {
+          const Expectation found = expect(patterns, table, vote, {n_threads, {}});
+          CHECK(found.of_state == expected.of_state);
+          CHECK(found.of_vector == expected.of_vector);
+          CHECK(found.log_likelihood == expected.log_likelihood);
+        }
+      }
     }
   }
 }

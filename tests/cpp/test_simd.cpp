@@ -438,6 +438,76 @@ TEST_CASE("softmax is exp(x) over the sum of exp(x) to 5 units in the last place
   }
 }
 
+TEST_CASE("the logarithm of a sum of exponentials is right to 3 units in the last place") {
+  // 2 units for each exponential and the logarithm's own, of numbers up to 1 or the logarithm.
+  constexpr std::size_t n = 500;
+  std::vector<double> first_bits;
+  for (const std::size_t k : {1, 2, 3, 40}) {
+    Random random(k);
+    std::vector<double> scores(k * n);
+    for (double& score : scores) score = random.uniform(-30, 30);
+    first_bits.clear();
+    for (const std::string& level : simd_levels()) {
+      CAPTURE(level);
+      const WithSimdLevel with(level);
+      const auto p = exact(scores), plain = exact(scores);
+      std::vector<double> logs(n);
+      simd::loops().softmax_with_logs(p.get(), k, n, n, logs.data());
+      double worst = 0, worst_share = 0;
+      simd::loops().softmax(plain.get(), k, n, n);
+      for (std::size_t r = 0; r < n; ++r) {
+        long double total = 0, largest = scores[r];
+        for (std::size_t y = 0; y < k; ++y) {
+          total += std::exp(static_cast<long double>(scores[y * n + r]));
+          largest = std::fmax(largest, static_cast<long double>(scores[y * n + r]));
+        }
+        const auto error = static_cast<double>(std::fabs(logs[r] - std::log(total)));
+        worst = std::fmax(worst, error / std::fmax(1.0, static_cast<double>(std::fabs(largest))));
+        for (std::size_t y = 0; y < k; ++y) {
+          worst_share = std::fmax(worst_share, std::fabs(p[y * n + r] - plain[y * n + r]));
+        }
+      }
+      CHECK(worst < 3 * 0x1p-53 * 2);
+      CHECK(worst_share < 0x1p-50);
+      if (first_bits.empty()) first_bits = logs;
+      CHECK(logs == first_bits);
+    }
+  }
+}
+
+TEST_CASE("values are added to the lane of their row and their state") {
+  constexpr std::size_t m = 3, k = 2, n_groups = 3, n = 64 * n_groups, stride = n + 64;
+  for (const int n_states : {2, 3, 9}) {
+    Random random(static_cast<std::uint64_t>(n_states));
+    std::vector<std::uint8_t> states((m - 1) * stride + n);
+    for (std::uint8_t& state : states) state = static_cast<std::uint8_t>(random.below(n_states));
+    std::vector<double> values(k * stride);
+    for (double& value : values) value = random.uniform(0, 1);
+    std::vector<double> before(8 * m * static_cast<std::size_t>(n_states) * k);
+    for (double& lane : before) lane = random.uniform(0, 1);
+    std::vector<double> expected = before;
+    for (std::size_t j = 0; j < m; ++j) {
+      for (std::size_t r = 0; r < n; ++r) {
+        const std::size_t s = states[j * stride + r];
+        if (s == 0) continue;
+        for (std::size_t y = 0; y < k; ++y) {
+          const std::size_t at = (j * static_cast<std::size_t>(n_states) + s) * k + y;
+          expected[8 * at + r % 8] += values[y * stride + r];
+        }
+      }
+    }
+    const auto from = exact(states);
+    for (const std::string& level : simd_levels()) {
+      CAPTURE(level);
+      const WithSimdLevel with(level);
+      const auto lanes = exact(before);
+      simd::loops().add_by_state(from.get(), stride, n_groups, m, n_states, values.data(), k,
+                                 stride, lanes.get());
+      CHECK(std::equal(expected.begin(), expected.end(), lanes.get()));
+    }
+  }
+}
+
 TEST_CASE("shares and weighted sums are those of plain loops, at every shape") {
   for (const std::size_t k : {1, 2, 3, 9}) {
     for (const std::size_t n : {1, 3, 15, 16, 17, 64}) {

@@ -9,21 +9,25 @@
 
 namespace consilience {
 
-/// Rows that differ from each other, in the order in which they first occur. The votes of pattern u
-/// are those at [start[u], start[u + 1]), by increasing column.
+/// Rows that differ from each other. The votes of pattern u are those at [start[u], start[u + 1]),
+/// by increasing column.
 struct Patterns {
   std::vector<std::int64_t> start;   // (n_patterns + 1,)
   std::vector<std::int32_t> column;  // (n_votes,)
   std::vector<std::int32_t> state;   // (n_votes,) from 1 on
-  std::vector<double> weight;        // (n_patterns,) items, or their weights summed in order
+  std::vector<double> weight;  // (n_patterns,) items, or their weights, summed in order of items
+  std::vector<std::uint64_t> keys;  // (n_patterns,) the same votes as `RowKeys`, where they fit
   Index n_columns = 0;
   std::int32_t n_states = 0;
 
   Index size() const { return static_cast<Index>(weight.size()); }
 };
 
-/// One pass; memory for the distinct rows only. The row without votes is a pattern too, where it
-/// occurs. `weights`, (n_items,), may be null: each item then counts once.
+/// One pass; memory for the distinct rows and 32 MiB. The row without votes is a pattern too, where
+/// it occurs. `weights`, (n_items,), may be null: each item then counts once.
+///
+/// Rows that fit into 64 bits come in an order that depends on the set of them alone; others are
+/// hashed, and come in the order in which they first occur.
 Patterns find_patterns(const StateReader& reader, const double* weights,
                        const Execution& execution);
 

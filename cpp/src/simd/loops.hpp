@@ -11,6 +11,8 @@
 
 namespace consilience::simd {
 
+enum : size_t { kMostGroups = 16 };
+
 /// One instruction set's version of every hot loop. All versions give the same bits.
 struct Loops {
   const char* name;
@@ -69,12 +71,23 @@ struct Loops {
   /// Softmax down the columns of `scores`, (n_vectors, stride), in place, for the first n_rows.
   void (*softmax)(double* scores, size_t n_vectors, size_t stride, size_t n_rows);
 
+  /// The same; logs[r] becomes the logarithm of the sum of the exponentials of row r's scores.
+  void (*softmax_with_logs)(double* scores, size_t n_vectors, size_t stride, size_t n_rows,
+                            double* logs);
+
   /// Divides the columns of `scores`, (n_vectors, stride), by their sums, for the first n_rows.
   void (*shares)(double* scores, size_t n_vectors, size_t stride, size_t n_rows);
 
   /// Adds `weight` times the first n_rows columns of `values`, (n_vectors, stride), to `sums`.
   void (*add_weighted)(const double* values, size_t n_vectors, size_t stride, size_t n_rows,
                        double weight, double* sums);
+
+  /// Adds the values of 64 * n_groups rows, (n_vectors, value_stride), n_groups <= kMostGroups, to
+  /// those of their states other than 0: of source j in state s, the values of rows l, l + 8, ...
+  /// of vector y to lanes[8 * ((j * n_states + s) * n_vectors + y) + l].
+  void (*add_by_state)(const uint8_t* states, size_t stride, size_t n_groups, size_t n_sources,
+                       int n_states, const double* values, size_t n_vectors, size_t value_stride,
+                       double* lanes);
 
   /// Entry (c, r) of `columns`, (n_columns, stride), to out[r * n_columns + c].
   void (*interleave)(const double* columns, size_t n_columns, size_t stride, size_t n_rows,
@@ -93,6 +106,16 @@ struct Loops {
   /// A row's states as one number in base `n_states`, the first source's first; below 2^32.
   void (*row_codes)(const uint8_t* states, size_t stride, size_t n_rows, size_t n_sources,
                     uint32_t n_states, uint32_t* codes);
+
+  /// A row's states in fields of `bits`, at most 8, whole fields to a byte: the first source in the
+  /// highest field of the lowest byte. At most 64 bits in all; rows up to a multiple of 64 are
+  /// read.
+  void (*row_keys)(const uint8_t* states, size_t stride, size_t n_rows, size_t n_sources, int bits,
+                   uint64_t* keys);
+
+  /// The inverse of `row_keys`; rows up to a multiple of 64 are written.
+  void (*split_keys)(const uint64_t* keys, size_t n_rows, size_t n_sources, int bits,
+                     uint8_t* states, size_t stride);
 
   /// Record codes[r] of `table`, of `n_bytes` each, to place r of `out`.
   void (*copy_records)(const unsigned char* table, size_t n_bytes, const uint32_t* codes,
