@@ -11,8 +11,6 @@
 
 namespace consilience::simd {
 
-enum : size_t { kMostGroups = 16 };
-
 /// One instruction set's version of every hot loop. All versions give the same bits.
 struct Loops {
   const char* name;
@@ -82,9 +80,9 @@ struct Loops {
   void (*add_weighted)(const double* values, size_t n_vectors, size_t stride, size_t n_rows,
                        double weight, double* sums);
 
-  /// Adds the values of 64 * n_groups rows, (n_vectors, value_stride), n_groups <= kMostGroups, to
-  /// those of their states other than 0: of source j in state s, the values of rows l, l + 8, ...
-  /// of vector y to lanes[8 * ((j * n_states + s) * n_vectors + y) + l].
+  /// Adds the values of 64 * n_groups rows, (n_vectors, value_stride), to those of their states
+  /// other than 0: of source j in state s, the values of rows l, l + 8, ... of vector y to lanes[8
+  /// * ((j * n_states + s) * n_vectors + y) + l].
   void (*add_by_state)(const uint8_t* states, size_t stride, size_t n_groups, size_t n_sources,
                        int n_states, const double* values, size_t n_vectors, size_t value_stride,
                        double* lanes);
