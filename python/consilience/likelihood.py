@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from consilience import _core
 from consilience.components import ComponentLayout
 from consilience.em import MAX_PASSES, Columns, EMFit, choose_model, fit_em
 from consilience.events import states_of
@@ -119,9 +118,7 @@ def _columns(
     observed: Observation, fit: SourceFit, layout: ComponentLayout, *, missing: bool, n_threads: int
 ) -> Columns:
     coded, graph = observed.coded, observed.statistics.task_graph
-    coding = layout.code(coded.coding, coded.events)
-    weights = None if observed.weights is None else observed.weights.astype(np.float64)
-    patterns = _core.find_patterns(coded.view, coding, weights, n_threads=n_threads)
+    patterns, coding = observed.patterns(layout, n_threads)
     # The states of a column are those that it was ever in: of a source in the order of its table.
     own = [fit.tables[j].events for j in layout.alone]
     sizes = [len(events) for events in own] + [layout.n_states(clique) - 1 for clique in layout.members]

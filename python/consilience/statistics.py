@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -378,6 +378,21 @@ class Observation:
     statistics: VoteStatistics
     coded: CodedVotes
     weights: NDArray[Any] | None
+    _found: dict[Any, tuple[_core.Patterns, _core.StateCoding]] = field(
+        default_factory=dict, init=False, repr=False
+    )
+
+    def patterns(self, layout: ComponentLayout, n_threads: int) -> tuple[_core.Patterns, _core.StateCoding]:
+        """Distinct rows of votes, with the columns of a layout, and the coding of these; found once."""
+        # The events of a source matter where it is read together with others.
+        events = tuple(own.tobytes() for own in layout.events) if layout.members else ()
+        key = (layout.members, layout.left_out, events)
+        if key not in self._found:
+            coding = layout.code(self.coded.coding, self.coded.events)
+            weights = None if self.weights is None else self.weights.astype(np.float64)
+            found = _core.find_patterns(self.coded.view, coding, weights, n_threads=n_threads)
+            self._found[key] = found, coding
+        return self._found[key]
 
 
 def observe(

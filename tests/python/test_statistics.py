@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import consilience as cs
+from consilience.components import ComponentLayout
 from consilience.container import pack, unpack
 
 
@@ -335,3 +336,17 @@ def test_items_with_weight_zero_leave_no_trace():
 def test_items_with_fractional_weights_and_zeros_leave_no_trace_of_the_zeros():
     found = of([[0, 1], [2, 2]], weights=[0.5, 0.0])
     assert found.node_event.ravel().tolist() == [0, 1]
+
+
+def test_rows_that_differ_are_found_once_for_each_way_to_read_the_sources():
+    table = np.random.default_rng(0).integers(-1, 2, (500, 4))
+    observed = cs.LabelModel(n_classes=2)._observe(table, None)
+    events = tuple(np.arange(2)[:, None] for _ in range(4))
+    alone = ComponentLayout(4, (), (), events, ("a", "b", "c", "d"))
+    patterns, coding = observed.patterns(alone, 1)
+    assert observed.patterns(alone, 2)[0] is patterns
+    assert coding is observed.coded.coding
+    without_last = ComponentLayout(4, (), (), events, ("a", "b", "c", "d"), left_out=(3,))
+    fewer, _ = observed.patterns(without_last, 1)
+    assert len(fewer) == len(np.unique(table[:, :3], axis=0)) < len(patterns) == len(np.unique(table, axis=0))
+    assert fewer.weight.sum() == patterns.weight.sum() == 500
