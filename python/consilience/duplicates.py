@@ -41,6 +41,8 @@ def find_duplicates(statistics: VoteStatistics) -> NDArray[np.int64]:
     either = statistics.n_votes[:, None] + statistics.n_votes - both
     alike = (either >= MIN_ITEMS) & (agreements >= MIN_AGREEMENT * either)
     np.fill_diagonal(alike, False)
+    if not alike.any():
+        return np.arange(m, dtype=np.int64)
     pairs = np.argwhere(np.triu(alike)).tolist()
     component = SourceGraph(m, pairs).component
     _, first_member = np.unique(component, return_index=True)

@@ -268,8 +268,10 @@ def _expect(columns: Columns, point: _Point) -> tuple[Tables, NDArray[np.float64
 
 def _shares(tables: Tables, groups: NDArray[np.int64]) -> Tables:
     """States divided by the sum over those of their column that have the same number in `groups`, (C, S)."""
-    shares: Tables = tables.copy()
     plain = ~groups.any(axis=1)
+    if plain.all():
+        return _rate(tables, tables.sum(axis=1, keepdims=True))
+    shares: Tables = tables.copy()
     shares[plain] = _rate(tables[plain], tables[plain].sum(axis=1, keepdims=True))
     for c in np.flatnonzero(~plain):
         total = np.zeros((int(groups[c].max()) + 1, tables.shape[2]))
