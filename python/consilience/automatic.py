@@ -1,10 +1,11 @@
 """The default method: maximum likelihood where votes look independent, caution where they do not.
 
 Sources are first taken to be independent given the label and fitted by the moments and by EM. If that fit
-explains how often every two sources vote together, it is as good as any, and is kept. What it leaves
-unexplained is evidence that sources depend on each other; the more of it there is, the more the labels are
-those of the cautious fits of :mod:`consilience.cautious`. With a real dependence that share stays, however
-many items there are; without one it goes to nothing.
+explains how often every two sources vote together, and the posterior of all votes but one foretells that
+one as surely as it should, it is as good as any, and is kept. What it leaves unexplained is evidence that
+sources depend on each other; the more of it there is, the more the labels are those of the cautious fits of
+:mod:`consilience.cautious`. With a real dependence that share stays, however many items there are; without
+one it goes to nothing.
 """
 
 from __future__ import annotations
@@ -14,13 +15,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from consilience import _core
 from consilience.cautious import STRUCTURES, CautiousFit, Panel, accuracy_range, tempered
-from consilience.components import ComponentLayout
 from consilience.events import has_plain_events, states_of
 from consilience.fitting import SourceFit
 from consilience.halves import DEFAULT_CAUTION, choose_caution
-from consilience.likelihood import maximise_likelihood
+from consilience.held_out import gain_of_doubt
+from consilience.likelihood import maximise_likelihood, without_copies
 from consilience.score_table import ScoreTable, WeightedScores
 from consilience.scores import independent_scores, majority_shares
 from consilience.statistics import Observation, VoteStatistics
@@ -30,6 +30,12 @@ __all__ = ["fit_automatically", "unexplained_share"]
 
 FULL_TRUST, NO_TRUST = 0.005, 0.015
 """Unexplained shares up to which the likelihood is trusted wholly, and from which on not at all."""
+
+FULL_CONFIDENCE, NO_CONFIDENCE = 0.001, 0.003
+"""Gains in a vote's log-probability by doubt up to which the likelihood is trusted, and from which on not."""
+
+CHANCE_GAIN = 5.0
+"""What all votes together may gain by chance, in log-likelihood."""
 
 HOPELESS = 0.1
 """Unexplained share of the moments, and of the best model on its way, from which on EM is given up early."""
@@ -105,7 +111,14 @@ def fit_automatically(
         if _could_be_tested(observed.statistics, likely, len(balance)):
             unexplained = unexplained_share(observed.statistics, likely, balance, missing=missing)
             reason = f"the label leaves {unexplained:.1%} of what votes tell of each other unexplained"
-            trust = float(np.clip((NO_TRUST - unexplained) / (NO_TRUST - FULL_TRUST), 0.0, 1.0))
+            trust = _between(unexplained, FULL_TRUST, NO_TRUST)
+            if trust > 0 and likely.layout is None:
+                doubt = _doubt(observed, likely, balance, missing=missing, n_threads=n_threads)
+                if _between(doubt, FULL_CONFIDENCE, NO_CONFIDENCE) < trust:
+                    trust = _between(doubt, FULL_CONFIDENCE, NO_CONFIDENCE)
+                    reason = (
+                        "votes on an item hang together beyond its label: others foretell them too surely"
+                    )
     if likely.layout is not None:  # labels by joint tables are not averaged with others
         trust = float(trust >= 0.5)
     if trust == 1.0:
@@ -122,6 +135,32 @@ def fit_automatically(
         missing=missing,
         n_threads=n_threads,
     )
+
+
+def _between(found: float, full: float, none: float) -> float:
+    """1 up to `full`, 0 from `none` on, and the share of the way between."""
+    return float(np.clip((none - found) / (none - full), 0.0, 1.0))
+
+
+def _doubt(
+    observed: Observation,
+    fit: SourceFit,
+    class_balance: NDArray[np.float64],
+    *,
+    missing: bool,
+    n_threads: int,
+) -> float:
+    """What a vote's log-probability gains, on average, if the posterior of the others is tempered."""
+    scores = independent_scores(fit, observed.coded.events, class_balance, missing=missing)
+    copies = np.bincount(fit.first, minlength=len(fit.first))
+    # Of copies one is read, and counts for all.
+    scores = replace(scores, of_state=scores.of_state * copies[:, None, None])
+    patterns, _ = observed.patterns(without_copies(fit), n_threads)
+    states = np.zeros(scores.of_state.shape[:2], dtype=np.bool_)
+    for j, table in enumerate(fit.tables):
+        states[j, states_of(observed.coded.events, table.events)] = True
+    gain, n_votes = gain_of_doubt(patterns, scores, states, n_threads=n_threads)
+    return max(gain - CHANCE_GAIN, 0.0) / max(n_votes, 1.0)
 
 
 def _could_be_tested(statistics: VoteStatistics, fit: SourceFit, k: int) -> bool:
@@ -262,18 +301,8 @@ def _panel(
 ) -> Panel:
     statistics, coded = observed.statistics, observed.coded
     graph, m = statistics.task_graph, statistics.n_sources
-    weights = None if observed.weights is None else observed.weights.astype(np.float64)
     own = fit.first == np.arange(m)
-    without_copies = ComponentLayout(
-        m,
-        (),
-        (),
-        tuple(table.events for table in fit.tables),
-        fit.report.source_names,
-        tuple(np.flatnonzero(~own).tolist()),
-    )
-    coding = coded.coding if own.all() else without_copies.code(coded.coding, coded.events)
-    patterns = _core.find_patterns(coded.view, coding, weights)
+    patterns, _ = observed.patterns(without_copies(fit), n_threads)
     n_states = coded.coding.n_states
     counts = np.zeros((m, n_states))
     state = states_of(coded.events, statistics.node_event)

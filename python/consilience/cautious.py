@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
+from consilience.held_out import best_confidence
 
 __all__ = [
     "STRUCTURES",
@@ -64,10 +65,8 @@ REDUNDANCY_STEPS = (0, 2, 5, 10)
 MIN_RESIDUAL = 0.1
 """Agreement given the label, as a correlation, from which on votes count as hanging together."""
 
-TEMPERATURES = (1.0, 0.8, 0.6, 0.45, 0.3)
-VOTE_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6)
-MAX_HELD_OUT = 200_000
-"""Votes that the temperature is chosen by."""
+ERROR_CORRELATION = 0.2
+"""Least correlation between the errors of two votes on an item, where votes on items hang together."""
 
 QUANTILE = 1.959964
 """Of the normal distribution, for 95 % intervals."""
@@ -511,34 +510,43 @@ def tempered(panel: Panel, structure: Structure, caution: float) -> CautiousFit:
 
     Fitted, measured, fitted again under what was measured, and measured again. Only votes of sources that
     vote for every class are foretold: of the others', dependence between sources tells more than labels.
+
+    Where a temperature below 1 foretells best, votes on an item hang together. What they have in common is
+    foretold by votes, but need not be the label; labels are then as unsure as if the errors of any two votes
+    had the correlation ``ERROR_CORRELATION`` at least.
     """
     fit = _measured(panel, fit_panel(panel, structure, caution))
     if (fit.temperature, fit.vote_share) != (1.0, 0.0):
         fit = _measured(panel, fit_panel(panel, structure, caution, start=fit))
+    if fit.temperature < 1:
+        # So many correlated votes are worth 1 / (1 - c + c n) as many independent ones.
+        worth = 1 / (1 + ERROR_CORRELATION * (_company(panel) - 1))
+        fit = replace(fit, temperature=min(fit.temperature, worth))
     return fit
+
+
+def _company(panel: Panel) -> float:
+    """Votes of sources for every class in the row of such a vote, itself included: the mean over votes."""
+    of_many = (panel.one_sided < 0.5)[panel.cells.source].astype(np.uint8)
+    weight = panel.patterns.weight
+    n_votes = panel.patterns.select(np.arange(len(weight)), weight, of_many).n_votes
+    return float((weight * n_votes**2).sum() / max((weight * n_votes).sum(), 1e-300))
 
 
 def _measured(panel: Panel, fit: CautiousFit) -> CautiousFit:
     included = (panel.one_sided < 0.5) & (panel.counts.sum(axis=1) > 0)
     if not included.any():
         return fit
-    told, n_votes = _core.held_out_votes(
+    found = best_confidence(
         panel.patterns,
         columns_of(fit.scores),
         fit.base,
         panel.said,
         columns_of(fit.reading.confusion),
-        included[panel.cells.source].astype(np.uint8),
-        temperatures=TEMPERATURES,
-        shares=VOTE_SHARES,
-        most=MAX_HELD_OUT,
+        included[panel.cells.source],
         n_threads=panel.n_threads,
     )
-    if n_votes == 0:
-        return fit
-    # The first of equals is the plain posterior: no change without evidence.
-    t, w = np.unravel_index(int(np.argmax(told > told.max() - 1e-9)), told.shape)
-    return replace(fit, temperature=TEMPERATURES[int(t)], vote_share=VOTE_SHARES[int(w)])
+    return fit if found is None else replace(fit, temperature=found[0], vote_share=found[1])
 
 
 def accuracy_range(panel: Panel, fits: Sequence[CautiousFit]) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from consilience.joint_tables import ComponentTable, conditional
 from consilience.statistics import Observation
 from consilience.tied import SourceTable
 
-__all__ = ["likely_components", "maximise_likelihood"]
+__all__ = ["likely_components", "maximise_likelihood", "without_copies"]
 
 
 def maximise_likelihood(
@@ -56,7 +56,7 @@ def maximise_likelihood(
     """
     if not fit.learned.any():
         return fit, class_balance
-    layout = _layout(fit)
+    layout = without_copies(fit)
     columns = _columns(observed, fit, layout, missing=missing, n_threads=n_threads)
     start = _to_columns(fit, layout, columns.masks.shape[1])
 
@@ -94,14 +94,14 @@ def likely_components(
     observed, fit, class_balance, n_threads
         As for :func:`maximise_likelihood`.
     """
-    layout = _layout(fit)
+    layout = without_copies(fit)
     columns = _columns(observed, fit, layout, missing=False, n_threads=n_threads)
     start = _to_columns(fit, layout, columns.masks.shape[1])
     found = fit_em(columns, start, class_balance, model="free", learn_balance=True)
     return _to_sources(fit, layout, found, {}).components, found.class_balance
 
 
-def _layout(fit: SourceFit) -> ComponentLayout:
+def without_copies(fit: SourceFit) -> ComponentLayout:
     """Layout of the learned components, without the sources that repeat another."""
     copies = np.flatnonzero(fit.first != np.arange(len(fit.first)))
     return ComponentLayout(

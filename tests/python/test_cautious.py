@@ -13,6 +13,8 @@ from consilience.automatic import unexplained_share
 from consilience.cautious import STRUCTURES, Panel, Structure, accuracy_range, fit_panel, tempered
 from consilience.events import code_votes
 from consilience.halves import CAUTIONS, DEFAULT_CAUTION, chance_corrected_agreement, choose_caution
+from consilience.held_out import TEMPERATURES, gain_of_doubt
+from consilience.scores import independent_scores
 from consilience.task_graph import TaskGraph
 from consilience.votes import as_votes
 
@@ -482,3 +484,85 @@ def test_a_saved_cautious_model_has_the_same_intervals(tmp_path):
     model = cs.LabelModel(n_classes=2).fit(one_sided_votes(1000, copies=0.5)[0])
     model.save(tmp_path / "model")
     np.testing.assert_array_equal(cs.load(tmp_path / "model").accuracy_interval_, model.accuracy_interval_)
+
+
+# Items that differ in how hard they are
+
+
+def items_of_unequal_difficulty(n, n_votes, spread, *, seed=0, k=3, m=40):
+    """Each item has an ease of its own, and a class that it is mostly mistaken for."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, k, n)
+    accuracy = rng.uniform(0.55, 0.9, m)
+    right = 1 / (1 + np.exp(-(np.log(accuracy / (1 - accuracy)) + spread * rng.normal(size=(n, 1)))))
+    mistaken = ((y + rng.integers(1, k, n)) % k)[:, None]
+    other = (y[:, None] + rng.integers(1, k, (n, m))) % k
+    wrong = np.where(rng.random((n, m)) < 0.8 * (spread > 0), mistaken, other)
+    table = np.where(rng.random((n, m)) < right, y[:, None], wrong)
+    table[rng.random((n, m)) >= n_votes / m] = -1
+    return table, y
+
+
+def doubt(table, k):
+    """Gain of a tempered posterior, vote by vote, by the definition; and by the package."""
+    model = cs.LabelModel(n_classes=k, method="em").fit(table)
+    fitted = model._fitted()
+    states = np.zeros((table.shape[1], k + 1), dtype=bool)
+    states[:, 1:] = True
+    coded = code_votes(as_votes(table, n_classes=k), model.task_graph_, n_threads=1)
+    patterns = _core.find_patterns(coded.view, coded.coding, None, n_threads=1)
+    scores = independent_scores(fitted.fit, coded.events, fitted.class_balance, missing=False)
+    found, n_votes = gain_of_doubt(patterns, scores, states, n_threads=1)
+    log = np.log(np.maximum(model.emission_, 1e-300))  # (m, k + 1, k), the abstention last
+    said = np.where(table < 0, k, table)
+    base = np.log(model.class_balance_) + sum(log[j, said[:, j]] for j in range(table.shape[1]))
+    told = np.zeros(len(TEMPERATURES))
+    for j in range(table.shape[1]):
+        rows = (table[:, j] >= 0) & ((table >= 0).sum(axis=1) > 1)
+        # All other sources as they are, and this one as if it had abstained.
+        others = base[rows] - log[j, said[rows, j]] + log[j, k]
+        for t, temperature in enumerate(TEMPERATURES):
+            p = softmax(temperature * others, axis=1) * np.exp(-log[j, k])
+            vote = (p * np.exp(log[j, said[rows, j]])).sum(axis=1)
+            told[t] += np.log(vote / (p * (1 - np.exp(log[j, k]))).sum(axis=1)).sum()
+    return told.max() - told[0], found, n_votes
+
+
+def test_the_gain_of_doubt_is_that_of_the_definition():
+    table, _ = items_of_unequal_difficulty(500, 6, 2.0, m=8)
+    expected, found, n_votes = doubt(table, 3)
+    assert expected > 5
+    assert found == pytest.approx(expected, rel=1e-6)
+    voted = (table >= 0).sum(axis=1)
+    assert n_votes == voted[voted > 1].sum()
+
+
+@pytest.mark.parametrize("name", [name for name in INDEPENDENT if "one-sided" not in name])
+def test_doubt_gains_nothing_where_sources_are_independent(name):
+    table, _ = INDEPENDENT[name]()
+    _, found, n_votes = doubt(table, int(table.max()) + 1)
+    assert found < 5
+    assert n_votes > 10_000
+
+
+def test_a_posterior_that_is_too_sure_is_not_trusted():
+    # Pairs of sources do not show it: what items have in common passes for their label.
+    table, y = items_of_unequal_difficulty(3000, 10, 2.0)
+    likely = cs.LabelModel(n_classes=3, method="em").fit(table)
+    fitted = likely._fitted()
+    assert unexplained_share(fitted.statistics, fitted.fit, fitted.class_balance) < 0.005
+    model = cs.LabelModel(n_classes=3).fit(table)
+    assert "hang together beyond its label" in str(model.summary()).replace("\n  ", " ")
+    soft = model.predict_proba(table)
+    assert brier(soft, y) < 0.85 * brier(likely.predict_proba(table), y)
+    assert np.mean(model.predict(table) == y) > np.mean(likely.predict(table) == y) - 0.01
+
+
+def test_a_temperature_below_1_takes_the_errors_of_votes_to_be_correlated():
+    table, _ = items_of_unequal_difficulty(300, 10, 2.0)
+    panel = panel_of(table, 3)
+    fit = tempered(panel, STRUCTURES[0], 0.1)
+    voted = (table >= 0).sum(axis=1)
+    worth = 1 / (1 + 0.2 * ((voted**2).sum() / voted.sum() - 1))
+    assert fit.temperature == pytest.approx(min(fit.temperature, worth))
+    assert fit.temperature < 0.4
