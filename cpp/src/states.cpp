@@ -143,9 +143,11 @@ bool column_states(const DenseTable& table, Index source, Index begin, Index n_r
   return bad;
 }
 
-bool dense_states(const VoteView& votes, const DenseTable& table, Index begin, Index n_rows,
+/// States of all columns of a dense table, in a tile of the right size; returns the same.
+bool dense_states(const VoteView& votes, std::size_t task, Index begin, Index n_rows,
                   StateTile& tile) {
-  const std::int64_t cardinality = votes.cardinalities[0];
+  const DenseTable& table = std::get<DenseTable>(votes.tables[task]);
+  const std::int64_t cardinality = votes.cardinalities[task];
   const Index m = votes.n_sources;
   if (table.type == IntType::i8 && table.column_stride == 1 && table.row_stride >= m) {
     const auto* first = reinterpret_cast<const std::int8_t*>(table.data) + begin * table.row_stride;
@@ -171,6 +173,91 @@ bool dense_states(const VoteView& votes, const DenseTable& table, Index begin, I
     }
   }
   return bad;
+}
+
+void resize(StateTile& tile, Index n_rows, Index n_columns) {
+  tile.n_rows = n_rows;
+  tile.stride = (n_rows + 63) / 64 * 64;
+  tile.states.resize(static_cast<std::size_t>(tile.stride * n_columns));
+}
+
+/// Whether all tables are dense and their keys together fit into a byte.
+bool has_byte_keys(const VoteView& votes) {
+  VoteKey n_keys = 1;
+  for (const std::int32_t cardinality : votes.cardinalities) {
+    n_keys = std::min<VoteKey>(n_keys * (static_cast<VoteKey>(cardinality) + 1), 257);
+  }
+  return n_keys <= 256 && std::all_of(votes.tables.begin(), votes.tables.end(), [](const auto& t) {
+           return std::holds_alternative<DenseTable>(t);
+         });
+}
+
+/// The keys of a block of rows, where they fit into a byte: as `KeyBlock`, many at once.
+void read_byte_keys(const VoteView& votes, const std::vector<VoteKey>& strides, Index begin,
+                    Index n_rows, StateTile& keys) {
+  resize(keys, n_rows, votes.n_sources);
+  bool bad = dense_states(votes, 0, begin, n_rows, keys);  // the stride of the first task is 1
+  StateTile of_task;
+  for (std::size_t task = 1; task < votes.tables.size(); ++task) {
+    resize(of_task, n_rows, votes.n_sources);
+    bad |= dense_states(votes, task, begin, n_rows, of_task);
+    const auto stride = static_cast<std::uint8_t>(strides[task]);
+    for (std::size_t i = 0; i < keys.states.size(); ++i) {
+      keys.states[i] = static_cast<std::uint8_t>(keys.states[i] + stride * of_task.states[i]);
+    }
+  }
+  if (bad) throw_label_out_of_range(votes, begin, n_rows);
+}
+
+/// How often each source casts each key; one that is rarely 0 has less to wait for itself.
+class ByteKeyCounts {
+ public:
+  explicit ByteKeyCounts(Index m) : counts_(static_cast<std::size_t>(m) * kLanes * 256, 0) {}
+
+  void add(const StateTile& keys) {
+    for (std::size_t j = 0; j * kLanes * 256 < counts_.size(); ++j) {
+      const std::uint8_t* of_source = keys.source(static_cast<Index>(j));
+      for (Index r = 0; r < keys.n_rows; ++r) {
+        ++counts_[(j * kLanes + static_cast<std::size_t>(r) % kLanes) * 256 + of_source[r]];
+      }
+    }
+  }
+  std::int64_t count(std::size_t source, std::size_t key) const {
+    std::int64_t n = 0;
+    for (std::size_t l = 0; l < kLanes; ++l) n += counts_[(source * kLanes + l) * 256 + key];
+    return n;
+  }
+
+ private:
+  static constexpr std::size_t kLanes = 4;  // equal keys one after the other go to different cells
+  std::vector<std::int64_t> counts_;
+};
+
+VoteVectors byte_vote_vectors(const VoteView& votes, const std::vector<VoteKey>& strides,
+                              const Execution& execution) {
+  const auto m = static_cast<std::size_t>(votes.n_sources);
+  const Blocks blocks(votes);
+  std::vector<ByteKeyCounts> counts(static_cast<std::size_t>(n_workers(blocks.n, execution)),
+                                    ByteKeyCounts(votes.n_sources));
+  for_each_chunk(blocks.n, execution, [&](Index block, int worker) {
+    StateTile keys;
+    read_byte_keys(votes, strides, blocks.begin(block), blocks.size(block), keys);
+    counts[static_cast<std::size_t>(worker)].add(keys);
+  });
+  VoteVectors result;
+  std::vector<std::int64_t> of_sources(m);
+  for (std::size_t key = 1; key < 256; ++key) {
+    std::int64_t total = 0;
+    for (std::size_t j = 0; j < m; ++j) {
+      of_sources[j] = 0;
+      for (const ByteKeyCounts& of_worker : counts) of_sources[j] += of_worker.count(j, key);
+      total += of_sources[j];
+    }
+    if (total == 0) continue;
+    result.keys.push_back(key);
+    result.counts.insert(result.counts.end(), of_sources.begin(), of_sources.end());
+  }
+  return result;
 }
 
 /// Lists the votes of a dense table of any layout; returns whether a label is out of range.
@@ -295,6 +382,7 @@ std::vector<VoteKey> key_strides(const std::vector<std::int32_t>& cardinalities)
 
 VoteVectors vote_vectors(const VoteView& votes, const Execution& execution) {
   const std::vector<VoteKey> strides = key_strides(votes.cardinalities);
+  if (has_byte_keys(votes)) return byte_vote_vectors(votes, strides, execution);
   const auto m = static_cast<std::size_t>(votes.n_sources);
   const Blocks blocks(votes);
   using Counts = std::unordered_map<VoteKey, std::vector<std::int64_t>>;
@@ -403,6 +491,15 @@ StateReader::StateReader(const VoteView& votes, const StateCoding& coding)
       static_cast<Index>(components->start.size()) != votes.n_sources + 1) {
     throw std::invalid_argument("start must have one entry for each source, and one more");
   }
+  byte_keys_ = !coding.is_identity() && coding.n_source_states() <= 256 && has_byte_keys(votes);
+  if (!byte_keys_) return;
+  VoteKey n_keys = 1;
+  for (const std::int32_t cardinality : votes.cardinalities) {
+    n_keys *= static_cast<VoteKey>(cardinality) + 1;
+  }
+  for (VoteKey key = 0; key < n_keys; ++key) {
+    state_of_byte_key_[key] = static_cast<std::uint8_t>(coding(key));
+  }
 }
 
 Index StateReader::n_columns() const {
@@ -418,9 +515,7 @@ bool StateReader::is_sparse() const {
 
 void StateReader::read_sources(Index begin, Index n_rows, StateTile& tile) const {
   const Index m = votes_.n_sources;
-  tile.n_rows = n_rows;
-  tile.stride = (n_rows + 63) / 64 * 64;
-  tile.states.resize(static_cast<std::size_t>(tile.stride * m));
+  resize(tile, n_rows, m);
   bool bad = false;
   const auto clear_padding = [&] {
     for (Index j = 0; j < m; ++j) {
@@ -428,7 +523,11 @@ void StateReader::read_sources(Index begin, Index n_rows, StateTile& tile) const
                 tile.states.begin() + (j + 1) * tile.stride, std::uint8_t{0});
     }
   };
-  if (!coding_.is_identity()) {
+  if (!coding_.is_identity() && byte_keys_) {
+    read_byte_keys(votes_, strides_, begin, n_rows, tile);
+    for (std::uint8_t& state : tile.states) state = state_of_byte_key_[state];
+    clear_padding();
+  } else if (!coding_.is_identity()) {
     const KeyBlock keys(votes_, strides_, begin, n_rows);
     for (Index j = 0; j < m; ++j) {
       const VoteKey* of_source = keys.source(j);
@@ -438,8 +537,8 @@ void StateReader::read_sources(Index begin, Index n_rows, StateTile& tile) const
       }
     }
     clear_padding();
-  } else if (const auto* dense = std::get_if<DenseTable>(&votes_.tables[0])) {
-    bad = dense_states(votes_, *dense, begin, n_rows, tile);
+  } else if (std::holds_alternative<DenseTable>(votes_.tables[0])) {
+    bad = dense_states(votes_, 0, begin, n_rows, tile);
     clear_padding();
   } else {
     std::fill(tile.states.begin(), tile.states.end(), std::uint8_t{0});

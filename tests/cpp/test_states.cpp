@@ -198,6 +198,32 @@ TEST_CASE("several tasks read as the states of their vote vectors, few or many")
   }
 }
 
+TEST_CASE("keys that just fit into a byte, and keys that just do not, read alike") {
+  // 16 x 16 = 256 keys, and 4 x 65 = 260; more rows than one block, in every layout.
+  for (const auto& cardinalities : {std::vector<std::int32_t>{15, 15}, {3, 64}}) {
+    const Labels labels = random_labels(31, 700, 3, cardinalities, 0.6);
+    const CodedStates coded = code_several_tasks(labels, 200);
+    const HeldVotes sparse = sparse_votes(labels);
+    const VoteVectors expected = vote_vectors(sparse.view, {});
+    for (const Layout& layout : every_layout(700, 3)) {
+      CAPTURE(layout.name);
+      const HeldVotes dense = dense_votes(labels, IntType::i8, layout);
+      const VoteVectors found = vote_vectors(dense.view, {3, {}});
+      CHECK(found.keys == expected.keys);
+      CHECK(found.counts == expected.counts);
+      StateTile tile;
+      StateReader(dense.view, coded.coding).read(64, 500, tile);
+      bool same = true;
+      for (Index r = 0; r < 500; ++r) {
+        for (Index j = 0; j < 3; ++j) {
+          same &= tile.source(j)[r] == coded.states[static_cast<std::size_t>(3 * (r + 64) + j)];
+        }
+      }
+      CHECK(same);
+    }
+  }
+}
+
 TEST_CASE("one task may be dense and another CSR") {
   const Labels labels = random_labels(9, 200, 5, {2, 3}, 0.5);
   const CodedStates coded = code_several_tasks(labels, 5);

@@ -7,6 +7,7 @@
 // together. A source may be part of several components, as of the cliques of a junction tree.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <unordered_map>
@@ -136,6 +137,8 @@ class StateReader {
   const VoteView& votes_;
   const StateCoding& coding_;
   std::vector<VoteKey> strides_;
+  bool byte_keys_ = false;  // keys of all tasks fit into a byte
+  std::array<std::uint8_t, 256> state_of_byte_key_{};
 };
 
 /// State of every column on every item, (n_items, n_columns) row by row: for few items.
