@@ -1,9 +1,11 @@
-"""Speed: our kernels beside the floor (reading the votes once), plain NumPy and plain Python.
+"""Speed and memory beside the floor (reading the votes once), plain NumPy, plain Python and other packages.
 
-    python bench/run.py [--quick] --out DIR
+    python bench/run.py [--quick] --out DIR [--cases WORD ...]
 
-Every figure is a median over interleaved runs on this machine; compare the ratios, not the seconds. Writes
-``results.json`` and ``table.md`` into DIR. Each case checks its own answer against the slow twin.
+Every figure is a median over interleaved runs on this machine, in one thread unless it says otherwise;
+compare the ratios, not the seconds, and give the cores a rest meanwhile. Counts are checked against the slow
+twins first. Packages of ``peers.py`` are measured where they are installed. Writes ``results.json``,
+``table.md`` and, where matplotlib is installed, ``growth.png`` into DIR.
 """
 
 from __future__ import annotations
@@ -11,44 +13,80 @@ from __future__ import annotations
 import os
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")  # before NumPy is imported: one thread for the reference
+    os.environ.setdefault(_name, "1")  # before NumPy is imported: one thread for the references
 
 import argparse
+import importlib.metadata
 import json
 import platform
+import re
 import statistics
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 import consilience as cs
-from references import numpy_pairs, python_statistics
+from consilience import _core
+from peers import installed
+from references import numpy_fit, numpy_pairs, numpy_posterior, python_statistics
+
+Work = dict[str, Callable[[], object]]
+
+LONGEST = 10.0
+"""Seconds that all repeats of one workload may take; it runs once whatever it takes."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """Sizes of one measurement."""
+    """What is measured, on how many votes, and beside what."""
 
     name: str
     n_items: int
     n_sources: int
-    n_classes: int
-    abstain: float
-    rivals: tuple[str, ...]
+    n_classes: int = 2
+    abstain: float = 0.7
+    rivals: tuple[str, ...] = ()
 
 
+ALL = ("snorkel", "crowdkit", "flyingsquid")
 CASES = (
-    Case("moments", 1_000_000, 10, 2, 0.7, ("numpy",)),
-    Case("moments", 100_000, 10, 2, 0.7, ("numpy", "python")),
-    Case("moments", 1_000_000, 50, 2, 0.7, ("numpy",)),
+    Case("moments", 10_000_000, 10, rivals=("numpy",)),
+    Case("moments", 1_000_000, 10, rivals=("numpy",)),
+    Case("moments", 100_000, 10, rivals=("numpy", "python")),
+    Case("moments", 1_000_000, 50, rivals=("numpy",)),
+    Case("moments", 1_000_000, 100, abstain=0.9),
     Case("moments", 1_000_000, 50, 10, 0.9, ("numpy",)),
-    Case("fit", 1_000_000, 10, 2, 0.7, ("numpy",)),
-    Case("predict", 1_000_000, 10, 2, 0.7, ()),
+    Case("fit moments", 1_000_000, 10, rivals=("numpy", "snorkel", "flyingsquid")),
+    Case("fit moments", 1_000_000, 50, rivals=("numpy", "snorkel")),
+    Case("fit auto", 1_000_000, 10, rivals=ALL),
+    Case("fit auto", 10_000_000, 20, rivals=("snorkel",)),
+    Case("predict_proba", 10_000_000, 10, rivals=("numpy", "snorkel")),
+    Case("predict_proba", 1_000_000, 100, abstain=0.9, rivals=("numpy", "snorkel")),
+    Case("predict_proba", 1_000_000, 50, 10, 0.9, ("numpy",)),
+    Case("predict", 10_000_000, 10),
+    Case("fit moments", 1000, 10, rivals=("numpy", "snorkel")),
+    Case("fit auto", 1000, 10, rivals=ALL),
+    Case("predict_proba", 1, 10),
+    Case("fit moments, 3 tasks", 1_000_000, 12, 4),
+    Case("predict_proba, 3 tasks", 1_000_000, 12, 4),
 )
-QUICK = CASES[1:2]
+QUICK = (
+    Case("moments", 100_000, 10, rivals=("numpy", "python")),
+    Case("fit moments", 100_000, 10, rivals=("numpy", *ALL[:1])),
+    Case("fit auto", 100_000, 10, rivals=ALL[:1]),
+    Case("predict_proba", 100_000, 10, rivals=("numpy", *ALL[:1])),
+    Case("predict_proba", 1, 10),
+)
+GROWTH = {
+    "n": [Case("", n, 10) for n in (1000, 10_000, 100_000, 1_000_000, 10_000_000)],
+    "m": [Case("", 200_000, m) for m in (5, 10, 20, 50, 100, 200)],
+    "k": [Case("", 200_000, 20, k) for k in (2, 4, 8, 16, 32, 64)],
+}
 
 
 def draw(case: Case) -> np.ndarray:
@@ -63,31 +101,70 @@ def draw(case: Case) -> np.ndarray:
     return votes
 
 
-def workloads(case: Case, votes: np.ndarray) -> dict[str, Callable[[], object]]:
-    """What is timed, by name; the floor reads every byte once."""
-    k = case.n_classes
-    words = votes.ravel()[: votes.size // 8 * 8].view(np.uint64)
-    work: dict[str, Callable[[], object]] = {"floor": words.max}
-    fitted = cs.LabelModel(n_classes=k, method="moments", n_threads=1)
-    if case.name == "predict":
-        fitted.fit(votes)
-        work["consilience"] = lambda: fitted.predict_proba(votes)
-        return work
-    if case.name == "fit":
-        work["consilience"] = lambda: fitted.fit(votes)
-    else:
-        work["consilience"] = lambda: cs.VoteStatistics.of(votes, n_classes=k, n_threads=1)
-    if "numpy" in case.rivals:
-        work["numpy"] = lambda: numpy_pairs(votes, k)
+GRAPH = cs.TaskGraph(
+    {"kind": ["person", "place"], "person": ["doctor", "lawyer"], "place": ["hospital", "office"]},
+    parents={"person": ("kind", "person"), "place": ("kind", "place")},
+)
+
+
+def draw_tasks(case: Case) -> dict[str, np.ndarray]:
+    """Votes on a hierarchy of three tasks: each source votes on all three tasks of an item, or on none."""
+    vector = draw(case)  # K = 4 label vectors
+    labels = np.vstack([GRAPH.feasible_set, np.full(GRAPH.n_tasks, cs.ABSTAIN)]).astype(np.int8)
+    return {task: labels[vector, t] for t, task in enumerate(GRAPH.tasks)}
+
+
+def floor_of(votes: np.ndarray) -> Callable[[], object]:
+    """Reads every byte once, as fast as NumPy can."""
+    contiguous = np.ascontiguousarray(votes).ravel()
+    return (
+        contiguous[: contiguous.size // 8 * 8].view(np.uint64).max if contiguous.size >= 8 else contiguous.max
+    )
+
+
+def workloads(case: Case) -> Work:
+    """What is timed, by name."""
+    if "tasks" in case.name:
+        tables = draw_tasks(case)
+        work = {"floor": floor_of(np.stack(list(tables.values())))}
+        return work | {name: of(tables) for name, of in ours(case).items()}
+    votes = draw(case)
+    check(votes[:20_000], case.n_classes)
+    work = {"floor": floor_of(votes)}
+    work |= {name: of(votes) for name, of in ours(case).items()}
+    k, predicts = case.n_classes, case.name.startswith("predict")
+    if "numpy" in case.rivals and case.name == "moments":
+        work["numpy"] = partial(numpy_pairs, votes, k)
+    elif "numpy" in case.rivals and predicts:
+        work["numpy"] = partial(numpy_posterior, votes, numpy_fit(votes[:100_000], k))
+    elif "numpy" in case.rivals:
+        work["numpy"] = partial(numpy_fit, votes, k)
     if "python" in case.rivals:
-        rows = votes.tolist()
-        work["python"] = lambda: python_statistics(rows)
+        work["python"] = partial(python_statistics, votes.tolist())
+    for name, fit in installed(case.rivals).items():
+        work[name] = partial(fit(votes[:100_000], k), votes) if predicts else partial(fit, votes, k)
     return work
 
 
-def check(case: Case, votes: np.ndarray) -> None:
-    """Our counts are those of the slow twin, on the first items."""
-    k, part = case.n_classes, votes[:20_000]
+def ours(case: Case) -> dict[str, Callable[[object], Callable[[], object]]]:
+    """Our own workloads, in one thread and in two."""
+    form = {"task_graph": GRAPH} if "tasks" in case.name else {"n_classes": case.n_classes}
+    method = "auto" if "auto" in case.name else "moments"
+
+    def of(n_threads: int, given: object) -> Callable[[], object]:
+        if case.name == "moments":
+            return partial(cs.VoteStatistics.of, given, n_threads=n_threads, **form)
+        model = cs.LabelModel(method=method, n_threads=n_threads, **form)
+        if not case.name.startswith("predict"):
+            return partial(model.fit, given)
+        model.fit(given if case.n_items > 1 else draw(Case("", 20_000, case.n_sources)))
+        return partial(model.predict if case.name == "predict" else model.predict_proba, given)
+
+    return {"consilience": partial(of, 1), "two threads": partial(of, 2)}
+
+
+def check(part: np.ndarray, k: int) -> None:
+    """Our counts are those of the slow twins."""
     ours = cs.VoteStatistics.of(part, n_classes=k)
     nodes = ours.node_source * k + ours.node_event[:, 0]
     expected = numpy_pairs(part, k)
@@ -103,24 +180,29 @@ def check(case: Case, votes: np.ndarray) -> None:
         for j, count in enumerate(counts.tolist())
     )
     if not same:
-        raise AssertionError(f"{case}: the counts differ from the reference")
+        raise AssertionError("the counts differ from the reference")
 
 
-def measure(work: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+def measure(work: Work, repeats: int) -> dict[str, float]:
     """Median seconds of each, the runs interleaved.
 
-    A first run of each does not count. What takes less than 20 ms is run as often as fits into that, and the
-    mean of these counts as one run: a clock and a cold cache would blur it otherwise.
+    A first run of each does not count, unless it alone takes longer than all repeats may. What takes less
+    than 20 ms is run as often as fits into that, and the mean of these counts as one run: a clock and a cold
+    cache would blur it otherwise.
     """
-    times = {}
+    times, rounds = {}, {}
+    seconds: dict[str, list[float]] = {name: [] for name in work}
     for name, run in work.items():
         start = time.perf_counter()
         run()
-        times[name] = max(1, int(0.02 / (time.perf_counter() - start + 1e-9)))
-    seconds: dict[str, list[float]] = {name: [] for name in work}
+        first = time.perf_counter() - start
+        times[name] = max(1, int(0.02 / (first + 1e-9)))
+        rounds[name] = min(repeats, int(LONGEST / first))
+        if not rounds[name]:
+            seconds[name].append(first)
     for repeat in range(repeats):
         for name, run in work.items():
-            if name == "python" and repeat >= 3:
+            if repeat >= rounds[name]:
                 continue
             start = time.perf_counter()
             for _ in range(times[name]):
@@ -129,36 +211,156 @@ def measure(work: dict[str, Callable[[], object]], repeats: int) -> dict[str, fl
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
+def added_memory(run: Callable[[], object]) -> float | None:
+    """Peak of resident memory that a run adds, its answer included, in MB; None where it cannot be told."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    except OSError:
+        return None
+    before = _peak()
+    run()
+    return (_peak() - before) / 1e6
+
+
+def _peak() -> int:
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) << 10 if found else 0
+
+
+COLUMNS = ("case", "n", "m", "k", "abstain", "floor", "ours", "× floor", "1 ÷ 2 threads", "MB added")
+
+
+def row_of(case: Case, result: dict) -> str:
+    """A line of the table."""
+    seconds, memory = result["seconds"], result["memory_mb"].get("consilience")
+    cells = [case.name, f"{case.n_items:,}", case.n_sources, case.n_classes, case.abstain]
+    cells += [in_words(seconds["floor"]), in_words(seconds["consilience"])]
+    cells += ["" if case.n_items == 1 else f"{seconds['consilience'] / seconds['floor']:.1f}"]
+    cells += [
+        f"{seconds['consilience'] / seconds['two threads']:.2f}",
+        "" if memory is None else f"{memory:.0f}",
+    ]
+    cells += [f"{result['ratio'][name]:,.1f}" if name in result["ratio"] else "" for name in RIVALS]
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+RIVALS = ("numpy", "python", *ALL)
+
+
+def in_words(seconds: float) -> str:
+    """Seconds in the unit that suits them."""
+    unit, factor = next(
+        (u, f) for u, f in (("s", 1), ("ms", 1e3), ("µs", 1e6)) if seconds * f >= 1 or u == "µs"
+    )
+    return f"{seconds * factor:.3g} {unit}"
+
+
+def grow(repeats: int) -> dict[str, list[dict]]:
+    """Seconds as n, m and k grow: the floor, the statistics, a fit by the moments and a prediction."""
+    grown: dict[str, list[dict]] = {}
+    for axis, cases in GROWTH.items():
+        for case in cases:
+            votes = draw(case)
+            model = cs.LabelModel(n_classes=case.n_classes, method="moments", n_threads=1).fit(votes)
+            work = {
+                "floor": floor_of(votes),
+                "statistics": partial(cs.VoteStatistics.of, votes, n_classes=case.n_classes, n_threads=1),
+                "fit, moments": partial(model.fit, votes),
+                "predict_proba": partial(model.predict_proba, votes),
+            }
+            value = {"n": case.n_items, "m": case.n_sources, "k": case.n_classes}[axis]
+            grown.setdefault(axis, []).append({"value": value, "seconds": measure(work, repeats)})
+    return grown
+
+
+def draw_growth(grown: dict[str, list[dict]], path: Path) -> None:
+    """Time against n, m and k, both axes logarithmic."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, panels = pyplot.subplots(1, len(grown), figsize=(13, 4.2), sharey=True, layout="constrained")
+    fixed = {"n": "10 sources, 2 classes", "m": "200,000 items, 2 classes", "k": "200,000 items, 20 sources"}
+    words = {"n": "items", "m": "sources", "k": "classes"}
+    for panel, (axis, points) in zip(panels, grown.items(), strict=True):
+        values = [point["value"] for point in points]
+        for name in points[0]["seconds"]:
+            style = (
+                {"color": "0.6", "linestyle": "--"} if name == "floor" else {"marker": "o", "markersize": 4}
+            )
+            panel.loglog(values, [point["seconds"][name] for point in points], label=name, **style)
+        panel.set_xlabel(words[axis])
+        panel.set_title(fixed[axis], fontsize=10)
+        if axis != "n":
+            panel.set_xticks(values, [str(value) for value in values])
+            panel.minorticks_off()
+        panel.grid(color="0.9", which="major")
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("seconds, one thread")
+    panels[0].legend(frameon=False)
+    figure.savefig(path, dpi=150)
+
+
 def main() -> None:
     """Run the cases and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="the smallest case only")
-    parser.add_argument("--out", type=Path, required=True, help="folder for results.json and table.md")
+    parser.add_argument("--quick", action="store_true", help="small cases only, and no picture")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument(
+        "--cases", nargs="*", default=[""], metavar="WORD", help="only cases with such a name"
+    )
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    warnings.simplefilter("ignore")  # of other packages
 
     results = []
-    lines = ["| case | n | m | k | abstain | floor | ours | × floor | numpy ÷ ours | python ÷ ours |"]
-    lines.append("|---" * 10 + "|")
+    lines = ["| " + " | ".join((*COLUMNS, *(f"{name} ÷ ours" for name in RIVALS))) + " |"]
+    lines.append("|---" * (len(COLUMNS) + len(RIVALS)) + "|")
+    print(*lines, sep="\n", flush=True)
     for case in QUICK if arguments.quick else CASES:
-        votes = draw(case)
-        check(case, votes)
-        seconds = measure(workloads(case, votes), arguments.repeats)
-        ours = seconds["consilience"]
-        ratio = {name: seconds[name] / ours for name in ("numpy", "python") if name in seconds}
-        floors = ours / seconds["floor"]
-        results.append({**asdict(case), "seconds": seconds, "ratio": ratio, "floors": floors})
-        cells = [case.name, f"{case.n_items:,}", case.n_sources, case.n_classes, case.abstain]
-        cells += [f"{seconds['floor'] * 1e3:.2f} ms", f"{ours * 1e3:.2f} ms", f"{floors:.1f}"]
-        cells += [f"{ratio[name]:,.0f}" if name in ratio else "" for name in ("numpy", "python")]
-        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+        if not any(word in case.name for word in arguments.cases):
+            continue
+        work = workloads(case)
+        seconds = measure(work, arguments.repeats)
+        quick = (name for name in work if name not in ("floor", "python") and seconds[name] < LONGEST)
+        memory = {name: added_memory(work[name]) for name in quick}
+        ratio = {name: seconds[name] / seconds["consilience"] for name in RIVALS if name in seconds}
+        results.append({**asdict(case), "seconds": seconds, "ratio": ratio, "memory_mb": memory})
+        lines.append(row_of(case, results[-1]))
         print(lines[-1], flush=True)
-    machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
-    versions = {"consilience": cs.__version__, "numpy": np.__version__, "python": platform.python_version()}
-    content = {"machine": machine, "versions": versions, "results": results}
+    content = {"machine": machine(), "versions": versions(), "results": results}
+    if not arguments.quick and arguments.cases == [""]:
+        content["growth"] = grow(arguments.repeats)
     (arguments.out / "results.json").write_text(json.dumps(content, indent=1) + "\n")
     (arguments.out / "table.md").write_text("\n".join(lines) + "\n")
+    if "growth" in content:
+        try:
+            draw_growth(content["growth"], arguments.out / "growth.png")
+        except ImportError:
+            print("growth.png is not drawn: matplotlib is not installed")
+
+
+def machine() -> dict[str, object]:
+    """What the figures were taken on, and how busy it was."""
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "simd": _core.simd_level(),
+        "cores": os.cpu_count(),
+        "load": os.getloadavg() if hasattr(os, "getloadavg") else None,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of everything that was measured."""
+    found = {"python": platform.python_version()}
+    for name in ("consilience", "numpy", "snorkel", "crowd-kit", "flyingsquid"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
 
 
 if __name__ == "__main__":

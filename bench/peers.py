@@ -1,0 +1,74 @@
+"""Other packages that learn from weak labels, where they are installed: how each fits and predicts.
+
+None is needed. In an environment of its own: ``pip install snorkel crowd-kit``, and
+``pip install --pre flyingsquid pgmpy``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+Predict = Callable[[np.ndarray], object]
+Fit = Callable[[np.ndarray, int], Predict]
+
+
+def snorkel() -> Fit:
+    """Snorkel's LabelModel with its default number of epochs."""
+    from snorkel.labeling.model import LabelModel
+
+    def fit(votes: np.ndarray, k: int) -> Predict:
+        model = LabelModel(cardinality=k, verbose=False)
+        model.fit(votes, seed=1, progress_bar=False)
+        return model.predict_proba
+
+    return fit
+
+
+def crowdkit() -> Fit:
+    """Dawid and Skene's EM of crowd-kit; it labels the items that it was fitted on."""
+    import pandas as pd
+    from crowdkit.aggregation import DawidSkene
+
+    def fit(votes: np.ndarray, k: int) -> Predict:
+        item, source = np.nonzero(votes >= 0)
+        label = votes[item, source].astype(np.int64)
+        model = DawidSkene(n_iter=100)
+        model.fit(pd.DataFrame({"task": item, "worker": source, "label": label}))
+        return lambda _: model.probas_
+
+    return fit
+
+
+def flyingsquid() -> Fit:
+    """FlyingSquid's triplets, for two classes; int64, as int8 overflows."""
+    import pgmpy.models
+
+    if not hasattr(pgmpy.models, "MarkovModel"):  # its name in the release that flyingsquid was written for
+        pgmpy.models.MarkovModel = pgmpy.models.DiscreteMarkovNetwork
+    from flyingsquid.label_model import LabelModel
+
+    def signed(votes: np.ndarray) -> np.ndarray:
+        return np.where(votes < 0, 0, 2 * votes.astype(np.int64) - 1)
+
+    def fit(votes: np.ndarray, k: int) -> Predict:
+        if k != 2:
+            raise ValueError("flyingsquid knows two classes")
+        model = LabelModel(votes.shape[1], triplet_seed=0)
+        model.fit(signed(votes), class_balance=np.array([0.5, 0.5]), verbose=False)
+        return lambda more: model.predict_proba(signed(more), verbose=False)
+
+    return fit
+
+
+def installed(wanted: tuple[str, ...]) -> dict[str, Fit]:
+    """Those of the wanted ones that can be imported."""
+    found = {}
+    for peer in (snorkel, crowdkit, flyingsquid):
+        if peer.__name__ in wanted:
+            try:
+                found[peer.__name__] = peer()
+            except Exception as error:  # a broken installation may raise anything
+                print(f"{peer.__name__} is left out: {error!r}", flush=True)
+    return found
