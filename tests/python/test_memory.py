@@ -1,4 +1,4 @@
-"""How much memory a fit and a prediction take beyond the votes and the answer: the same for any number of items."""
+"""How much memory fit and predict take beyond the votes and the answer, for any number of items."""
 
 from __future__ import annotations
 
