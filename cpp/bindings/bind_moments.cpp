@@ -18,6 +18,7 @@ py::dict to_dict(Moments<Sum>&& moments) {
   result["node_source"] = to_array(std::move(moments.node_source));
   result["node_state"] = to_array(std::move(moments.node_state));
   result["pairs"] = to_array(std::move(moments.pairs), {d, d});
+  result["triples"] = to_array(std::move(moments.triples));
   result["votes"] = to_array(std::move(moments.votes));
   result["overlaps"] = to_array(std::move(moments.overlaps));
   result["conflicts"] = to_array(std::move(moments.conflicts));
@@ -32,27 +33,46 @@ MomentsKernel kernel_named(const std::string& name) {
   throw py::value_error("kernel must be automatic, bit_planes or row_lists, got " + name);
 }
 
-Conflicts as_conflicts(const std::optional<Array<std::uint8_t>>& disjoint, Index n_states) {
-  if (!disjoint) return {true, {}};
-  require_shape(
-      disjoint->ndim() == 2 && disjoint->shape(0) == n_states && disjoint->shape(1) == n_states,
-      "disjoint must have shape (n_states, n_states)");
-  return {false, as_std_vector(*disjoint)};
+/// `component` may be None: triples are then not counted.
+Relations as_relations(const std::optional<Array<std::uint8_t>>& disjoint,
+                       const std::optional<Array<std::int32_t>>& component, const BoundVotes& votes,
+                       const StateCoding& coding) {
+  Relations relations{true, {}};
+  if (disjoint) {
+    require_shape(disjoint->ndim() == 2 && disjoint->shape(0) == coding.n_states() &&
+                      disjoint->shape(1) == coding.n_states(),
+                  "disjoint must have shape (n_states, n_states)");
+    relations.conflict_by_difference = false;
+    relations.disjoint = as_std_vector(*disjoint);
+  }
+  if (component) {
+    const Index m = votes.view().n_sources;
+    require_shape(component->ndim() == 1 && component->size() == m,
+                  "component must have shape (n_sources,)");
+    require_shape(coding.components() == nullptr,
+                  "component is about sources, which this coding reads together");
+    relations.component_of = as_std_vector(*component);
+    for (const std::int32_t c : relations.component_of) {
+      require_shape(c >= 0 && c < m, "component must lie in [0, n_sources)");
+    }
+  }
+  return relations;
 }
 
 template <class Weight>
 py::dict count_weighted(const BoundVotes& votes, const StateCoding& coding,
                         const Array<Weight>& weights,
-                        const std::optional<Array<std::uint8_t>>& disjoint, int n_threads) {
+                        const std::optional<Array<std::uint8_t>>& disjoint,
+                        const std::optional<Array<std::int32_t>>& component, int n_threads) {
   require_shape(weights.ndim() == 1 && weights.size() == votes.view().n_items,
                 "weights must have shape (n_items,)");
-  const Conflicts conflicts = as_conflicts(disjoint, coding.n_states());
+  const Relations relations = as_relations(disjoint, component, votes, coding);
   const Execution execution = interruptible(n_threads);
   Moments<Weight> moments;
   {
     const py::gil_scoped_release unlocked;
     const StateReader reader(votes.view(), coding);
-    moments = count_moments(reader, conflicts, weights.data(), execution);
+    moments = count_moments(reader, relations, weights.data(), execution);
   }
   return to_dict(std::move(moments));
 }
@@ -63,26 +83,29 @@ void bind_moments(py::module_& m) {
   m.def(
       "count_moments",
       [](const BoundVotes& votes, const StateCoding& coding,
-         const std::optional<Array<std::uint8_t>>& disjoint, const std::string& kernel,
+         const std::optional<Array<std::uint8_t>>& disjoint,
+         const std::optional<Array<std::int32_t>>& component, const std::string& kernel,
          int n_threads) {
-        const Conflicts conflicts = as_conflicts(disjoint, coding.n_states());
+        const Relations relations = as_relations(disjoint, component, votes, coding);
         const MomentsKernel chosen = kernel_named(kernel);
         const Execution execution = interruptible(n_threads);
         Moments<std::int64_t> moments;
         {
           const py::gil_scoped_release unlocked;
           const StateReader reader(votes.view(), coding);
-          moments = count_moments(reader, conflicts, chosen, execution);
+          moments = count_moments(reader, relations, chosen, execution);
         }
         return to_dict(std::move(moments));
       },
-      "votes"_a, "coding"_a, "disjoint"_a.noconvert(), py::kw_only(), "kernel"_a = "automatic",
-      "n_threads"_a);
+      "votes"_a, "coding"_a, "disjoint"_a.noconvert(), py::kw_only(),
+      "component"_a.noconvert() = py::none(), "kernel"_a = "automatic", "n_threads"_a);
 
   m.def("count_weighted_moments", &count_weighted<std::int64_t>, "votes"_a, "coding"_a,
-        "weights"_a.noconvert(), "disjoint"_a.noconvert(), py::kw_only(), "n_threads"_a);
+        "weights"_a.noconvert(), "disjoint"_a.noconvert(), py::kw_only(),
+        "component"_a.noconvert() = py::none(), "n_threads"_a);
   m.def("count_weighted_moments", &count_weighted<double>, "votes"_a, "coding"_a,
-        "weights"_a.noconvert(), "disjoint"_a.noconvert(), py::kw_only(), "n_threads"_a);
+        "weights"_a.noconvert(), "disjoint"_a.noconvert(), py::kw_only(),
+        "component"_a.noconvert() = py::none(), "n_threads"_a);
 
   m.def(
       "choose_kernel",

@@ -57,15 +57,18 @@ void count_votes(const RowOfVotes& row, std::size_t n, std::uint32_t* cells, std
 
 }  // namespace
 
-ListedCounts::ListedCounts(const Nodes& nodes, const Conflicts& conflicts,
-                           const StateReader& reader, std::int64_t max_rows)
+ListedCounts::ListedCounts(const Nodes& nodes, const Relations& relations,
+                           const Partition& partition, const StateReader& reader,
+                           std::int64_t max_rows)
     : nodes_(&nodes),
-      conflicts_(&conflicts),
+      relations_(&relations),
       n_states_(reader.coding().n_states()),
       max_rows_(max_rows),
       alone_(static_cast<std::size_t>(reader.n_columns()), 0),
       conflicting_(alone_),
-      disjoint_(alone_) {
+      disjoint_(alone_),
+      row_triples_(partition, reader.n_columns(), n_states_),
+      triples_(partition.counts() ? static_cast<std::size_t>(nodes.size()) : 0, 0) {
   const auto d = static_cast<std::size_t>(nodes.size());
   // Large zeroed blocks come from the system page by page, as they are touched.
   cells_.reset(static_cast<std::uint32_t*>(std::calloc(d * d + 1, sizeof(std::uint32_t))));
@@ -118,8 +121,12 @@ void ListedCounts::count(const StateRows& rows) {
       default:
         count_votes(row, n, cells_.get(), d, conflicting);
     }
+    if (!triples_.empty()) {
+      row_triples_.add(row.source, row.state, row.node, n, std::int64_t{1}, 0, nodes_->size(),
+                       triples_.data());
+    }
   }
-  if (!conflicts_->by_difference) count_disjoint(rows);
+  if (!relations_->conflict_by_difference) count_disjoint(rows);
   n_counted_ += static_cast<std::int64_t>(rows.start.size()) - 1;
 }
 
@@ -129,7 +136,7 @@ void ListedCounts::count_disjoint(const StateRows& rows) {
     const auto begin = static_cast<std::size_t>(rows.start[r]);
     const auto end = static_cast<std::size_t>(rows.start[r + 1]);
     for (std::size_t v = begin; v < end; ++v) {
-      const std::uint8_t* disjoint = conflicts_->disjoint.data() + Index{rows.state[v]} * n_states_;
+      const std::uint8_t* disjoint = relations_->disjoint.data() + Index{rows.state[v]} * n_states_;
       bool contradicted = false;
       for (std::size_t u = begin; u < end; ++u) contradicted |= disjoint[rows.state[u]] != 0;
       if (contradicted) ++disjoint_[static_cast<std::size_t>(rows.source[v])];
@@ -158,7 +165,7 @@ Moments<std::int64_t> ListedCounts::sum(std::vector<ListedCounts>& parts,
     return count;
   };
   const std::size_t m = parts[0].alone_.size();
-  const bool by_difference = parts[0].conflicts_->by_difference;
+  const bool by_difference = parts[0].relations_->conflict_by_difference;
   Moments<std::int64_t> moments;
   moments.votes.assign(m, 0);
   moments.conflicts.assign(m, 0);
@@ -181,7 +188,11 @@ Moments<std::int64_t> ListedCounts::sum(std::vector<ListedCounts>& parts,
     if (i % 256 == 255 && execution.poll) execution.poll();
   }
   moments.overlaps = moments.votes;
+  if (!parts[0].triples_.empty()) moments.triples.assign(d, 0);
   for (const ListedCounts& part : parts) {
+    for (std::size_t i = 0; i < moments.triples.size(); ++i) {
+      moments.triples[i] += part.triples_[static_cast<std::size_t>(live[i])];
+    }
     moments.n_covered += part.n_counted_ - part.n_silent_;
     for (std::size_t j = 0; j < m; ++j) {
       moments.overlaps[j] -= part.alone_[j];

@@ -10,6 +10,7 @@
 #include "consilience/moments.hpp"
 #include "consilience/states.hpp"
 #include "nodes.hpp"
+#include "triples.hpp"
 
 namespace consilience {
 
@@ -24,8 +25,8 @@ class ListedCounts {
   static constexpr std::int64_t kMaxRows = std::numeric_limits<std::uint32_t>::max();
 
   /// `max_rows`: after so many rows the cells are emptied.
-  ListedCounts(const Nodes& nodes, const Conflicts& conflicts, const StateReader& reader,
-               std::int64_t max_rows = kMaxRows);
+  ListedCounts(const Nodes& nodes, const Relations& relations, const Partition& partition,
+               const StateReader& reader, std::int64_t max_rows = kMaxRows);
 
   void count(const StateRows& rows);
 
@@ -45,7 +46,7 @@ class ListedCounts {
   }
 
   const Nodes* nodes_;
-  const Conflicts* conflicts_;
+  const Relations* relations_;
   std::int32_t n_states_;
   std::int64_t max_rows_;
   std::int64_t n_rows_ = 0;                       // since the cells were emptied
@@ -56,7 +57,9 @@ class ListedCounts {
   std::vector<std::int64_t> disjoint_;     // (m,) votes that another contradicts, by `disjoint`
   std::int64_t n_counted_ = 0;             // rows
   std::int64_t n_silent_ = 0;              // of those, without votes
-  std::vector<std::int32_t> node_;         // of each vote of a block
+  RowTriples row_triples_;
+  std::vector<std::int64_t> triples_;  // (d,), or none
+  std::vector<std::int32_t> node_;     // of each vote of a block
 };
 
 }  // namespace consilience

@@ -1,6 +1,7 @@
 #include "consilience/moments.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <stdexcept>
 #include <string>
@@ -11,6 +12,7 @@
 #include "listed_counts.hpp"
 #include "nodes.hpp"
 #include "simd/loops.hpp"
+#include "triples.hpp"
 
 namespace consilience {
 namespace {
@@ -22,11 +24,12 @@ constexpr Index kLazyNodes = 4096;
 constexpr Index kListedRows = 512;  // whose votes stay in the first cache
 
 template <class Sum>
-Moments<Sum> empty_moments(const Nodes& nodes, Index m) {
+Moments<Sum> empty_moments(const Nodes& nodes, Index m, const Partition& partition) {
   Moments<Sum> moments;
   moments.node_source = nodes.source;
   moments.node_state = nodes.state;
   moments.pairs.assign(static_cast<std::size_t>(nodes.size() * nodes.size()), 0);
+  if (partition.counts()) moments.triples.assign(static_cast<std::size_t>(nodes.size()), 0);
   moments.votes.assign(static_cast<std::size_t>(m), 0);
   moments.overlaps.assign(static_cast<std::size_t>(m), 0);
   moments.conflicts.assign(static_cast<std::size_t>(m), 0);
@@ -59,8 +62,10 @@ Moments<Sum> finish(Moments<Sum> moments, const Execution& execution) {
     if (i % 256 == 255 && execution.poll) execution.poll();
     moments.node_source[i] = moments.node_source[live[i]];
     moments.node_state[i] = moments.node_state[live[i]];
+    if (!moments.triples.empty()) moments.triples[i] = moments.triples[live[i]];
   }
   moments.pairs.resize(cell);
+  if (!moments.triples.empty()) moments.triples.resize(live.size());
   moments.node_source.resize(live.size());
   moments.node_state.resize(live.size());
   return moments;
@@ -72,6 +77,7 @@ Moments<Sum> merge(std::vector<Moments<Sum>>& parts, const Execution& execution)
   Moments<Sum>& total = parts[0];
   for (std::size_t w = 1; w < parts.size(); ++w) {
     add(total.pairs, parts[w].pairs);
+    add(total.triples, parts[w].triples);
     add(total.overlaps, parts[w].overlaps);
     add(total.conflicts, parts[w].conflicts);
     total.n_covered += parts[w].n_covered;
@@ -132,12 +138,108 @@ std::int64_t count_bits(const std::uint64_t* bits, Index n_words) {
   return static_cast<std::int64_t>(count);
 }
 
+/// A number for every row, as planes of its binary digits, the lowest first.
+class RowNumbers {
+ public:
+  void reset(Index largest, Index n_words) {
+    n_words_ = n_words;
+    n_digits_ = 0;
+    count_ = 0;
+    for (; largest > 0; largest /= 2) ++n_digits_;
+    planes_.assign(static_cast<std::size_t>(n_digits_ * n_words), 0);
+  }
+
+  Index n_digits() const { return n_digits_; }
+  const std::uint64_t* digit(Index p) const { return planes_.data() + p * n_words_; }
+
+  /// Adds 1 to the rows whose bits are set.
+  void increment(const std::uint64_t* rows) {
+    ++count_;
+    const int reached = std::bit_width(count_);  // higher digits are 0 so far
+    simd::loops().increment(rows, static_cast<std::size_t>(n_words_), planes_.data(),
+                            static_cast<std::size_t>(reached));
+  }
+
+ private:
+  Index n_words_ = 0;
+  Index n_digits_ = 0;
+  std::uint64_t count_ = 0;
+  std::vector<std::uint64_t> planes_;
+};
+
+/// A number for every row as a sum of planes with weights.
+class PlaneSum {
+ public:
+  void reset(Index n_words) {
+    n_words_ = n_words;
+    terms_.clear();
+    planes_.clear();
+  }
+
+  /// Adds weight * x.
+  void add(const RowNumbers& x, std::int64_t weight) {
+    for (Index p = 0; p < x.n_digits(); ++p) add(x.digit(p), x.digit(p), weight << p);
+  }
+  /// Adds weight * x * y.
+  void add_product(const RowNumbers& x, const RowNumbers& y, std::int64_t weight) {
+    for (Index p = 0; p < x.n_digits(); ++p) {
+      for (Index q = 0; q < y.n_digits(); ++q) add(x.digit(p), y.digit(q), weight << (p + q));
+    }
+  }
+  /// Adds weight * x (x - 1) / 2.
+  void add_pairs(const RowNumbers& x, std::int64_t weight) {
+    for (Index p = 0; p < x.n_digits(); ++p) {
+      if (p > 0) add(x.digit(p), x.digit(p), weight * ((1LL << (2 * p)) - (1LL << p)) / 2);
+      for (Index q = p + 1; q < x.n_digits(); ++q) add(x.digit(p), x.digit(q), weight << (p + q));
+    }
+  }
+
+  /// Sum over the rows whose bits are set.
+  std::int64_t over(const std::uint64_t* rows, std::vector<std::uint64_t>& counts) const {
+    counts.assign(terms_.size(), 0);
+    simd::loops().count_intersections(rows, planes_.data(), terms_.size(),
+                                      static_cast<std::size_t>(n_words_), counts.data());
+    std::int64_t sum = 0;
+    for (std::size_t t = 0; t < terms_.size(); ++t) {
+      sum += terms_[t].weight * static_cast<std::int64_t>(counts[t]);
+    }
+    return sum;
+  }
+
+ private:
+  struct Term {
+    const std::uint64_t* x;
+    const std::uint64_t* y;
+    std::int64_t weight;
+  };
+
+  void add(const std::uint64_t* x, const std::uint64_t* y, std::int64_t weight) {
+    for (Term& term : terms_) {
+      if ((term.x == x && term.y == y) || (term.x == y && term.y == x)) {
+        term.weight += weight;
+        return;
+      }
+    }
+    const std::size_t begin = planes_.size();
+    planes_.resize(begin + static_cast<std::size_t>(n_words_));
+    std::uint64_t* both = planes_.data() + begin;
+    for (Index w = 0; w < n_words_; ++w) both[w] = x[w] & y[w];
+    terms_.push_back({x, y, weight});
+  }
+
+  Index n_words_ = 0;
+  std::vector<Term> terms_;
+  std::vector<std::uint64_t> planes_;
+};
+
 /// Working memory of one worker, and what it does with a tile.
 class BitPlanes {
  public:
-  BitPlanes(const Nodes& nodes, const Conflicts& conflicts, Index m, std::int32_t n_states)
+  BitPlanes(const Nodes& nodes, const Relations& relations, const Partition& partition, Index m,
+            std::int32_t n_states)
       : nodes_(nodes),
-        conflicts_(conflicts),
+        relations_(relations),
+        partition_(partition),
         m_(m),
         n_states_(n_states),
         sums_(static_cast<std::size_t>(nodes.size())) {}
@@ -147,6 +249,8 @@ class BitPlanes {
     pack(tile);
     count_pairs(moments);
     count_summaries(moments);
+    if (!partition_.counts()) return;
+    for (std::int32_t s = 1; s < n_states_; ++s) count_triples(s, moments);
   }
 
  private:
@@ -206,9 +310,10 @@ class BitPlanes {
       std::uint64_t both[2] = {0, 0};
       simd::loops().count_intersections(plane(votes_, j), twice, 2, words, both);
       moments.overlaps[i] += static_cast<std::int64_t>(both[0]);
-      if (conflicts_.by_difference) moments.conflicts[i] += static_cast<std::int64_t>(both[1]);
+      if (relations_.conflict_by_difference)
+        moments.conflicts[i] += static_cast<std::int64_t>(both[1]);
     }
-    if (!conflicts_.by_difference) count_disjoint(moments);
+    if (!relations_.conflict_by_difference) count_disjoint(moments);
   }
 
   // Two different states on a row: each is contradicted by the other.
@@ -232,7 +337,7 @@ class BitPlanes {
     for (std::int32_t s = 1; s < n_states_; ++s) {
       std::uint64_t* of_state = plane(contradicted_, s);
       for (std::int32_t t = 1; t < n_states_; ++t) {
-        if (conflicts_.disjoint[static_cast<std::size_t>(s * n_states_ + t)] == 0) continue;
+        if (relations_.disjoint[static_cast<std::size_t>(s * n_states_ + t)] == 0) continue;
         const std::uint64_t* other = plane(any_, t);
         for (std::size_t w = 0; w < words; ++w) of_state[w] |= other[w];
       }
@@ -247,17 +352,64 @@ class BitPlanes {
     }
   }
 
+  // With c votes for the state on a row, n of them by a source's own component, it meets
+  // sum_C<C' n_C n_C' - n (c - n) pairs of votes of two further components.
+  void count_triples(std::int32_t state, Moments<std::int64_t>& moments) {
+    voters_.clear();
+    for (Index j = 0; j < m_; ++j) {
+      if (nodes_(j, state) >= 0) voters_.push_back(nodes_(j, state));
+    }
+    if (voters_.size() < 3) return;
+    c_.reset(static_cast<Index>(voters_.size()), n_words_);
+    for (const Index a : voters_) c_.increment(plane(planes_, a));
+    pairs_.reset(n_words_);
+    pairs_.add_pairs(c_, 1);
+    within_.resize(partition_.several.size());
+    for (std::size_t g = 0; g < within_.size(); ++g) {
+      const std::vector<Index>& group = partition_.several[g];
+      within_[g].reset(static_cast<Index>(group.size()), n_words_);
+      for (const Index j : group) {
+        if (nodes_(j, state) >= 0) within_[g].increment(plane(planes_, nodes_(j, state)));
+      }
+      pairs_.add_pairs(within_[g], -1);
+    }
+    for (std::size_t g = 0; g < within_.size(); ++g) {
+      others_ = pairs_;
+      others_.add_product(within_[g], c_, -1);
+      others_.add_product(within_[g], within_[g], 1);
+      for (const Index j : partition_.several[g]) {
+        if (nodes_(j, state) >= 0) add_triples(nodes_(j, state), others_, moments);
+      }
+    }
+    pairs_.add(c_, -1);  // n = 1 for a source alone, where it votes; the 1 of n^2 follows
+    for (const Index a : voters_) {
+      const std::size_t i = partition_.component(nodes_.source[static_cast<std::size_t>(a)]);
+      if (partition_.size_of[i] > 1) continue;
+      add_triples(a, pairs_, moments);
+      moments.triples[static_cast<std::size_t>(a)] += count_bits(plane(planes_, a), n_words_);
+    }
+  }
+
+  void add_triples(Index a, const PlaneSum& pairs, Moments<std::int64_t>& moments) {
+    moments.triples[static_cast<std::size_t>(a)] += pairs.over(plane(planes_, a), terms_);
+  }
+
   const Nodes& nodes_;
-  const Conflicts& conflicts_;
+  const Relations& relations_;
+  const Partition& partition_;
   Index m_;
   std::int32_t n_states_;
   Index n_words_ = 0;
   AlignedVector<std::uint64_t> planes_, votes_, any_, contradicted_, once_, twice_and_several_;
-  std::vector<std::uint64_t> sums_;
+  std::vector<std::uint64_t> sums_, terms_;
+  std::vector<Index> voters_;
+  RowNumbers c_;
+  std::vector<RowNumbers> within_;
+  PlaneSum pairs_, others_;
 };
 
-Moments<std::int64_t> count_by_bit_planes(const StateReader& reader, const Conflicts& conflicts,
-                                          const Execution& execution) {
+Moments<std::int64_t> count_by_bit_planes(const StateReader& reader, const Relations& relations,
+                                          const Partition& partition, const Execution& execution) {
   const Index m = reader.n_columns();
   const std::int32_t n_states = reader.coding().n_states();
   const Nodes nodes = nodes_to_count(reader, kFewNodes, execution);
@@ -268,8 +420,9 @@ Moments<std::int64_t> count_by_bit_planes(const StateReader& reader, const Confl
   const Blocks blocks(reader.votes(),
                       std::clamp<Index>((Index{1} << 31) / pairs / 64 * 64, 64, Blocks::kMaxRows));
   const auto workers = static_cast<std::size_t>(n_workers(blocks.n, execution));
-  std::vector<Moments<std::int64_t>> parts(workers, empty_moments<std::int64_t>(nodes, m));
-  std::vector<BitPlanes> planes(workers, BitPlanes(nodes, conflicts, m, n_states));
+  std::vector<Moments<std::int64_t>> parts(workers,
+                                           empty_moments<std::int64_t>(nodes, m, partition));
+  std::vector<BitPlanes> planes(workers, BitPlanes(nodes, relations, partition, m, n_states));
   std::vector<StateTile> tiles(workers);
   for_each_chunk(blocks.n, execution, [&](Index block, int worker) {
     const auto w = static_cast<std::size_t>(worker);
@@ -291,7 +444,7 @@ struct Share {
 /// Adds one row's votes; `nodes` are the indicators that are 1, `states` their states.
 template <class Sum>
 void add_row(const std::int32_t* sources, const std::int32_t* states, const std::int32_t* nodes,
-             std::size_t n_votes, const Conflicts& conflicts, std::int32_t n_states, Sum weight,
+             std::size_t n_votes, const Relations& relations, std::int32_t n_states, Sum weight,
              const Share& share, Moments<Sum>& moments) {
   const auto d = static_cast<Index>(moments.node_source.size());
   bool all_equal = true;
@@ -303,8 +456,8 @@ void add_row(const std::int32_t* sources, const std::int32_t* states, const std:
     const auto j = static_cast<std::size_t>(sources[v]);
     if (n_votes > 1) moments.overlaps[j] += weight;
     bool contradicted = !all_equal;
-    if (!conflicts.by_difference && !all_equal) {
-      const std::uint8_t* disjoint = conflicts.disjoint.data() + Index{states[v]} * n_states;
+    if (!relations.conflict_by_difference && !all_equal) {
+      const std::uint8_t* disjoint = relations.disjoint.data() + Index{states[v]} * n_states;
       contradicted = false;
       for (std::size_t u = 0; u < n_votes; ++u) contradicted |= disjoint[states[u]] != 0;
     }
@@ -316,8 +469,13 @@ void add_row(const std::int32_t* sources, const std::int32_t* states, const std:
 template <class Sum>
 class RowLists {
  public:
-  RowLists(const StateReader& reader, const Nodes& nodes, const Conflicts& conflicts)
-      : reader_(reader), nodes_(nodes), conflicts_(conflicts) {}
+  RowLists(const StateReader& reader, const Nodes& nodes, const Relations& relations,
+           const Partition& partition)
+      : reader_(reader),
+        nodes_(nodes),
+        relations_(relations),
+        partition_(partition),
+        triples_(partition, reader.n_columns(), reader.coding().n_states()) {}
 
   void count(Index begin, Index n_rows, const Sum* weights, const Share& share,
              Moments<Sum>& moments) {
@@ -335,27 +493,34 @@ class RowLists {
       const Sum weight = weights == nullptr ? Sum{1} : weights[begin + r];
       if (share.adds_covered) moments.n_covered += weight;
       add_row(rows_.source.data() + start, rows_.state.data() + start, list_.data() + start,
-              n_votes, conflicts_, n_states, weight, share, moments);
+              n_votes, relations_, n_states, weight, share, moments);
+      if (!partition_.counts()) continue;
+      triples_.add(rows_.source.data() + start, rows_.state.data() + start, list_.data() + start,
+                   n_votes, weight, share.low, share.high, moments.triples.data());
     }
   }
 
  private:
   const StateReader& reader_;
   const Nodes& nodes_;
-  const Conflicts& conflicts_;
+  const Relations& relations_;
+  const Partition& partition_;
+  RowTriples triples_;
   StateRows rows_;
   std::vector<std::int32_t> list_;
 };
 
-Moments<std::int64_t> count_by_row_lists(const StateReader& reader, const Conflicts& conflicts,
-                                         const std::int64_t* weights, const Execution& execution) {
+Moments<std::int64_t> count_by_row_lists(const StateReader& reader, const Relations& relations,
+                                         const Partition& partition, const std::int64_t* weights,
+                                         const Execution& execution) {
   const Index m = reader.n_columns();
   const Nodes nodes = nodes_to_count(reader, kFewNodes, execution);
   const Blocks blocks(reader.votes());
   const auto workers = static_cast<std::size_t>(n_workers(blocks.n, execution));
-  std::vector<Moments<std::int64_t>> parts(workers, empty_moments<std::int64_t>(nodes, m));
-  std::vector<RowLists<std::int64_t>> lists(workers,
-                                            RowLists<std::int64_t>(reader, nodes, conflicts));
+  std::vector<Moments<std::int64_t>> parts(workers,
+                                           empty_moments<std::int64_t>(nodes, m, partition));
+  std::vector<RowLists<std::int64_t>> lists(
+      workers, RowLists<std::int64_t>(reader, nodes, relations, partition));
   const Share all{0, nodes.size(), true};
   for_each_chunk(blocks.n, execution, [&](Index block, int worker) {
     const auto w = static_cast<std::size_t>(worker);
@@ -364,8 +529,8 @@ Moments<std::int64_t> count_by_row_lists(const StateReader& reader, const Confli
   return merge(parts, execution);
 }
 
-Moments<std::int64_t> count_by_row_lists(const StateReader& reader, const Conflicts& conflicts,
-                                         const Execution& execution) {
+Moments<std::int64_t> count_by_row_lists(const StateReader& reader, const Relations& relations,
+                                         const Partition& partition, const Execution& execution) {
   const Nodes nodes = nodes_to_count(reader, kLazyNodes, execution);
   const Blocks blocks(reader.votes(), std::min<Index>(kListedRows, Blocks(reader.votes()).rows));
   Execution bounded = execution;  // all workers' tables together within the memory of a result
@@ -374,7 +539,7 @@ Moments<std::int64_t> count_by_row_lists(const StateReader& reader, const Confli
                         1, std::max(1, execution.n_threads)));
   std::vector<ListedCounts> parts;
   const int workers = n_workers(blocks.n, bounded);
-  for (int w = 0; w < workers; ++w) parts.emplace_back(nodes, conflicts, reader);
+  for (int w = 0; w < workers; ++w) parts.emplace_back(nodes, relations, partition, reader);
   std::vector<StateRows> rows(parts.size());
   for_each_chunk(blocks.n, bounded, [&](Index block, int worker) {
     const auto w = static_cast<std::size_t>(worker);
@@ -424,27 +589,30 @@ MomentsKernel choose_kernel(const StateReader& reader) {
   return planes <= lists ? MomentsKernel::bit_planes : MomentsKernel::row_lists;
 }
 
-Moments<std::int64_t> count_moments(const StateReader& reader, const Conflicts& conflicts,
+Moments<std::int64_t> count_moments(const StateReader& reader, const Relations& relations,
                                     MomentsKernel kernel, const Execution& execution) {
+  const Partition partition(relations, reader.n_columns());
   if (kernel == MomentsKernel::automatic) kernel = choose_kernel(reader);
   if (kernel == MomentsKernel::bit_planes) {
     if (!reader.fits_tiles()) {
       throw std::invalid_argument("kernel bit_planes takes at most 255 events, got " +
                                   std::to_string(reader.coding().n_states() - 1));
     }
-    return count_by_bit_planes(reader, conflicts, execution);
+    return count_by_bit_planes(reader, relations, partition, execution);
   }
-  return count_by_row_lists(reader, conflicts, execution);
+  return count_by_row_lists(reader, relations, partition, execution);
 }
 
-Moments<std::int64_t> count_moments(const StateReader& reader, const Conflicts& conflicts,
+Moments<std::int64_t> count_moments(const StateReader& reader, const Relations& relations,
                                     const std::int64_t* weights, const Execution& execution) {
-  return count_by_row_lists(reader, conflicts, weights, execution);
+  const Partition partition(relations, reader.n_columns());
+  return count_by_row_lists(reader, relations, partition, weights, execution);
 }
 
-Moments<double> count_moments(const StateReader& reader, const Conflicts& conflicts,
+Moments<double> count_moments(const StateReader& reader, const Relations& relations,
                               const double* weights, const Execution& execution) {
   const Index m = reader.n_columns();
+  const Partition partition(relations, m);
   const Nodes nodes = nodes_to_count(reader, kFewNodes, execution);
   const Blocks blocks(reader.votes());
   // A cell is added up by one worker, row after row: all workers read the same stretch of rows and
@@ -453,9 +621,9 @@ Moments<double> count_moments(const StateReader& reader, const Conflicts& confli
   constexpr Index kStretch = 4;
   const Index n_shares = n_workers(m, execution);
   std::vector<Moments<double>> parts(static_cast<std::size_t>(n_shares),
-                                     empty_moments<double>(nodes, m));
+                                     empty_moments<double>(nodes, m, partition));
   std::vector<RowLists<double>> lists(static_cast<std::size_t>(n_shares),
-                                      RowLists<double>(reader, nodes, conflicts));
+                                      RowLists<double>(reader, nodes, relations, partition));
   for (Index first = 0; first < blocks.n; first += kStretch) {
     const Index last = std::min(blocks.n, first + kStretch);
     for_each_chunk(n_shares, execution, [&](Index i, int) {

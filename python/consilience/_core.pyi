@@ -41,6 +41,7 @@ class Moments(TypedDict):
     node_source: NDArray[np.int32]
     node_state: NDArray[np.int32]
     pairs: NDArray[Any]
+    triples: NDArray[Any]
     votes: NDArray[Any]
     overlaps: NDArray[Any]
     conflicts: NDArray[Any]
@@ -67,6 +68,7 @@ def count_moments(
     coding: StateCoding,
     disjoint: NDArray[np.uint8] | None,
     *,
+    component: NDArray[np.int32] | None = None,
     kernel: str = "automatic",
     n_threads: int,
 ) -> Moments: ...
@@ -77,6 +79,7 @@ def count_weighted_moments(
     weights: NDArray[np.int64],
     disjoint: NDArray[np.uint8] | None,
     *,
+    component: NDArray[np.int32] | None = None,
     n_threads: int,
 ) -> Moments: ...
 @overload
@@ -86,6 +89,7 @@ def count_weighted_moments(
     weights: NDArray[np.float64],
     disjoint: NDArray[np.uint8] | None,
     *,
+    component: NDArray[np.int32] | None = None,
     n_threads: int,
 ) -> Moments: ...
 def choose_kernel(votes: VoteView, coding: StateCoding) -> str: ...

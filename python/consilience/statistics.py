@@ -1,4 +1,4 @@
-"""What the votes say in sums: counts of the indicators, alone and in pairs."""
+"""What the votes say in sums: counts of the indicators, alone, in pairs and in triples."""
 
 from __future__ import annotations
 
@@ -56,6 +56,11 @@ class VoteStatistics:
         Event of each node as the canonical vote vector, ``-1`` where it says nothing about a task.
     pairs : (d, d) int64 or float64 array
         Items on which both nodes are 1; the diagonal counts each node alone.
+    triples : (d,) int64 or float64 array
+        For each node, how often two further sources vote for the same event on the same item, the three of
+        them from different components. Summed over an event's nodes, each triple counts three times.
+    component : (m,) int64 array
+        Sources with the same number depend on each other and meet in no triple.
     n_votes, n_overlaps, n_conflicts : (m,) arrays
         Items on which a source votes; of those, on which another source votes too, and on which another's
         vote contradicts it (no feasible label vector agrees with both).
@@ -73,6 +78,8 @@ class VoteStatistics:
     node_source: NDArray[np.int64]
     node_event: NDArray[np.int64]
     pairs: NDArray[Any]
+    triples: NDArray[Any]
+    component: NDArray[np.int64]
     n_votes: NDArray[Any]
     n_overlaps: NDArray[Any]
     n_conflicts: NDArray[Any]
@@ -141,7 +148,10 @@ class VoteStatistics:
         return covariance
 
     def of_sources(self, kept: NDArray[np.bool_]) -> VoteStatistics:
-        """The same statistics without the nodes of some sources; `kept` is an (m,) mask."""
+        """The same statistics without the nodes of some sources; `kept` is an (m,) mask.
+
+        The triples of the nodes that are kept still include those with the others.
+        """
         if kept.all():
             return self
         nodes = np.flatnonzero(kept[self.node_source])
@@ -150,6 +160,7 @@ class VoteStatistics:
             node_source=self.node_source[nodes],
             node_event=self.node_event[nodes],
             pairs=self.pairs[np.ix_(nodes, nodes)],
+            triples=self.triples[nodes],
             joint=replace(self.joint, pairs=self.joint.pairs[:, nodes]),
         )
 
@@ -180,12 +191,16 @@ class VoteStatistics:
                 f"the statistics count different dependent sources together: {self.joint.members} and "
                 f"{other.joint.members}; give the same dependencies to both"
             )
+        if not np.array_equal(self.component, other.component):
+            raise InvalidArgumentError(
+                "the statistics take different sources for dependent; give the same dependencies to both"
+            )
         n = self.n + other.n
-        _check_total(n)
+        _check_total(n, self.n_sources)
         nodes = np.unique(np.concatenate([self._nodes(), other._nodes()]), axis=0)
         index = {tuple(node): a for a, node in enumerate(nodes.tolist())}
         dtype = np.result_type(self.pairs, other.pairs)
-        pairs = np.zeros((len(nodes), len(nodes)), dtype)
+        pairs, triples = np.zeros((len(nodes), len(nodes)), dtype), np.zeros(len(nodes), dtype)
         states, at = np.unique(
             np.concatenate([self.joint.keys(), other.joint.keys()]), axis=0, return_inverse=True
         )
@@ -194,6 +209,7 @@ class VoteStatistics:
         for part, rows in ((self, own), (other, others)):
             places = np.array([index[tuple(node)] for node in part._nodes().tolist()], dtype=np.int64)
             pairs[np.ix_(places, places)] += part.pairs
+            triples[places] += part.triples
             counts[rows] += part.joint.counts
             joint_pairs[np.ix_(rows, places)] += part.joint.pairs
         joint = JointCounts(
@@ -210,6 +226,8 @@ class VoteStatistics:
             nodes[:, 0],
             np.ascontiguousarray(nodes[:, 1:]),
             pairs,
+            triples,
+            self.component,
             self.n_votes + other.n_votes,
             self.n_overlaps + other.n_overlaps,
             self.n_conflicts + other.n_conflicts,
@@ -268,6 +286,8 @@ class VoteStatistics:
             "node_source": (d,),
             "node_event": (d, t),
             "pairs": (d, d),
+            "triples": (d,),
+            "component": (m,),
             "n_votes": (m,),
             "n_overlaps": (m,),
             "n_conflicts": (m,),
@@ -291,7 +311,7 @@ class VoteStatistics:
         nodes = self._nodes()
         if d and not np.array_equal(np.unique(nodes, axis=0), nodes):
             raise FileFormatError("nodes must be sorted and distinct")
-        for name in ("node_source", "node_event", "n_infeasible"):
+        for name in ("node_source", "node_event", "component", "n_infeasible"):
             if getattr(self, name).dtype != np.int64:
                 raise FileFormatError(f"{name} must hold int64, got {getattr(self, name).dtype}")
         if not self.task_graph.event_masks(self.node_event).any(axis=1).all():
@@ -304,14 +324,30 @@ class VoteStatistics:
                 raise FileFormatError(f"{name} must lie in 0..{self.n}")
         if (self.n_overlaps > self.n_votes).any() or (self.n_conflicts > self.n_votes).any():
             raise FileFormatError("overlaps and conflicts must not exceed the votes")
+        if not 0 <= self.component.min() <= self.component.max() < m:
+            raise FileFormatError(f"component must lie in 0..{m - 1}")
         alone = np.diag(self.pairs)
         if not (np.array_equal(self.pairs, self.pairs.T) and (self.pairs >= 0).all()):
             raise FileFormatError("pairs must be symmetric and not negative")
         if (self.pairs > np.minimum.outer(alone, alone)).any() or (alone > self.n).any():
             raise FileFormatError("pairs must not exceed the counts of their nodes, nor those n")
+        if not ((self.triples >= 0) & (self.triples <= alone * float(_n_partners(m)))).all():
+            raise FileFormatError(
+                "triples must not exceed the counts of their nodes times the pairs of others"
+            )
 
 
-_ARRAYS = ("node_source", "node_event", "pairs", "n_votes", "n_overlaps", "n_conflicts", "n_infeasible")
+_ARRAYS = (
+    "node_source",
+    "node_event",
+    "pairs",
+    "triples",
+    "component",
+    "n_votes",
+    "n_overlaps",
+    "n_conflicts",
+    "n_infeasible",
+)
 _JOINT_ARRAYS = {"component": "clique", "votes": "votes", "counts": "counts", "pairs": "pairs"}
 """Name of each array of the joint counts as bytes have it, and as objects do."""
 
@@ -413,7 +449,7 @@ def observe(
         raise InvalidVotesError("votes hold no items (0 rows); give at least one")
     threads = threads_of(n_threads)
     read = None if weights is None else read_weights(weights, votes.n_items)
-    observed = observe_part(votes, task_graph, read, threads)
+    observed = observe_part(votes, task_graph, read, threads, component=_component(votes, dependencies))
     warn_of_infeasible(observed.coded.n_infeasible, votes.source_names)
     return (
         observed if dependencies is None else count_together(observed, dependencies, threads, strict=strict)
@@ -426,10 +462,18 @@ def observe_part(
     weights: NDArray[Any] | None,
     n_threads: int,
     dependencies: Dependencies = None,
+    *,
+    component: NDArray[np.int64] | None = None,
 ) -> Observation:
-    """The same for a part of the votes, which may be empty; :func:`check_whole` then looks at the whole."""
+    """The same for a part of the votes, which may be empty; :func:`check_whole` then looks at the whole.
+
+    Without `dependencies`, `component` says which sources meet in no triple.
+    """
+    if component is None:
+        component = _component(votes, dependencies)
+    _check_total(votes.n_items if weights is None else float(weights.sum(dtype=np.float64)), votes.n_sources)
     coded = code_votes(votes, task_graph, n_threads=n_threads)
-    moments = _count_moments(coded, coded.coding, weights, coded.disjoint(task_graph), n_threads)
+    moments = _count_moments(coded, coded.coding, weights, coded.disjoint(task_graph), component, n_threads)
     node_source = moments["node_source"].astype(np.int64)
     node_event = coded.events[moments["node_state"] - 1].reshape(-1, task_graph.n_tasks)
     statistics = VoteStatistics(
@@ -439,6 +483,8 @@ def observe_part(
         node_source,
         node_event,
         moments["pairs"],
+        moments["triples"],
+        component,
         moments["votes"],
         moments["overlaps"],
         moments["conflicts"],
@@ -466,8 +512,22 @@ def count_together(
     observed: Observation, dependencies: Iterable[Sequence[int | str]], n_threads: int, *, strict: bool
 ) -> Observation:
     """The same votes with the joint counts of dependent sources, in one more pass; see :func:`observe`."""
-    layout = _components(observed.statistics, dependencies)
+    statistics = observed.statistics
+    layout = _components(statistics, dependencies)
+    component = SourceGraph(statistics.n_sources, dependencies, statistics.source_names).component
+    if not np.array_equal(component, statistics.component):
+        # Learned since the votes were counted: triples are counted anew.
+        coded = observed.coded
+        moments = _count_moments(coded, coded.coding, observed.weights, None, component, n_threads)
+        statistics = replace(statistics, triples=moments["triples"], component=component)
+        observed = replace(observed, statistics=statistics)
     return _count_components(observed, layout.checked() if strict else layout.without_too_large(), n_threads)
+
+
+def _component(votes: Votes, dependencies: Dependencies) -> NDArray[np.int64]:
+    """Component of each source, (m,)."""
+    given = () if dependencies is None else dependencies
+    return SourceGraph(votes.n_sources, given, votes.source_names).component
 
 
 def _components(statistics: VoteStatistics, dependencies: Iterable[Sequence[int | str]]) -> ComponentLayout:
@@ -481,7 +541,7 @@ def _count_components(observed: Observation, layout: ComponentLayout, n_threads:
     statistics, coded = observed.statistics, observed.coded
     coding = layout.code(coded.coding, coded.events)
     # Conflicts between components are of no interest: any rule does.
-    of_columns = _count_moments(coded, coding, observed.weights, None, n_threads)
+    of_columns = _count_moments(coded, coding, observed.weights, None, None, n_threads)
     joint = joint_counts(layout, statistics.node_source, statistics.node_event, of_columns)
     return replace(observed, statistics=replace(statistics, joint=joint))
 
@@ -511,12 +571,16 @@ def _count_moments(
     coding: _core.StateCoding,
     weights: NDArray[Any] | None,
     disjoint: NDArray[np.uint8] | None,
+    component: NDArray[np.int64] | None,
     threads: int,
 ) -> _core.Moments:
+    of_source = None if component is None else component.astype(np.int32)
     try:
         if weights is None:
-            return _core.count_moments(coded.view, coding, disjoint, n_threads=threads)
-        return _core.count_weighted_moments(coded.view, coding, weights, disjoint, n_threads=threads)
+            return _core.count_moments(coded.view, coding, disjoint, component=of_source, n_threads=threads)
+        return _core.count_weighted_moments(
+            coded.view, coding, weights, disjoint, component=of_source, n_threads=threads
+        )
     except _core.LabelOutOfRange as error:
         raise coded.votes.label_error(error) from None
     except ValueError as error:
@@ -548,15 +612,25 @@ def read_weights(weights: ArrayLike, n_items: int | None = None) -> NDArray[np.i
         total = float(array.sum(dtype=np.float64))
     if total == 0:
         raise InvalidArgumentError("weights are all 0; give at least one item a positive weight")
-    _check_total(total)
+    _check_total(total, 1)
     if array.dtype.kind in "biu" or np.array_equal(array, np.floor(array)):
         return np.ascontiguousarray(array, dtype=np.int64)
     return np.ascontiguousarray(array, dtype=np.float64)
 
 
-def _check_total(total: float) -> None:
-    if total > _MAX_TOTAL:
-        raise InvalidArgumentError(f"the items weigh {total} together; at most 2^53 can be counted exactly")
+def _check_total(total: float, n_sources: int) -> None:
+    """Refuse items that weigh too much for exact counts, of triples too."""
+    most = min(_MAX_TOTAL, 2**63 // max(1, _n_partners(n_sources)) - 1)
+    if total > most:
+        limit = "2^53" if most == _MAX_TOTAL else most
+        raise InvalidArgumentError(
+            f"the items weigh {total} together; of {n_sources} sources at most {limit} can be counted exactly"
+        )
+
+
+def _n_partners(n_sources: int) -> int:
+    """Most pairs of further sources that one source meets on an item."""
+    return max(0, (n_sources - 1) * (n_sources - 2) // 2)
 
 
 def threads_of(n_threads: int | None) -> int:

@@ -17,7 +17,7 @@
 namespace consilience::test {
 namespace {
 
-const Conflicts kByDifference{true, {}};
+const Relations kByDifference{true, {}};
 const int kThreadCounts[] = {1, 2, 3};
 const MomentsKernel kEveryKernel[] = {MomentsKernel::automatic, MomentsKernel::bit_planes,
                                       MomentsKernel::row_lists};
@@ -33,22 +33,57 @@ bool same_bits(const std::vector<double>& a, const std::vector<double>& b) {
 template <class Sum>
 bool same_moments(const Moments<Sum>& a, const Moments<Sum>& b) {
   return a.node_source == b.node_source && a.node_state == b.node_state &&
-         same_bits(a.pairs, b.pairs) && same_bits(a.votes, b.votes) &&
-         same_bits(a.overlaps, b.overlaps) && same_bits(a.conflicts, b.conflicts) &&
+         same_bits(a.pairs, b.pairs) && same_bits(a.triples, b.triples) &&
+         same_bits(a.votes, b.votes) && same_bits(a.overlaps, b.overlaps) &&
+         same_bits(a.conflicts, b.conflicts) &&
          same_bits(std::vector<Sum>{a.n_covered}, std::vector<Sum>{b.n_covered});
+}
+
+/// All triples of sources of different components that vote alike, item by item; for each (source,
+/// state) the triples it is in. Empty without components.
+template <class Sum>
+std::vector<Sum> plain_triples(const std::vector<std::int32_t>& states, Index m,
+                               std::int32_t n_states, const Relations& relations,
+                               const std::vector<Sum>& weights) {
+  const auto n_sources = static_cast<std::size_t>(m);
+  const auto k = static_cast<std::size_t>(n_states);
+  const std::vector<std::int32_t>& component = relations.component_of;
+  std::vector<Sum> triples(component.empty() ? 0 : n_sources * k, 0);
+  for (std::size_t i = 0; i < weights.size() && !component.empty(); ++i) {
+    const std::int32_t* row = states.data() + i * n_sources;
+    std::vector<std::int64_t> of_source(n_sources, 0);
+    for (std::size_t a = 0; a < n_sources; ++a) {
+      for (std::size_t b = a + 1; b < n_sources; ++b) {
+        if (row[a] == 0 || row[b] != row[a] || component[b] == component[a]) continue;
+        for (std::size_t c = b + 1; c < n_sources; ++c) {
+          if (row[c] != row[a] || component[c] == component[a] || component[c] == component[b]) {
+            continue;
+          }
+          ++of_source[a];
+          ++of_source[b];
+          ++of_source[c];
+        }
+      }
+    }
+    for (std::size_t a = 0; a < n_sources; ++a) {
+      triples[a * k + static_cast<std::size_t>(row[a])] +=
+          static_cast<Sum>(of_source[a]) * weights[i];
+    }
+  }
+  return triples;
 }
 
 /// The slow, obvious twin: one item after another, all pairs of sources.
 template <class Sum>
 Moments<Sum> plain_moments(const std::vector<std::int32_t>& states, Index m, std::int32_t n_states,
-                           const Conflicts& conflicts, const std::vector<Sum>& weights) {
+                           const Relations& relations, const std::vector<Sum>& weights) {
   const auto n_sources = static_cast<std::size_t>(m);
   const auto k = static_cast<std::size_t>(n_states);
   const std::size_t all = n_sources * k;
   const auto disagree = [&](std::int32_t s, std::int32_t t) {
-    return conflicts.by_difference ? s != t
-                                   : conflicts.disjoint[static_cast<std::size_t>(s) * k +
-                                                        static_cast<std::size_t>(t)] != 0;
+    return relations.conflict_by_difference ? s != t
+                                            : relations.disjoint[static_cast<std::size_t>(s) * k +
+                                                                 static_cast<std::size_t>(t)] != 0;
   };
   std::vector<Sum> pairs(all * all, 0);
   Moments<Sum> moments;
@@ -75,10 +110,12 @@ Moments<Sum> plain_moments(const std::vector<std::int32_t>& states, Index m, std
     }
     if (covered) moments.n_covered += weights[i];
   }
+  const std::vector<Sum> triples = plain_triples(states, m, n_states, relations, weights);
   std::vector<std::size_t> live;
   for (std::size_t a = 0; a < all; ++a) {
     if (pairs[a * all + a] == 0) continue;
     live.push_back(a);
+    if (!triples.empty()) moments.triples.push_back(triples[a]);
     moments.votes[a / k] += pairs[a * all + a];
     moments.node_source.push_back(static_cast<std::int32_t>(a / k));
     moments.node_state.push_back(static_cast<std::int32_t>(a % k));
@@ -90,23 +127,36 @@ Moments<Sum> plain_moments(const std::vector<std::int32_t>& states, Index m, std
 }
 
 Moments<std::int64_t> plain_moments(const std::vector<std::int32_t>& states, Index m,
-                                    std::int32_t n_states, const Conflicts& conflicts) {
+                                    std::int32_t n_states, const Relations& relations) {
   const std::vector<std::int64_t> ones(states.size() / static_cast<std::size_t>(m), 1);
-  return plain_moments(states, m, n_states, conflicts, ones);
+  return plain_moments(states, m, n_states, relations, ones);
 }
 
 /// Which of the states of several tasks exclude each other; symmetric, none excludes itself.
-Conflicts random_conflicts(std::uint64_t seed, std::int32_t n_states) {
+Relations random_conflicts(std::uint64_t seed, std::int32_t n_states) {
   Random random(seed);
   const auto k = static_cast<std::size_t>(n_states);
-  Conflicts conflicts{false, std::vector<std::uint8_t>(k * k, 0)};
+  Relations relations{false, std::vector<std::uint8_t>(k * k, 0)};
   for (std::size_t s = 1; s < k; ++s) {
     for (std::size_t t = s + 1; t < k; ++t) {
-      conflicts.disjoint[s * k + t] = conflicts.disjoint[t * k + s] =
+      relations.disjoint[s * k + t] = relations.disjoint[t * k + s] =
           static_cast<std::uint8_t>(random.below(2));
     }
   }
-  return conflicts;
+  return relations;
+}
+
+/// The same relations with sources in components: of one each, or drawn from a few.
+Relations with_components(Relations relations, Index m, Index n_components, std::uint64_t seed) {
+  Random random(seed);
+  for (Index j = 0; j < m; ++j) {
+    const Index component =
+        n_components >= m
+            ? j
+            : static_cast<Index>(random.below(static_cast<std::uint64_t>(n_components)));
+    relations.component_of.push_back(static_cast<std::int32_t>(component));
+  }
+  return relations;
 }
 
 // --- items that count once ----------------------------------------------------------------------
@@ -179,15 +229,15 @@ TEST_CASE("moments of several tasks equal the twin, with conflicts by disjoint e
   for (const std::vector<std::int32_t>& of_tasks : cardinalities) {
     const Labels labels = random_labels(32, 9000, 6, of_tasks, 0.4);
     const CodedStates coded = code_several_tasks(labels, 9);
-    const Conflicts conflicts = random_conflicts(33, 9);
-    const auto expected = plain_moments(coded.states, 6, 9, conflicts);
+    const Relations relations = random_conflicts(33, 9);
+    const auto expected = plain_moments(coded.states, 6, 9, relations);
     const HeldVotes dense = dense_votes(labels, IntType::i16),
                     sparse = sparse_votes(labels, IntType::i32, IntType::i16);
     for (const VoteView& votes : {dense.view, sparse.view}) {
       const StateReader reader(votes, coded.coding);
       for (const MomentsKernel kernel : kEveryKernel) {
         for (const int n_threads : kThreadCounts) {
-          CHECK(same_moments(count_moments(reader, conflicts, kernel, {n_threads, {}}), expected));
+          CHECK(same_moments(count_moments(reader, relations, kernel, {n_threads, {}}), expected));
         }
       }
     }
@@ -199,7 +249,7 @@ TEST_CASE("conflicts by difference are conflicts by events that are all disjoint
   const StateCoding coding = StateCoding::of_one_task(4);
   const HeldVotes votes = dense_votes(labels);
   const StateReader reader(votes.view, coding);
-  Conflicts disjoint{false, std::vector<std::uint8_t>(25, 1)};
+  Relations disjoint{false, std::vector<std::uint8_t>(25, 1)};
   for (std::size_t s = 0; s < 5; ++s) disjoint.disjoint[s * 6] = 0;
   for (const MomentsKernel kernel : kEveryKernel) {
     CHECK(same_moments(count_moments(reader, disjoint, kernel, {}),
@@ -211,19 +261,19 @@ TEST_CASE("moments of sources read together are those of their components") {
   const Labels labels = random_labels(43, 5000, 7, {3}, 0.5);
   const CodedStates together =
       read_together(StateCoding::of_one_task(3), states_of_one_task(labels), 7);
-  const Conflicts conflicts = random_conflicts(44, together.coding.n_states());
-  const auto expected = plain_moments(together.states, 5, together.coding.n_states(), conflicts);
+  const Relations relations = random_conflicts(44, together.coding.n_states());
+  const auto expected = plain_moments(together.states, 5, together.coding.n_states(), relations);
   const std::vector<double> halves(5000, 0.5);
   const auto half_expected =
-      plain_moments(together.states, 5, together.coding.n_states(), conflicts, halves);
+      plain_moments(together.states, 5, together.coding.n_states(), relations, halves);
   const HeldVotes dense = dense_votes(labels), sparse = sparse_votes(labels);
   for (const VoteView& votes : {dense.view, sparse.view}) {
     const StateReader reader(votes, together.coding);
     for (const int n_threads : kThreadCounts) {
       for (const MomentsKernel kernel : kEveryKernel) {
-        CHECK(same_moments(count_moments(reader, conflicts, kernel, {n_threads, {}}), expected));
+        CHECK(same_moments(count_moments(reader, relations, kernel, {n_threads, {}}), expected));
       }
-      CHECK(same_moments(count_moments(reader, conflicts, halves.data(), {n_threads, {}}),
+      CHECK(same_moments(count_moments(reader, relations, halves.data(), {n_threads, {}}),
                          half_expected));
     }
   }
@@ -255,13 +305,17 @@ TEST_CASE("255 classes fit bit planes, 256 are counted by row lists alone") {
 TEST_CASE("cells that are emptied after every few rows have the same counts") {
   const Labels labels = random_labels(45, 1300, 12, {3}, 0.5);
   const StateCoding coding = StateCoding::of_one_task(3);
-  const auto expected = plain_moments(states_of_one_task(labels), 12, 4, kByDifference);
+  const Relations relations = with_components(kByDifference, 12, 8, 45);
+  const Partition partition(relations, 12);
+  const auto expected = plain_moments(states_of_one_task(labels), 12, 4, relations);
   const HeldVotes votes = dense_votes(labels);
   const StateReader reader(votes.view, coding);
   const Nodes nodes(std::vector<std::uint8_t>(48, 1), 12, 4);
   for (const std::int64_t max_rows : {1, 7, 512, 1300, 5000}) {
     std::vector<ListedCounts> parts;
-    for (int part = 0; part < 2; ++part) parts.emplace_back(nodes, kByDifference, reader, max_rows);
+    for (int part = 0; part < 2; ++part) {
+      parts.emplace_back(nodes, relations, partition, reader, max_rows);
+    }
     StateRows rows;
     for (Index begin = 0; begin < 1300; begin += 100) {
       reader.read(begin, 100, rows);
@@ -373,11 +427,11 @@ TEST_CASE("weights of 1 give the moments of items that count once") {
 TEST_CASE("floating weights are added in the order of the items, for any number of threads") {
   const Labels labels = random_labels(54, 9000, 5, {2, 3}, 0.4);
   const CodedStates coded = code_several_tasks(labels, 6);
-  const Conflicts conflicts = random_conflicts(55, 6);
+  const Relations relations = random_conflicts(55, 6);
   Random random(56);
   std::vector<double> weights(9000);
   for (double& weight : weights) weight = std::exp(random.uniform(-20, 20));
-  const auto expected = plain_moments(coded.states, 5, 6, conflicts, weights);
+  const auto expected = plain_moments(coded.states, 5, 6, relations, weights);
   const HeldVotes dense = dense_votes(labels),
                   by_source = dense_votes(labels, IntType::i64, {"Fortran order", 1, 9000}),
                   sparse = sparse_votes(labels);
@@ -385,7 +439,7 @@ TEST_CASE("floating weights are added in the order of the items, for any number 
     const StateReader reader(votes, coded.coding);
     for (const int n_threads : {1, 2, 3, 7}) {
       CAPTURE(n_threads);
-      CHECK(same_moments(count_moments(reader, conflicts, weights.data(), {n_threads, {}}),
+      CHECK(same_moments(count_moments(reader, relations, weights.data(), {n_threads, {}}),
                          expected));
     }
   }
@@ -446,4 +500,58 @@ TEST_CASE("moments report the first label out of range, for any kernel and numbe
 }
 
 }  // namespace
+// --- triples ------------------------------------------------------------------------------------
+
+TEST_CASE("triples of different components equal the twin for every kernel, layout and weight") {
+  std::uint64_t seed = 0;
+  for (const Index m : {1, 2, 3, 4, 7, 8, 16, 21}) {
+    for (const Index n_components : {m, (m + 1) / 2, Index{3}, Index{1}}) {
+      if (n_components > m) continue;
+      for (const std::int32_t k : {1, 2, 5}) {
+        CAPTURE(m);
+        CAPTURE(n_components);
+        CAPTURE(k);
+        const Index n = m > 8 ? 70 : 300;
+        const Labels labels = random_labels(++seed, n, m, {k});
+        const StateCoding coding = StateCoding::of_one_task(k);
+        const Relations relations = with_components(kByDifference, m, n_components, seed);
+        const std::vector<std::int32_t> states = states_of_one_task(labels);
+        Random random(seed);
+        std::vector<std::int64_t> counts;
+        std::vector<double> weights;
+        for (Index i = 0; i < n; ++i) {
+          counts.push_back(static_cast<std::int64_t>(random.below(4)));
+          weights.push_back(static_cast<double>(random.below(1000)) / 7);
+        }
+        for (const HeldVotes& votes : {dense_votes(labels), sparse_votes(labels)}) {
+          const StateReader reader(votes.view, coding);
+          const auto expected = plain_moments(states, m, k + 1, relations);
+          for (const MomentsKernel kernel : kEveryKernel) {
+            CHECK(same_moments(count_moments(reader, relations, kernel, {2, {}}), expected));
+          }
+          CHECK(same_moments(count_moments(reader, relations, counts.data(), {3, {}}),
+                             plain_moments(states, m, k + 1, relations, counts)));
+          CHECK(same_moments(count_moments(reader, relations, weights.data(), {3, {}}),
+                             plain_moments(states, m, k + 1, relations, weights)));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("triples of full rows are counted beyond 32 bits' worth of votes") {
+  const Index n = 5000, m = 70;
+  Labels labels = random_labels(1, n, m, {2});
+  for (std::int64_t& label : labels.tables[0]) label = 1;
+  const StateCoding coding = StateCoding::of_one_task(2);
+  const HeldVotes votes = dense_votes(labels);
+  const StateReader reader(votes.view, coding);
+  const Relations relations = with_components(kByDifference, m, m, 0);
+  for (const MomentsKernel kernel : kEveryKernel) {
+    const auto moments = count_moments(reader, relations, kernel, {2, {}});
+    REQUIRE(moments.triples.size() == static_cast<std::size_t>(m));
+    for (const std::int64_t count : moments.triples) CHECK(count == n * (m - 1) * (m - 2) / 2);
+  }
+}
+
 }  // namespace consilience::test

@@ -125,6 +125,34 @@ TEST_CASE("pack_equal sets the bit of every row in the state asked for") {
   }
 }
 
+TEST_CASE("increment counts the planes that have each bit, modulo the digits there are") {
+  for (const std::string& level : simd_levels()) {
+    CAPTURE(level);
+    const WithSimdLevel with(level);
+    for (const std::size_t n_words : {1, 7, 8, 9, 17}) {
+      for (const std::size_t n_digits : {1, 3, 5}) {
+        Random random(n_words);
+        std::vector<int> expected(64 * n_words, 0);
+        auto digits = exact(std::vector<std::uint64_t>(n_words * n_digits, 0));
+        for (int plane = 0; plane < 20; ++plane) {
+          std::vector<std::uint64_t> bits(n_words);
+          for (std::uint64_t& word : bits)
+            word = static_cast<std::uint64_t>(random.below(INT64_MAX));
+          for (std::size_t r = 0; r < 64 * n_words; ++r) expected[r] += bits[r / 64] >> r % 64 & 1;
+          simd::loops().increment(exact(bits).get(), n_words, digits.get(), n_digits);
+        }
+        for (std::size_t r = 0; r < 64 * n_words; ++r) {
+          int number = 0;
+          for (std::size_t p = 0; p < n_digits; ++p) {
+            number += static_cast<int>(digits[p * n_words + r / 64] >> r % 64 & 1) << p;
+          }
+          REQUIRE(number == expected[r] % (1 << n_digits));
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("merge_plane adds votes to their source, their state and the rows with one and two") {
   for (const std::size_t n_words : {1, 3, 8, 17, 64}) {
     Random random(n_words);

@@ -1,5 +1,6 @@
 """Sufficient statistics: exact integers, the same for any chunking, order of memory and number of threads."""
 
+import itertools
 import pickle
 
 import numpy as np
@@ -23,7 +24,16 @@ def draw_table(data, k):
     return np.array(cells).reshape(n, m)
 
 
-def twin(table, weights=None):
+def triples_twin(ones, event, component, weights):
+    """For each node the triples it is in, over all triples of nodes, item by item."""
+    found = np.zeros(ones.shape[1], dtype=weights.dtype)
+    for nodes in itertools.combinations(range(ones.shape[1]), 3):
+        if len({event[a] for a in nodes}) == 1 and len({component[a] for a in nodes}) == 3:
+            found[list(nodes)] += weights @ ones[:, nodes].prod(axis=1)
+    return found
+
+
+def twin(table, weights=None, component=None):
     """Slow and obvious: one-hot columns and loops."""
     n, m = table.shape
     weights = np.ones(n, dtype=int) if weights is None else weights
@@ -44,6 +54,12 @@ def twin(table, weights=None):
         "n": weights.sum(),
         "nodes": nodes,
         "pairs": ones.T @ (ones * weights[:, None]),
+        "triples": triples_twin(
+            ones,
+            [label for _, label in nodes],
+            [j if component is None else component[j] for j, _ in nodes],
+            weights,
+        ),
         "n_votes": weights @ votes,
         "n_overlaps": overlaps,
         "n_conflicts": conflicts,
@@ -56,7 +72,7 @@ def assert_equals_twin(found, expected):
         list(zip(found.node_source.tolist(), found.node_event[:, 0].tolist(), strict=True))
         == expected["nodes"]
     )
-    for name in ("n", "pairs", "n_votes", "n_overlaps", "n_conflicts", "n_covered"):
+    for name in ("n", "pairs", "triples", "n_votes", "n_overlaps", "n_conflicts", "n_covered"):
         np.testing.assert_array_equal(getattr(found, name), expected[name], err_msg=name)
 
 
@@ -64,6 +80,24 @@ def assert_equals_twin(found, expected):
 def test_statistics_equal_the_numpy_twin(data, k):
     table = draw_table(data, k)
     assert_equals_twin(of(table, k), twin(table))
+
+
+@given(data=st.data(), k=st.integers(1, 3))
+def test_triples_are_over_sources_that_are_independent(data, k):
+    table = draw_table(data, k)
+    m = table.shape[1]
+    pairs = list(itertools.combinations(range(m), 2))
+    dependencies = data.draw(st.lists(st.sampled_from(pairs), max_size=3)) if pairs else []
+    found = of(table, k, dependencies=dependencies)
+    assert_equals_twin(found, twin(table, component=found.component))
+    assert all(found.component[i] == found.component[j] for i, j in dependencies)
+
+
+@given(data=st.data())
+def test_fractional_triples_are_summed(data):
+    table = draw_table(data, 2)
+    weights = np.array(data.draw(st.lists(st.integers(1, 9), min_size=len(table), max_size=len(table)))) / 8
+    np.testing.assert_array_equal(of(table, 2, weights=weights).triples, twin(table, weights)["triples"])
 
 
 @given(data=st.data(), k=st.integers(1, 4))
@@ -222,6 +256,11 @@ def test_statistics_about_other_things_do_not_merge(other, culprit):
         of([[0, 1]]).merge(other())
 
 
+def test_triples_too_many_to_be_exact_are_refused():
+    with pytest.raises(cs.InvalidArgumentError, match="of 1000 sources at most"):
+        of(np.zeros((2, 1000), dtype=int), weights=[2**50, 1])
+
+
 def test_a_sum_too_large_to_be_exact_is_refused():
     half = of([[0, 1]], weights=[2**52 + 1])
     with pytest.raises(cs.InvalidArgumentError, match=r"2\^53"):
@@ -261,6 +300,11 @@ HOSTILE = {
     "negative pairs": {"pairs": np.array([[1, -1], [-1, 1]])},
     "pairs that are not finite": {"pairs": np.array([[1, np.nan], [np.nan, 1]])},
     "more pairs than items": {"pairs": np.array([[9, 1], [1, 9]])},
+    "negative triples": {"triples": np.array([-1, 0])},
+    "triples of two sources": {"triples": np.array([1, 0])},
+    "triples of another shape": {"triples": np.zeros(3, dtype=int)},
+    "a component out of range": {"component": np.array([0, 2])},
+    "floats for components": {"component": np.array([0.0, 1.0])},
     "pairs of another shape": {"pairs": np.ones((3, 3), dtype=int)},
     "no sources": {
         name: np.zeros(0, dtype=int) for name in ("n_votes", "n_overlaps", "n_conflicts", "n_infeasible")

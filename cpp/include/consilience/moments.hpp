@@ -16,12 +16,15 @@ enum class MomentsKernel : std::uint8_t {
   row_lists,   // an increment for every pair of votes of a row: sparse votes, many indicators
 };
 
-/// Which pairs of states contradict each other.
-struct Conflicts {
+/// How votes relate to each other.
+struct Relations {
   /// One task: two states conflict when they differ. Otherwise `disjoint` says so.
-  bool by_difference;
+  bool conflict_by_difference;
   std::vector<std::uint8_t>
       disjoint;  // (n_states, n_states), 1 where the events have no common vector
+  /// (m,) in [0, m): sources of different components are independent given the labels. Empty:
+  /// triples are not counted.
+  std::vector<std::int32_t> component_of = {};
 };
 
 /// Sums over the items; `Sum` is int64 for items that count once or a whole number of times,
@@ -31,10 +34,13 @@ struct Moments {
   std::vector<std::int32_t> node_source;  // (d,) indicators that occur, by source, then state
   std::vector<std::int32_t> node_state;   // (d,)
   std::vector<Sum> pairs;                 // (d, d) symmetric: items on which both indicators are 1
-  std::vector<Sum> votes;                 // (m,) items on which the source votes
-  std::vector<Sum> overlaps;              // (m,) of those, on which another source votes too
-  std::vector<Sum> conflicts;             // (m,) of those, on which another contradicts it
-  Sum n_covered = 0;                      // items with at least one vote
+  /// (d,) pairs of further sources that vote for the same state on the same item, all three of
+  /// different components: each triple counts once for each of its indicators. Empty if not asked.
+  std::vector<Sum> triples;
+  std::vector<Sum> votes;      // (m,) items on which the source votes
+  std::vector<Sum> overlaps;   // (m,) of those, on which another source votes too
+  std::vector<Sum> conflicts;  // (m,) of those, on which another contradicts it
+  Sum n_covered = 0;           // items with at least one vote
 };
 
 /// Largest number of indicators for which `count_moments` makes a (d, d) table.
@@ -42,18 +48,19 @@ inline constexpr Index kMaxNodes = 11585;  // 1 GiB of 8-byte cells
 
 /// One pass over the votes (two when there are many sources or states).
 ///
-/// Exact, hence the same for any number of threads, kernel and input layout.
+/// Exact, hence the same for any number of threads, kernel and input layout, as long as the items
+/// times (m - 1)(m - 2) / 2 stay below 2^63.
 /// @throws std::invalid_argument if more than `kMaxNodes` indicators occur.
-Moments<std::int64_t> count_moments(const StateReader& reader, const Conflicts& conflicts,
+Moments<std::int64_t> count_moments(const StateReader& reader, const Relations& relations,
                                     MomentsKernel kernel, const Execution& execution);
 
 /// The same with a weight for every item, (n_items,), each at least 0.
 ///
 /// Whole-numbered weights (int64, their sum below 2^53) give exact counts. Floating weights are
 /// added cell by cell in the order of the items, whatever the number of threads.
-Moments<std::int64_t> count_moments(const StateReader& reader, const Conflicts& conflicts,
+Moments<std::int64_t> count_moments(const StateReader& reader, const Relations& relations,
                                     const std::int64_t* weights, const Execution& execution);
-Moments<double> count_moments(const StateReader& reader, const Conflicts& conflicts,
+Moments<double> count_moments(const StateReader& reader, const Relations& relations,
                               const double* weights, const Execution& execution);
 
 /// The kernel that `automatic` takes.

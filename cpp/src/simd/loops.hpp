@@ -41,6 +41,10 @@ struct Loops {
   void (*merge_plane)(const uint64_t* bits, size_t n_words, uint64_t* of_source, uint64_t* of_state,
                       uint64_t* once, uint64_t* twice);
 
+  /// Adds 1 to the numbers of the rows whose bits are set. Digit p of the numbers, in base 2, is
+  /// plane p of `digits`; a carry out of the last digit is lost.
+  void (*increment)(const uint64_t* bits, size_t n_words, uint64_t* digits, size_t n_digits);
+
   /// Adds to `sums[p]` the number of common bits of `plane` and plane p of `planes`.
   void (*count_intersections)(const uint64_t* plane, const uint64_t* planes, size_t n_planes,
                               size_t n_words, uint64_t* sums);
