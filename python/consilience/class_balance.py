@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from consilience.arrays import as_array
 from consilience.exceptions import InvalidArgumentError, WrongTypeError
 from consilience.task_graph import TaskGraph
+from consilience.third_moments import skewness_of
 
 __all__ = ["ClassBalance", "read_class_balance"]
 
@@ -46,4 +49,111 @@ def read_class_balance(class_balance: ClassBalance, graph: TaskGraph) -> NDArray
             f"{balance.sum():g}; leave out classes that never occur"
         )
     normalised: NDArray[np.float64] = balance / balance.sum()
+    return normalised
+
+
+@dataclass(frozen=True, eq=False)
+class BalanceEstimate:
+    """A class balance as far as the votes tell it.
+
+    Attributes
+    ----------
+    class_balance : (K,) float64 array
+        ``P(Y)`` over the feasible set.
+    error : (K,) float64 array
+        Standard error of each.
+    moved : (K, q) float64 array
+        How each moves with the skewness of each event.
+    misfit : float
+        Half the squared distance, in standard errors, between the skewness of the events and what the
+        balance makes of it.
+    """
+
+    class_balance: NDArray[np.float64]
+    error: NDArray[np.float64]
+    moved: NDArray[np.float64]
+    misfit: float
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the votes tell it: the error is below half of what is left open without votes."""
+        k = len(self.error)
+        before = (k - 1) / (k**2 * (2 * k + 1))  # variance of each under the prior
+        return k > 1 and bool(np.mean(self.error**2) < before / 4)
+
+
+def balance_from_skewness(
+    masks: NDArray[np.bool_], skewness: NDArray[np.float64], covariance: NDArray[np.float64]
+) -> BalanceEstimate:
+    """Class balance that explains the skewness of some events, [T9].
+
+    The mode of the posterior under a Dirichlet prior with all parameters 2, which is worth one item a class:
+    it decides only what the votes leave open.
+
+    Parameters
+    ----------
+    masks : (q, K) bool array
+        The events.
+    skewness : (q,) float64 array
+        Their ``(1 - 2 P) / sqrt(P (1 - P))``, estimated.
+    covariance : (q, q) float64 array
+        Of the estimates.
+    """
+    q, k = masks.shape
+    scale = np.sqrt(np.diag(covariance))
+    # Events that are nearly functions of each other, such as all classes but one, must not count as exact.
+    correlation = covariance / np.outer(scale, scale) + 1e-6 * np.eye(q)
+    precision = np.linalg.inv(correlation) / np.outer(scale, scale)
+    member = masks.astype(np.float64)
+    gauge = np.full((k, k), 1 / k)  # logits have a free constant
+
+    def at(logits: NDArray[np.float64]) -> _Balance:
+        balance = _softmax(logits)
+        p = np.clip(member @ balance, 1e-12, 1 - 1e-12)
+        residual = skewness - skewness_of(p)
+        misfit = float(residual @ precision @ residual / 2)
+        spread = np.diag(balance) - np.outer(balance, balance)
+        slope = (-0.5 * (p * (1 - p)) ** -1.5)[:, None] * (member @ spread)
+        return _Balance(
+            balance,
+            misfit,
+            misfit - float(np.log(balance).sum()),
+            slope.T @ precision @ residual + 1 - k * balance,
+            slope.T @ precision @ slope + k * spread + gauge,
+            slope.T @ precision,
+        )
+
+    logits = np.zeros(k)
+    point = at(logits)
+    for _ in range(100):
+        step = np.linalg.solve(point.normal, point.ascent)
+        step *= min(1.0, 2.0 / np.abs(step).max(initial=1e-300))
+        settled = np.abs(step).max() < 1e-9
+        ahead = at(logits + step)
+        while ahead.loss > point.loss and not settled:
+            step = step / 2
+            settled = np.abs(step).max() < 1e-9
+            ahead = at(logits + step)
+        logits, point = logits + step, ahead
+        if settled:
+            break
+    spread = np.diag(point.balance) - np.outer(point.balance, point.balance)
+    through = spread @ np.linalg.inv(point.normal)
+    error = np.sqrt(np.maximum(np.diag(through @ spread), 0.0))
+    return BalanceEstimate(point.balance, error, through @ point.pull, point.misfit)
+
+
+@dataclass(frozen=True, eq=False)
+class _Balance:
+    balance: NDArray[np.float64]
+    misfit: float
+    loss: float
+    ascent: NDArray[np.float64]
+    normal: NDArray[np.float64]
+    pull: NDArray[np.float64]
+
+
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    weights = np.exp(logits - logits.max())
+    normalised: NDArray[np.float64] = weights / weights.sum()
     return normalised

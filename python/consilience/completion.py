@@ -78,7 +78,7 @@ def fit_completion(system: NodeSystem, report: IdentifiabilityReport) -> NDArray
         image = np.einsum("ab,b->a", sigma_o, z)  # the same bits for any number of BLAS threads
         c = (1 + np.sum(z * image)) / sigma_s
         sigma_os = image / np.sqrt(c)
-        # One sign an event: sources are better than chance on average.
+        # One sign an event, for now: sources are better than chance on average.
         sign = -1.0 if sigma_os.sum() < 0 else 1.0
         strength[members] = sign * sigma_os / sigma_s
     return with_weak_nodes(system, report, strength, system.same_event)

@@ -24,6 +24,7 @@ __all__ = [
     "NotFittedError",
     "NotIdentifiableError",
     "NotIdentifiableWarning",
+    "SignWarning",
     "SingularCovarianceError",
     "TooManyJointStatesWarning",
     "WrongTypeError",
@@ -84,6 +85,10 @@ class InfeasibleVotesWarning(ConsilienceWarning):
 
 class DuplicateSourcesWarning(ConsilienceWarning):
     """Some sources vote alike on (almost) every item and were counted once."""
+
+
+class SignWarning(ConsilienceWarning):
+    """Most sources of a group are taken to be worse than chance, because third moments say so."""
 
 
 class TooManyJointStatesWarning(ConsilienceWarning):

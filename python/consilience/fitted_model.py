@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,6 +45,10 @@ class FittedModel:
         ``P(Y)`` over the feasible set.
     dependencies : DependencyReport or None
         What was learned about dependencies.
+    balance_error : (K,) float64 array or None
+        Standard errors of what third moments say about it; None where they were not asked.
+    balance_told : bool
+        Whether they tell it.
     """
 
     params: dict[str, Any]
@@ -52,6 +56,8 @@ class FittedModel:
     fit: SourceFit
     class_balance: NDArray[np.float64]
     dependencies: DependencyReport | None = None
+    balance_error: NDArray[np.float64] | None = None
+    balance_told: bool = False
 
     def to_bytes(self) -> bytes:
         """The model as bytes; the same ones for the same model."""
@@ -67,11 +73,14 @@ class FittedModel:
             "part_weights": [part.weight for part in self.fit.parts],
             "part_links": [part.scores.link for part in self.fit.parts],
             "dependencies": None if self.dependencies is None else self.dependencies.to_json(),
+            "balance_told": self.balance_told,
+            "sign_rules": self.fit.sign_rules,
         }
         arrays: dict[str, NDArray[Any]] = {
             "statistics": np.frombuffer(self.statistics.to_bytes(), dtype=np.uint8),
             "class_balance": self.class_balance,
             "first_balance": self.fit.structure.system.class_balance,
+            "balance_error": np.zeros(0) if self.balance_error is None else self.balance_error,
             "learned": self.fit.learned,
             "strength": self.fit.strength,
             "first": self.fit.first,
@@ -106,8 +115,10 @@ class FittedModel:
         try:
             params = _read_params(header["params"])
             statistics = VoteStatistics.from_bytes(arrays["statistics"].tobytes())
-            balance = read_class_balance(arrays["class_balance"], statistics.task_graph)
-            first_balance = read_class_balance(arrays["first_balance"], statistics.task_graph)
+            balance = _read_balance(arrays["class_balance"], statistics.task_graph)
+            balance_error = _read_errors(arrays["balance_error"], len(balance))
+            balance_told = bool(header["balance_told"])
+            first_balance = _read_balance(arrays["first_balance"], statistics.task_graph)
             dependencies, learned_report = params["dependencies"], None
             if header.get("dependencies") is not None:
                 names = SourceGraph(statistics.n_sources, (), statistics.source_names).source_names
@@ -143,6 +154,7 @@ class FittedModel:
                 balance_learned=header["balance_learned"],
                 parts=_read_parts(header, arrays, m, len(balance)),
                 accuracy_range=_read_range(arrays, m),
+                sign_rules=[str(rule) for rule in header["sign_rules"]],
             )
             layout = None
             if params["method"] != "majority" and not fit.parts:  # else nothing is scored together
@@ -153,7 +165,7 @@ class FittedModel:
                 fit = replace(fit, layout=layout, components=_read_joint_tables(arrays, layout))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise FileFormatError(f"{name} does not hold a label model: {error}; save it again") from error
-        return cls(params, statistics, fit, balance, learned_report)
+        return cls(params, statistics, fit, balance, learned_report, balance_error, balance_told)
 
 
 def _plain_params(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,6 +179,9 @@ def _plain_params(params: Mapping[str, Any]) -> dict[str, Any]:
         plain["classes"] = [_plain(name) for name in plain["classes"]]
     if plain["class_balance"] is not None and not isinstance(plain["class_balance"], str):
         plain["class_balance"] = np.asarray(plain["class_balance"], dtype=np.float64).tolist()
+    if plain["trusted"] is not None:
+        several = isinstance(plain["trusted"], Iterable) and not isinstance(plain["trusted"], str)
+        plain["trusted"] = [_plain(j) for j in plain["trusted"]] if several else _plain(plain["trusted"])
     for name in ("n_classes", "random_state", "n_threads"):
         # A random generator has a state that does not outlive the process.
         plain[name] = int(plain[name]) if isinstance(plain[name], (int, np.integer)) else None
@@ -186,6 +201,22 @@ def _read_params(plain: Mapping[str, Any]) -> dict[str, Any]:
     if params["method"] not in METHODS:
         raise FileFormatError(f"the method {params['method']!r} is unknown to this release")
     return params
+
+
+def _read_balance(balance: NDArray[Any], graph: TaskGraph) -> NDArray[np.float64]:
+    """The same bits, checked."""
+    if balance.dtype != np.float64:
+        raise FileFormatError(f"a class balance must hold float64, got {balance.dtype}")
+    read_class_balance(balance, graph)
+    return balance
+
+
+def _read_errors(errors: NDArray[Any], k: int) -> NDArray[np.float64] | None:
+    if errors.shape == (0,):
+        return None
+    if errors.shape != (k,) or errors.dtype != np.float64 or not ((errors >= 0) & (errors <= 1)).all():
+        raise FileFormatError("balance_error does not fit the class balance")
+    return errors
 
 
 def _read_tables(arrays: Mapping[str, NDArray[Any]], statistics: VoteStatistics) -> list[SourceTable]:

@@ -22,12 +22,13 @@ from consilience.exceptions import (
     warn_caller,
 )
 from consilience.identifiability import IdentifiabilityReport
-from consilience.information import MAX_PARAMETERS, likelihood_intervals
+from consilience.information import MAX_PARAMETERS, likelihood_uncertainty
 from consilience.intervals import accuracy_intervals
 from consilience.joint_tables import ComponentTable, fit_component_tables
-from consilience.moments import fit_moments, moments_influence, unexplained_pairs
+from consilience.moments import fit_moments, moments_influence, unexplained_pairs, with_weak_nodes
 from consilience.nodes import NodeSystem
 from consilience.score_table import WeightedScores
+from consilience.signs import SignChoice, Trusted, choose_signs, read_trusted
 from consilience.source_graph import Dependencies, SourceGraph
 from consilience.statistics import VoteStatistics, layout_of
 from consilience.tied import SourceTable, expand_tied, feasible_strength, vote_accuracy
@@ -73,6 +74,10 @@ class SourceFit:
         What labels are scored by, where that is not the tables alone.
     accuracy_range : (m, 2) float64 array or None
         Where votes leave each source's accuracy, by a cautious fit.
+    sign_rules : list of str
+        How the sign of each sign component of the report was chosen; see :mod:`consilience.signs`.
+    sign_choice : SignChoice or None
+        The same in full; not stored.
     """
 
     tables: list[SourceTable]
@@ -90,11 +95,13 @@ class SourceFit:
     balance_learned: bool = False
     parts: tuple[WeightedScores, ...] = ()
     accuracy_range: NDArray[np.float64] | None = None
+    sign_rules: list[str] = field(default_factory=list)
+    sign_choice: SignChoice | None = None
 
     @property
     def report(self) -> IdentifiabilityReport:
         """What the votes determine."""
-        return self.structure.report
+        return replace(self.structure.report, sign_rules=tuple(self.sign_rules))
 
     def accuracy(self, class_balance: NDArray[np.float64]) -> NDArray[np.float64]:
         """``P(vote right | source votes)`` of each source, (m,)."""
@@ -105,32 +112,38 @@ class SourceFit:
             ]
         )
 
-    def accuracy_intervals(self, class_balance: NDArray[np.float64]) -> NDArray[np.float64]:
-        """95 % interval of each source's accuracy, (m, 2); (0, 1) where it was not learned.
+    def uncertainty(
+        self, class_balance: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """95 % interval of each source's accuracy, (m, 2), and the standard error of the balance, (K,).
 
         That of a cautious fit spans what a source's votes are told by others, and what they come to with its
         own (:func:`consilience.cautious.accuracy_range`).
         """
         if self.accuracy_range is None:
-            return self.sampling_intervals(class_balance)
+            return self.sampling_uncertainty(class_balance)
         accuracy = self.accuracy(class_balance)
         low, high = self.accuracy_range[self.first].T
         intervals = np.column_stack([np.minimum(low, accuracy), np.maximum(high, accuracy)])
         intervals[~self.learned] = (0.0, 1.0)
-        return intervals
+        return intervals, None
 
-    def sampling_intervals(self, class_balance: NDArray[np.float64]) -> NDArray[np.float64]:
-        """95 % intervals that hold if the model does: all that is unknown is which items were drawn, (m, 2).
+    def sampling_uncertainty(
+        self, class_balance: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """The same if the model holds: all that is unknown is which items were drawn.
 
-        A likelihood with too many parameters to invert its information, with dependencies that are no
-        cliques, and a cautious fit have the widths of the moments.
+        An accuracy that was not learned has (0, 1); a balance that was not learned with the tables, None. A
+        likelihood with too many parameters to invert its information, with dependencies that are no cliques,
+        and a cautious fit have the widths of the moments.
         """
         accuracy = self.accuracy(class_balance)
+        balance_error = None
         sizes = [table.table.size for table in self.tables] + [c.table.size for c in self.components]
         chained = self.layout is not None and any(self.layout.separators)
         if self.model is not None and sum(sizes) <= MAX_PARAMETERS and not chained:
             own = self.learned & (self.first == np.arange(len(self.first)))
-            intervals = likelihood_intervals(
+            intervals, balance_error = likelihood_uncertainty(
                 self.tables,
                 self._masks(),
                 own,
@@ -153,7 +166,7 @@ class SourceFit:
             )
         intervals = intervals[self.first]
         intervals[~self.learned] = (0.0, 1.0)
-        return intervals
+        return intervals, balance_error
 
     def _masks(self) -> list[NDArray[np.bool_]]:
         graph = self.structure.system.statistics.task_graph
@@ -180,6 +193,8 @@ def fit_sources(
     dependencies: Dependencies | DependencyReport,
     method: str,
     *,
+    trusted: Trusted = None,
+    signs: NDArray[np.float64] | None = None,
     warns: bool = True,
 ) -> SourceFit:
     """Tables of the sources.
@@ -194,6 +209,10 @@ def fit_sources(
         Sources that depend on each other given the labels; None finds duplicates.
     method : str
         One of ``METHODS``.
+    trusted : sources, optional
+        They are better than chance: see :mod:`consilience.signs`.
+    signs : (c,) float64 array, optional
+        -1 for each sign component in which sources are worse than chance on average.
     warns : bool
         Whether to warn of duplicates and priors.
 
@@ -216,13 +235,12 @@ def fit_sources(
     learned = np.zeros(m, dtype=np.bool_)
     strength = np.zeros_like(system.means)
     known = np.zeros(len(strength), dtype=np.bool_)
+    choice: SignChoice | None = None
+    better = first[read_trusted(trusted, report.source_names)]
     if method != "majority":
         known = _known_nodes(system, report)
-        if method == "completion":
-            estimate = fit_completion(system, report)
-        else:
-            estimate = fit_moments(system, report, warns=method == "moments")
-        strength = np.where(known, feasible_strength(system, estimate), 0.0)
+        strength, choice = _signed_strength(system, report, method, better, signs)
+        strength = np.where(known, feasible_strength(system, strength), 0.0)
         learned[system.statistics.node_source] = True
         learned[system.statistics.node_source[~known]] = False
         learned = learned[first]
@@ -243,11 +261,48 @@ def fit_sources(
         suspects = unexplained_pairs(system, strength, known)
         if suspects:
             remarks.append(_remark_on_pairs(suspects, report.source_names))
-    fit = SourceFit([tables[j] for j in first], learned, first, notes, structure, strength, method, remarks)
+    fit = SourceFit(
+        [tables[j] for j in first],
+        learned,
+        first,
+        notes,
+        structure,
+        strength,
+        method,
+        remarks,
+        sign_rules=[] if choice is None else choice.rules,
+        sign_choice=choice,
+    )
     layout = None if method == "majority" else learned_layout(statistics, system.source_graph, fit)
     if layout is None:
         return fit
     return replace(fit, layout=layout, components=fit_component_tables(system, tables, layout))
+
+
+def _signed_strength(
+    system: NodeSystem,
+    report: IdentifiabilityReport,
+    method: str,
+    trusted: NDArray[np.int64],
+    signs: NDArray[np.float64] | None,
+) -> tuple[NDArray[np.float64], SignChoice]:
+    """Strength of each node, and how its sign was chosen."""
+    completes = method == "completion"
+    if completes:
+        strength = fit_completion(system, report)
+    else:
+        strength = fit_moments(system, report, warns=method == "moments")
+    choice = choose_signs(system, report, strength, trusted)
+    if signs is not None:
+        pairs = zip(signs, choice.rules, strict=True)
+        rules = ["third moments" if sign < 0 else rule for sign, rule in pairs]
+        choice = replace(choice, signs=choice.signs * signs, rules=rules)
+    if (choice.signs < 0).any():
+        in_pairs = report.sign_components >= 0
+        strength[in_pairs] *= choice.signs[report.sign_components[in_pairs]]
+        related = system.same_event if completes else system.related
+        strength = with_weak_nodes(system, report, strength, related)
+    return strength, choice
 
 
 def learned_layout(

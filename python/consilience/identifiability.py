@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from consilience.exceptions import InvalidArgumentError, WrongTypeError, listed
 from consilience.source_graph import Clique, Edge, SourceGraph
 
-__all__ = ["IdentifiabilityReport", "solve_log_linear", "structure_report"]
+__all__ = ["IdentifiabilityReport", "solve_log_linear", "solve_positive", "structure_report"]
 
 FLOOR = 1e-10
 """Entries of the target below this share of the largest one are clamped to it before the logarithm."""
@@ -35,6 +35,12 @@ _FACTORISED = 64  # systems up to this size are factorised
 NodeStatus = Literal["identified", "scale ambiguous", "no signal"]
 SourceStatus = Literal["identified", "sign only", "scale ambiguous", "no signal"]
 SOURCE_STATUSES: tuple[SourceStatus, ...] = ("identified", "sign only", "scale ambiguous", "no signal")
+
+SIGN_RULES = {
+    "sum": "by the sum rule: sources are better than chance on average",
+    "third moments": "by third moments: sources are worse than chance on average",
+    "trusted": "by a trusted source, which is better than chance",
+}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -86,6 +92,9 @@ class IdentifiabilityReport:
         target.
     residual : float or None
         Root mean square of ``M_omega l - q_omega``, in units of ``log z^2``; None without a target.
+    sign_rules : tuple of str
+        What chose the sign of each component of a fit: ``"sum"`` (sources are better than chance on average),
+        ``"third moments"`` (these contradict that) or ``"trusted"`` (a source that is). Empty before a fit.
     added_edges : tuple of (i, j)
         Edges between sources that triangulation had to add.
     sources_to_add : int
@@ -109,6 +118,7 @@ class IdentifiabilityReport:
     omega_mask: NDArray[np.bool_]
     log_z2: NDArray[np.float64] | None = None
     residual: float | None = None
+    sign_rules: tuple[str, ...] = ()
     added_edges: tuple[Edge, ...] = ()
     sources_to_add: int = 0
     dependencies_to_drop: tuple[Edge, ...] = ()
@@ -145,6 +155,11 @@ class IdentifiabilityReport:
         ]
         if self.residual is not None:
             lines.append(f"  misfit of the log-linear system: {self.residual:.3g} (root mean square)")
+        for rule, meaning in SIGN_RULES.items():
+            count = self.sign_rules.count(rule)
+            if count:
+                of = f", {count} of {len(self.sign_rules)} groups" if len(self.sign_rules) > 1 else ""
+                lines.append(_wrapped(f"sign{of}: {meaning}", "  "))
         for status in SOURCE_STATUSES:
             names = [name for name, own in zip(self.source_names, self.sources, strict=True) if own == status]
             if names:
@@ -385,14 +400,14 @@ def _solve(
         if graph.bipartite[c]:
             side = graph.side[members]
             normal += np.outer(side, side)  # fills the null space, which the right side is orthogonal to
-        log_z2[members] = _solve_positive(normal, right_side[members])
+        log_z2[members] = solve_positive(normal, right_side[members])
     q -= log_z2
     q -= log_z2[:, None]
     misfit = q[omega]
     return log_z2, float(np.sqrt(np.mean(misfit**2)))
 
 
-def _solve_positive(matrix: NDArray[np.float64], right: NDArray[Any]) -> NDArray[np.float64]:
+def solve_positive(matrix: NDArray[np.float64], right: NDArray[Any]) -> NDArray[np.float64]:
     """Solution of a positive definite system, with the same bits however many threads BLAS has.
 
     Conjugate gradients: the eigenvalues of degrees plus adjacency lie close together where most nodes are

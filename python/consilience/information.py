@@ -13,7 +13,7 @@ from consilience.intervals import MAX_DRAWS, QUANTILE, choose_states
 from consilience.joint_tables import ComponentTable
 from consilience.tied import SourceTable, vote_accuracy
 
-__all__ = ["Factor", "likelihood_intervals", "tied_directions"]
+__all__ = ["Factor", "likelihood_uncertainty", "tied_directions"]
 
 MAX_PARAMETERS = 1500
 """Beyond this many the information is not inverted."""
@@ -80,7 +80,7 @@ def tied_directions(
     return directions
 
 
-def likelihood_intervals(
+def likelihood_uncertainty(
     tables: Sequence[SourceTable],
     masks: Sequence[NDArray[np.bool_]],
     own: NDArray[np.bool_],
@@ -91,8 +91,8 @@ def likelihood_intervals(
     class_balance: NDArray[np.float64],
     balance_learned: bool,
     n: float,
-) -> NDArray[np.float64]:
-    """95 % intervals of ``P(vote right | source votes)``, by the delta method.
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """95 % intervals of ``P(vote right | source votes)`` and errors of ``P(Y)``, by the delta method.
 
     The information is the mean outer product of the scores over items drawn from the fitted model (with a
     fixed seed).
@@ -118,8 +118,10 @@ def likelihood_intervals(
 
     Returns
     -------
-    (m, 2) float64 array
+    intervals : (m, 2) float64 array
         Within [0, 1]; (0, 1) for sources that were not learned.
+    balance_error : (K,) float64 array or None
+        Standard errors; None for a balance that was not learned.
     """
     m, k = len(tables), len(class_balance)
     accuracy = np.array([vote_accuracy(*pair, class_balance) for pair in zip(tables, masks, strict=True)])
@@ -156,8 +158,11 @@ def likelihood_intervals(
     error = QUANTILE * np.sqrt(np.maximum(variance, 0.0))
     intervals = np.column_stack([accuracy - error, accuracy + error])
     intervals[~np.isfinite(intervals).all(axis=1)] = (0.0, 1.0)
-    clipped: NDArray[np.float64] = np.clip(intervals, 0.0, 1.0)
-    return clipped
+    balance_error = None
+    if n_balance:
+        of_logits = covariance[np.ix_(parts[-1], parts[-1])]
+        balance_error = np.sqrt(np.maximum(np.einsum("yi,ij,yj->y", moves, of_logits, moves), 0.0))
+    return np.clip(intervals, 0.0, 1.0), balance_error
 
 
 def _gradient(

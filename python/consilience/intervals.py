@@ -12,7 +12,7 @@ from consilience.joint_tables import ComponentTable
 from consilience.nodes import NodeSystem
 from consilience.tied import SourceTable
 
-__all__ = ["accuracy_intervals", "choose_states"]
+__all__ = ["accuracy_intervals", "choose_states", "draw_indicators", "n_draws"]
 
 QUANTILE = 1.959963984540054
 """Of the standard normal, for 95 %."""
@@ -54,7 +54,9 @@ def accuracy_intervals(
         Within [0, 1]; (0, 1) for a source without votes.
     """
     statistics, p = system.statistics, system.events.p
-    indicators = _draw(system, tables, layout, components)
+    d, k = len(system.means), len(system.class_balance)
+    label = np.random.default_rng(0).choice(k, n_draws(d), p=system.class_balance)
+    indicators = draw_indicators(label, system, tables, layout, components)
     centred = indicators - indicators.mean(axis=0)
     influence = influence_of(centred)
     source = np.eye(statistics.n_sources)[statistics.node_source]
@@ -68,47 +70,70 @@ def accuracy_intervals(
     return clipped
 
 
-def _draw(
+def n_draws(n_nodes: int) -> int:
+    """How many items to draw."""
+    return int(np.clip(MAX_CELLS // max(n_nodes, 1), MIN_DRAWS, MAX_DRAWS))
+
+
+def draw_indicators(
+    label: NDArray[np.int64],
     system: NodeSystem,
     tables: list[SourceTable],
     layout: ComponentLayout | None,
     components: list[ComponentTable],
 ) -> NDArray[np.float64]:
-    """Indicators of items drawn from the fitted model, (n_draws, d)."""
-    d = len(system.means)
-    n_draws = int(np.clip(MAX_CELLS // max(d, 1), MIN_DRAWS, MAX_DRAWS))
-    rng = np.random.default_rng(0)
-    label = rng.choice(len(system.class_balance), n_draws, p=system.class_balance)
-    indicators = np.zeros((n_draws, d))
+    """Indicators of items with given labels, drawn from a fitted model, (n_items, d).
+
+    The same ones each time, and for each source wherever its column stands.
+    """
+    indicators = np.zeros((len(label), len(system.means)))
     node_source = system.statistics.node_source
     first_node = np.searchsorted(node_source, np.arange(len(tables) + 1))
-    rows = np.arange(n_draws)
+    rank = _ranks(system)
+    rows = np.arange(len(label))
     drawn: dict[int, NDArray[np.int64]] = {}  # states of the members of cliques
     for component in components:
         assert layout is not None
         clique = component.members
         separator = layout.separators[layout.members.index(clique)]
-        given = np.zeros(n_draws, dtype=np.int64)
+        given = np.zeros(len(label), dtype=np.int64)
         for j, step in zip(separator, layout.radix(separator).tolist(), strict=True):
             given += drawn[j] * step
-        of_clique = np.zeros(n_draws, dtype=np.int64)
+        of_clique = np.zeros(len(label), dtype=np.int64)
+        states = layout.member_states(clique)
+        order = np.lexsort(states[:, np.argsort(rank[list(clique)])].T)
+        rng = np.random.default_rng([1, *np.sort(rank[list(clique)])])
         for state in np.unique(given).tolist():
             items = np.flatnonzero(given == state)
             possible = np.where((layout.separator_states(clique) == state)[:, None], component.table, 0.0)
-            of_clique[items] = choose_states(rng, possible, label[items])
-        for j, states in zip(clique, layout.member_states(clique)[of_clique].T, strict=True):
+            of_clique[items] = order[choose_states(rng, possible[order], label[items])]
+        for j, own in zip(clique, states[of_clique].T, strict=True):
             if j in drawn:
                 continue
-            drawn[j] = states
-            votes = states > 0
-            indicators[rows[votes], first_node[j] + states[votes] - 1] = 1
+            drawn[j] = own
+            votes = own > 0
+            indicators[rows[votes], first_node[j] + own[votes] - 1] = 1
     for j, table in enumerate(tables):
         n_nodes = first_node[j + 1] - first_node[j]
         if j not in drawn and n_nodes:
-            state = choose_states(rng, table.table, label)
+            state = choose_states(np.random.default_rng([1, rank[j]]), table.table, label)
             votes = state < n_nodes
             indicators[rows[votes], first_node[j] + state[votes]] = 1
     return indicators
+
+
+def _ranks(system: NodeSystem) -> NDArray[np.int64]:
+    """Places of the sources that have nodes by how they vote, (m,); in any order of the columns the same."""
+    statistics = system.statistics
+    voters = np.unique(statistics.node_source)
+    of_source = [
+        np.bincount(statistics.node_source, weights=weights, minlength=statistics.n_sources)[voters]
+        for weights in (statistics.triples, statistics.pairs.sum(axis=1))
+    ]
+    order = np.lexsort((*of_source, statistics.n_votes[voters]))
+    rank = np.zeros(statistics.n_sources, dtype=np.int64)
+    rank[voters[order]] = np.arange(len(voters))
+    return rank
 
 
 def choose_states(

@@ -41,7 +41,9 @@ from consilience.likelihood import maximise_likelihood
 from consilience.local_identifiability import LocalIdentifiability, local_identifiability_of
 from consilience.planning import Plan, plan_items
 from consilience.progress import Progress, Report, reporting
+from consilience.refinement import refine
 from consilience.scores import model_events, score_parts
+from consilience.signs import Trusted
 from consilience.statistics import Observation, VoteStatistics, graph_of, observe, threads_of
 from consilience.streams import Observed, observe_chunks
 from consilience.table import Table
@@ -69,7 +71,7 @@ class LabelModel(Estimator):
         several tasks, votes are ``{task: table}``.
     class_balance : None, "uniform" or (K,) array, optional
         ``P(Y)`` over the classes (over ``task_graph.feasible_set`` with several tasks): positive, sums to 1.
-        None is learned by ``"auto"`` and ``"em"``, and uniform otherwise.
+        None: learned from the votes where these tell it, and uniform otherwise.
     dependencies : iterable of pairs, or "learn", optional
         Sources, by index or name, that depend on each other given the true label. None: independent, but
         sources that vote alike on (almost) all items are found, counted once and reported. "learn" also finds
@@ -87,6 +89,11 @@ class LabelModel(Estimator):
     abstentions : {"auto", "informative", "missing"}
         Whether an abstention is a state of the source, with a probability given the label, or says nothing.
         ``"auto"`` is informative.
+    trusted : index or name of a source, or several, optional
+        Sources that are better than chance. Votes alone leave it open whether all sources are what they seem
+        or the opposite; these decide it. None: third moments, where they tell and the class balance does not
+        leave it open, else sources are better than chance on average. ``identifiability_.sign_rules`` says
+        which.
     random_state : int, optional
         Seed of :meth:`label_uncertainty`; fits do not depend on it.
     n_threads : int, optional
@@ -98,6 +105,8 @@ class LabelModel(Estimator):
         Class names, or ``0..k-1``: the order of every class axis.
     class_balance_ : (K,) float64 array
         ``P(Y)`` over the classes, or the feasible set.
+    class_balance_error_ : (K,) float64 array, or None
+        Its standard errors where it was learned from the votes. Worked out when first asked for.
     emission_ : (m, k + 1, k) float64 array, or list of (states, K) arrays
         ``[j, l, y] = P(source j votes l | Y = y)``, ``l = k`` abstains; the tables over ``y`` sum to 1.
     states_ : list of (states, t) int64 arrays
@@ -138,6 +147,7 @@ class LabelModel(Estimator):
         dependencies: Iterable[Sequence[int | str]] | str | None = None,
         method: str = "auto",
         abstentions: str = "auto",
+        trusted: Trusted = None,
         random_state: int | None = None,
         n_threads: int | None = None,
     ) -> None:
@@ -148,6 +158,7 @@ class LabelModel(Estimator):
         self.dependencies = dependencies
         self.method = method
         self.abstentions = abstentions
+        self.trusted = trusted
         self.random_state = random_state
         self.n_threads = n_threads
 
@@ -332,6 +343,8 @@ class LabelModel(Estimator):
             raise InvalidArgumentError(
                 f'dependencies must be "learn" or a list of pairs of sources, got {self.dependencies!r}'
             )
+        if isinstance(self.trusted, Iterator):
+            raise WrongTypeError(f"trusted must be a list of sources, got {type(self.trusted).__name__}")
         if isinstance(self.dependencies, Iterator):
             raise WrongTypeError(
                 f"dependencies must be a list of pairs, got {type(self.dependencies).__name__}"
@@ -356,12 +369,26 @@ class LabelModel(Estimator):
         elif self._learns_dependencies and observed is not None:
             learned, observed = learn_from_votes(observed, balance, n_threads=threads_of(self.n_threads))
             dependencies, statistics = learned, observed.statistics
-        fit = fit_sources(statistics, balance, dependencies, self.method)
+        fit = fit_sources(statistics, balance, dependencies, self.method, trusted=self.trusted)
+        estimate = None
+        # Third moments are for votes that are as independent as was said. "auto" does not presume that,
+        # unless it has nothing but moments to go by.
+        if (self.method != "auto" or observed is None) and fit.learned.any():
+            refit = partial(
+                fit_sources,
+                statistics,
+                dependencies=dependencies,
+                method=self.method,
+                trusted=self.trusted,
+                warns=False,
+            )
+            fit, estimate = refine(statistics, fit, refit, learn_balance=self.class_balance is None)
+            balance = fit.structure.system.class_balance
         if self.method in ("auto", "em") and observed is not None:
-            refine: Any = maximise_likelihood
+            go_on: Any = maximise_likelihood
             if self.method == "auto":
-                refine = partial(fit_automatically, dependencies_learned=learned is not None)
-            fit, balance = refine(
+                go_on = partial(fit_automatically, dependencies_learned=learned is not None)
+            fit, balance = go_on(
                 observed,
                 fit,
                 balance,
@@ -369,7 +396,10 @@ class LabelModel(Estimator):
                 missing=self.abstentions == "missing",
                 n_threads=threads_of(self.n_threads),
             )
-        return FittedModel(self.get_params(), statistics, fit, balance, learned)
+        model = FittedModel(self.get_params(), statistics, fit, balance, learned)
+        if estimate is None:
+            return model
+        return replace(model, balance_error=estimate.error, balance_told=estimate.is_told)
 
     @staticmethod
     def _of_statistics(statistics: VoteStatistics, balance: NDArray[np.float64]) -> DependencyReport:
@@ -389,7 +419,7 @@ class LabelModel(Estimator):
         self._model = model
         self._seen = model.statistics
         self._parts = parts
-        self._intervals: NDArray[np.float64] | None = None
+        self._errors: tuple[NDArray[np.float64], NDArray[np.float64] | None] | None = None
         self.identifiability_ = fit.report
         vars(self).pop("dependencies_", None)
         if model.dependencies is not None:
@@ -667,10 +697,22 @@ class LabelModel(Estimator):
     @property
     def accuracy_interval_(self) -> NDArray[np.float64]:
         """95 % interval of each accuracy, (m, 2)."""
+        return self._uncertainty()[0]
+
+    @property
+    def class_balance_error_(self) -> NDArray[np.float64] | None:
+        """Standard error of each class's share, (K,); None where it was given or assumed."""
+        model = self._fitted()
+        if model.fit.balance_learned:
+            of_likelihood = self._uncertainty()[1]
+            return model.balance_error if of_likelihood is None else of_likelihood
+        return model.balance_error if model.balance_told else None
+
+    def _uncertainty(self) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         fit = self._fitted().fit
-        if self._intervals is None:
-            self._intervals = fit.accuracy_intervals(self.class_balance_)
-        return self._intervals
+        if self._errors is None:
+            self._errors = fit.uncertainty(self.class_balance_)
+        return self._errors
 
     def summary(self) -> Table:
         """One row a source: how often it votes and meets others, and how accurate it is.
@@ -687,12 +729,7 @@ class LabelModel(Estimator):
         if model.fit.model is not None:
             notes.append(f"tables: {model.fit.model}, by BIC")
         if model.params["class_balance"] is None:
-            if model.fit.balance_learned:
-                notes.append("class balance: learned")
-            elif model.fit.parts:
-                notes.append("class balance: learned, drawn towards uniform")
-            else:
-                notes.append("class balance: assumed uniform; give class_balance if you know it")
+            notes.append("class balance: " + self._describe_balance())
         if not self.identifiability_.identifiable:
             notes += ["not identifiable: " + " ".join(self.identifiability_.advice)]
             notes += self._locally_identified()
@@ -805,7 +842,7 @@ class LabelModel(Estimator):
         return plan_items(
             target_error,
             self.accuracy_,
-            model.fit.sampling_intervals(self.class_balance_),
+            model.fit.sampling_uncertainty(self.class_balance_)[0],
             model.fit.learned,
             np.asarray(model.statistics.n_votes > 0),
             float(model.statistics.n),
@@ -919,6 +956,16 @@ class LabelModel(Estimator):
         except InvalidArgumentError:  # too many parameters
             return []
         return [f"second moments do not, but {local.in_words()}"] if local.identified else []
+    def _describe_balance(self) -> str:
+        error = self.class_balance_error_
+        if error is None:
+            if self._fitted().fit.parts:
+                return "learned, drawn towards uniform"
+            tried = self._fitted().balance_error is not None
+            assumed = "assumed uniform; give class_balance if you know it"
+            return f"the votes cannot tell it; {assumed}" if tried else assumed
+        shares = [f"{p:.3g} ± {e:.2g}" for p, e in zip(self.class_balance_[:6], error, strict=False)]
+        return f"{', '.join(shares)}{', ...' if len(error) > 6 else ''} (standard errors), from the votes"
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a file, wholly or not at all; ``consilience.load`` reads it.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from consilience.exceptions import InvalidArgumentError, WrongTypeError, listed
 
-__all__ = ["Clique", "Dependencies", "Edge", "SourceGraph"]
+__all__ = ["Clique", "Dependencies", "Edge", "SourceGraph", "read_source"]
 
 Edge: TypeAlias = tuple[int, int]
 Clique: TypeAlias = tuple[int, ...]
@@ -194,7 +194,7 @@ def _read_edges(dependencies: object, names: tuple[str, ...]) -> tuple[Edge, ...
     for at, pair in enumerate(dependencies):
         if isinstance(pair, str) or not isinstance(pair, (Sequence, np.ndarray)) or len(pair) != 2:
             raise WrongTypeError(f"dependencies[{at}] must be a pair of sources, got {pair!r}")
-        i, j = sorted(_read_source(source, index, at) for source in pair)
+        i, j = sorted(read_source(source, index, f"dependencies[{at}]") for source in pair)
         if i == j:
             raise InvalidArgumentError(
                 f"dependencies[{at}]: {names[i]!r} cannot depend on itself; name two different sources"
@@ -203,16 +203,16 @@ def _read_edges(dependencies: object, names: tuple[str, ...]) -> tuple[Edge, ...
     return tuple(sorted(edges))
 
 
-def _read_source(source: object, index: dict[str, int], at: int) -> int:
-    """Index of the source that an index or a name stands for."""
+def read_source(source: object, index: dict[str, int], what: str) -> int:
+    """Index of the source that an index or a name stands for; `what` is the argument, for messages."""
     if isinstance(source, str):
         if source not in index:
-            raise InvalidArgumentError(f"dependencies[{at}]: no source {source!r}; sources: {listed(index)}")
+            raise InvalidArgumentError(f"{what}: no source {source!r}; sources: {listed(index)}")
         return index[source]
     if isinstance(source, bool) or not isinstance(source, (int, np.integer)):
-        raise WrongTypeError(f"dependencies[{at}]: a source must be an index or a name, got {source!r}")
+        raise WrongTypeError(f"{what}: a source must be an index or a name, got {source!r}")
     if not 0 <= source < len(index):
-        raise InvalidArgumentError(f"dependencies[{at}]: an index lies in 0..{len(index) - 1}, got {source}")
+        raise InvalidArgumentError(f"{what}: an index lies in 0..{len(index) - 1}, got {source}")
     return int(source)
 
 

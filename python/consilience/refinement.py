@@ -1,0 +1,151 @@
+"""What third moments add to a fit by pairs of votes: the class balance, and which sign is right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience.class_balance import BalanceEstimate, balance_from_skewness
+from consilience.exceptions import SignWarning, listed, warn_caller
+from consilience.fitting import SourceFit
+from consilience.intervals import draw_indicators
+from consilience.signs import contradicted_signs
+from consilience.statistics import VoteStatistics
+from consilience.third_moments import EventSkewness, event_skewness, third_moment_sums
+
+__all__ = ["BalanceEvidence", "balance_evidence", "refine"]
+
+MAX_ROUNDS = 3
+MAX_CELLS, MIN_DRAWS, MAX_DRAWS = 400_000, 1000, 4000
+CLOSE = 0.1
+"""A balance is settled when it moves by less than this share of its standard error."""
+
+
+@dataclass(frozen=True, eq=False)
+class BalanceEvidence:
+    """What third moments say about the class balance.
+
+    Attributes
+    ----------
+    skewness : EventSkewness
+        Of the events that enough sources vote for.
+    covariance : (q, q) float64 array
+        Of its values.
+    """
+
+    skewness: EventSkewness
+    covariance: NDArray[np.float64]
+
+    def balance(self) -> BalanceEstimate:
+        """Class balance that explains it."""
+        return balance_from_skewness(self.skewness.masks, self.skewness.value, self.covariance)
+
+
+def balance_evidence(statistics: VoteStatistics, fit: SourceFit) -> BalanceEvidence:
+    """Skewness of the events, with its sampling error.
+
+    The errors are those of items drawn from the fitted model (with fixed seeds), half of them evenly over the
+    feasible set, so that rare labels are seen.
+
+    Parameters
+    ----------
+    statistics : VoteStatistics
+        Of all sources.
+    fit : SourceFit
+        Of the sources, under any class balance.
+    """
+    system = fit.structure.system
+    third = third_moment_sums(statistics, system.source_graph.component[fit.first])
+    kept = fit.first[statistics.node_source] == statistics.node_source
+    skewness = event_skewness(system, third[kept], fit.strength)
+    if not len(skewness.value):
+        return BalanceEvidence(skewness, np.zeros((0, 0)))
+    balance = system.class_balance
+    even = (balance + 1 / len(balance)) / 2
+    n_draws = int(np.clip(MAX_CELLS // len(system.means), MIN_DRAWS, MAX_DRAWS))
+    label = np.random.default_rng(0).choice(len(balance), n_draws, p=even)
+    weight = (balance / even)[label]
+    weight /= weight.sum()
+    centred = draw_indicators(label, system, fit.tables, fit.layout, fit.components)
+    centred -= np.einsum("i,ia->a", weight, centred)
+    influence = skewness.influence(centred)
+    influence -= np.einsum("i,ie->e", weight, influence)
+    covariance = np.einsum("ie,if->ef", influence * weight[:, None], influence)
+    # With many events their correlations are partly chance, and of some no vote was drawn.
+    q = len(covariance)
+    variance = np.maximum(np.diag(covariance), skewness.least_variance)
+    covariance *= max(0.0, 1 - q / n_draws)
+    covariance[np.diag_indices(q)] = variance
+    return BalanceEvidence(skewness, covariance / statistics.n)
+
+
+class Refit(Protocol):
+    """Fits the sources again, as before but for two things."""
+
+    def __call__(self, *, class_balance: NDArray[np.float64], signs: NDArray[np.float64]) -> SourceFit:
+        """Under a class balance, and with -1 for the sign components to turn round."""
+        ...
+
+
+def refine(
+    statistics: VoteStatistics, fit: SourceFit, refit: Refit, *, learn_balance: bool
+) -> tuple[SourceFit, BalanceEstimate | None]:
+    """Fit with the signs and the class balance that third moments tell.
+
+    Parameters
+    ----------
+    statistics : VoteStatistics
+        Of all sources.
+    fit : SourceFit
+        From pairs alone, under the known class balance or, to learn it, the uniform one.
+    refit : Refit
+        How it was made.
+    learn_balance : bool
+        Whether the class balance is unknown.
+
+    Returns
+    -------
+    fit : SourceFit
+        Its class balance is ``structure.system.class_balance``: the uniform one where the votes do not tell.
+    estimate : BalanceEstimate or None
+        Of a balance that is unknown.
+    """
+    before = fit.structure.system.class_balance
+    evidence = balance_evidence(statistics, fit)
+    assert fit.sign_choice is not None
+    signs = contradicted_signs(
+        evidence.skewness,
+        evidence.covariance,
+        fit.structure.report,
+        fit.sign_choice,
+        None if learn_balance else before,
+    )
+    if (signs < 0).any():
+        _warn_of_signs(fit, signs)
+        fit = refit(class_balance=before, signs=signs)
+        evidence = balance_evidence(statistics, fit)
+    if not learn_balance:
+        return fit, None
+    first, estimate = fit, evidence.balance()
+    for _ in range(MAX_ROUNDS):
+        step = np.abs(estimate.class_balance - fit.structure.system.class_balance).max()
+        if not estimate.is_told or step < CLOSE * estimate.error.max():
+            break
+        fit = refit(class_balance=estimate.class_balance, signs=signs)
+        estimate = balance_evidence(statistics, fit).balance()
+    return (fit if estimate.is_told else first), estimate
+
+
+def _warn_of_signs(fit: SourceFit, signs: NDArray[np.float64]) -> None:
+    report, source = fit.report, fit.structure.system.statistics.node_source
+    turned = (report.sign_components >= 0) & (signs[report.sign_components] < 0)
+    names = listed(report.source_names[j] for j in np.unique(source[turned]))
+    warn_caller(
+        f"third moments contradict that {names} are better than chance on average, by more than three "
+        "standard errors, and are followed: most of them are taken to be worse; if that is wrong, correct "
+        "class_balance, or name a source that is better than chance with trusted=",
+        SignWarning,
+    )

@@ -1,0 +1,206 @@
+"""Which of two opposite answers is right: the sign that pairs of votes leave open.
+
+Pairs of votes tell the strengths ``d`` up to one sign for each connected part of the pairs. Three things can
+decide it, the first that applies:
+
+- a *trusted* source, which somebody believes to be better than chance;
+- *third moments*, where they contradict the default by more than three standard errors. For an event ``E``
+  of known probability, ``sign(s) = sign(1 - 2 P(E))`` for the skewness ``s`` of
+  :mod:`consilience.third_moments`. With three or more classes of unknown balance, the probabilities of the
+  classes sum to 1 under one sign only;
+- the *sum*: sources are better than chance on average.
+
+With two classes of unknown balance third moments say nothing: opposite sources under the opposite balance
+give the same votes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience.class_balance import balance_from_skewness
+from consilience.exceptions import WrongTypeError
+from consilience.identifiability import IdentifiabilityReport
+from consilience.nodes import NodeSystem
+from consilience.source_graph import read_source
+from consilience.third_moments import EventSkewness, skewness_of
+
+__all__ = ["SignChoice", "Trusted", "choose_signs", "contradicted_signs", "read_trusted"]
+
+Trusted: TypeAlias = int | str | Iterable[int | str] | None
+"""Sources, by index or name, that are better than chance."""
+
+CONTRADICTION = 3.0
+"""Standard errors by which third moments must contradict the default."""
+
+
+def read_trusted(trusted: Trusted, source_names: tuple[str, ...]) -> NDArray[np.int64]:
+    """Indices of trusted sources, sorted.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a source is not there.
+    WrongTypeError
+        If it is neither an index nor a name.
+    """
+    if trusted is None:
+        return np.zeros(0, dtype=np.int64)
+    if isinstance(trusted, (str, int, np.integer)):
+        trusted = [trusted]
+    if not isinstance(trusted, Iterable):
+        raise WrongTypeError(f"trusted must be a source or a list of them, got {trusted!r}")
+    index = {name: j for j, name in enumerate(source_names)}
+    return np.unique([read_source(source, index, "trusted") for source in trusted]).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class SignChoice:
+    """Which sign each sign component of a report has.
+
+    Attributes
+    ----------
+    signs : (c,) float64 array
+        -1 where the strengths as they were must be turned round.
+    groups : (c,) int64 array
+        Components with the same number have one sign in common.
+    rules : list of str
+        ``"trusted"`` or ``"sum"``, for each component.
+    """
+
+    signs: NDArray[np.float64]
+    groups: NDArray[np.int64]
+    rules: list[str]
+
+
+def choose_signs(
+    system: NodeSystem,
+    report: IdentifiabilityReport,
+    strength: NDArray[np.float64],
+    trusted: NDArray[np.int64],
+) -> SignChoice:
+    """Signs by what a method left unused of the pairs, then by trusted sources, then by the sum.
+
+    Parameters
+    ----------
+    system, report
+        With the sign components.
+    strength : (d,) float64 array
+        ``alpha - beta`` of each node, up to these signs.
+    trusted : array of int
+        Sources that are better than chance; several count by how much their votes tell.
+    """
+    component = report.sign_components
+    signs, groups = _aligned(system, component, strength)
+    of_node = np.where(component >= 0, signs[component] if len(signs) else 0.0, 0.0) * strength
+    group = np.where(component >= 0, groups[component] if len(signs) else 0, -1)
+    telling = np.where(np.isin(system.statistics.node_source, trusted), np.diag(system.events.g), 0.0)
+    by_trust = np.array([np.sum((telling * of_node)[group == g]) for g in groups])
+    by_sum = np.array([np.sum(of_node[group == g]) for g in groups])
+    turned = np.where(by_trust != 0, by_trust, by_sum) < 0
+    rules = ["trusted" if trust != 0 else "sum" for trust in by_trust.tolist()]
+    return SignChoice(np.where(turned, -signs, signs), groups, rules)
+
+
+def _aligned(
+    system: NodeSystem, component: NDArray[np.int64], strength: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Signs of components relative to each other, and which of them have such a relation.
+
+    Algorithm 1 treats events apart; pairs of votes for different events, which it does not use, tell how the
+    signs of the events go together. Strongest evidence first.
+    """
+    n_components = int(component.max(initial=-1)) + 1
+    signs, groups = np.ones(n_components), np.arange(n_components)
+    if n_components < 2:
+        return signs, groups
+    member = (component[:, None] == np.arange(n_components)).astype(np.float64)
+    across = system.related & (component[:, None] != component)
+    expected = np.where(across, system.events.g * np.outer(strength, strength), 0.0)
+    evidence = member.T @ (expected * system.covariance / system.variance) @ member
+    noise = member.T @ (expected**2 / system.variance) @ member / system.statistics.n
+    z = np.triu(np.divide(evidence, np.sqrt(noise), out=np.zeros_like(evidence), where=noise > 0))
+    for cell in np.argsort(-np.abs(z), axis=None, kind="stable").tolist():
+        first, second = divmod(cell, n_components)
+        if abs(z[first, second]) < CONTRADICTION:
+            break
+        if groups[first] != groups[second]:
+            moved = groups == groups[second]
+            if z[first, second] * signs[first] * signs[second] < 0:
+                signs[moved] *= -1
+            groups[moved] = groups[first]
+    return signs, groups
+
+
+def contradicted_signs(
+    skewness: EventSkewness,
+    covariance: NDArray[np.float64],
+    report: IdentifiabilityReport,
+    choice: SignChoice,
+    class_balance: NDArray[np.float64] | None,
+) -> NDArray[np.float64]:
+    """-1 for each sign component whose sign third moments contradict, 1 for the others.
+
+    Parameters
+    ----------
+    skewness : EventSkewness
+        Under the present signs.
+    covariance : (q, q) float64 array
+        Of its values.
+    report : IdentifiabilityReport
+        With the sign components.
+    choice : SignChoice
+        Which of them have a sign in common, and which are trusted to be right.
+    class_balance : (K,) float64 array or None
+        ``P(Y)`` where it is known.
+    """
+    signs = np.ones(len(choice.signs))
+    value = skewness.value
+    for components, events in _linked(skewness, report, choice):
+        if any(choice.rules[c] == "trusted" for c in components):
+            continue
+        if class_balance is None:
+            opposite = value.copy()
+            opposite[events] *= -1
+            worse = _misfit(skewness.masks, value, covariance) - _misfit(skewness.masks, opposite, covariance)
+            if worse > CONTRADICTION**2 / 2:
+                signs[components] = -1.0
+                value = opposite
+        else:
+            p = (skewness.masks @ class_balance)[events]
+            known = events[(p > 1e-9) & (p < 1 - 1e-9)]
+            expected = skewness_of(skewness.masks[known] @ class_balance)
+            filtered = np.linalg.solve(covariance[np.ix_(known, known)], expected)
+            size = float(np.sqrt(np.sum(filtered * expected)))
+            if np.sum(filtered * value[known]) < -CONTRADICTION * size:
+                signs[components] = -1.0
+    return signs
+
+
+def _linked(
+    skewness: EventSkewness, report: IdentifiabilityReport, choice: SignChoice
+) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Sign components that turn round together, each with the events that their nodes tell."""
+    touched = [np.unique(report.sign_components[nodes]) for nodes in skewness.nodes]
+    touched = [of_event[of_event >= 0] for of_event in touched]
+    label = choice.groups.copy()
+    for of_event in touched:
+        if len(of_event):
+            label[np.isin(label, label[of_event])] = label[of_event].min()
+    linked = []
+    for c in np.unique(label):
+        events = [e for e, of_event in enumerate(touched) if len(of_event) and label[of_event[0]] == c]
+        if events:
+            linked.append((np.flatnonzero(label == c), np.array(events)))
+    return linked
+
+
+def _misfit(
+    masks: NDArray[np.bool_], skewness: NDArray[np.float64], covariance: NDArray[np.float64]
+) -> float:
+    return balance_from_skewness(masks, skewness, covariance).misfit

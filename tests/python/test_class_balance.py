@@ -1,0 +1,182 @@
+"""The class balance is learned from the votes where they tell it, with an honest error."""
+
+import numpy as np
+import pytest
+from enumeration import (
+    LEVEL_BY_LEVEL,
+    draw,
+    hierarchy,
+    single_task,
+    single_task_with_pairs,
+    table_error,
+)
+
+import consilience as cs
+from consilience.class_balance import balance_from_skewness
+from consilience.third_moments import skewness_of
+
+METHODS = ["moments", "completion"]
+
+
+def learned(exact, method, **arguments):
+    model = cs.LabelModel(task_graph=exact.graph, method=method, **arguments)
+    return model.fit(exact.votes, weights=exact.weights)
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("k", [2, 3, 5])
+@pytest.mark.parametrize("method", METHODS)
+def test_exact_moments_give_the_class_balance_and_the_tables_under_it(method, k, seed):
+    exact = single_task(np.random.default_rng(seed), k, 5)
+    model = learned(exact, method)
+    np.testing.assert_allclose(model.class_balance_, exact.class_balance, atol=1e-5)
+    assert table_error(model, exact) < 1e-4
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_exact_moments_of_a_hierarchy_give_the_balance_over_the_feasible_set(method):
+    exact = hierarchy(np.random.default_rng(0), LEVEL_BY_LEVEL)
+    np.testing.assert_allclose(learned(exact, method).class_balance_, exact.class_balance, atol=1e-5)
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_exact_moments_of_dependent_sources_give_the_class_balance(k):
+    exact = single_task_with_pairs(np.random.default_rng(0), k)
+    model = learned(exact, "moments", dependencies=exact.dependencies)
+    np.testing.assert_allclose(model.class_balance_, exact.class_balance, atol=1e-5)
+
+
+def test_a_dependency_that_nobody_declared_would_move_the_class_balance():
+    exact = single_task_with_pairs(np.random.default_rng(0), 2)
+    model = learned(exact, "moments", dependencies=[])
+    assert np.abs(model.class_balance_ - exact.class_balance).max() > 0.01
+
+
+def imbalanced(k, m, balance, seed=0):
+    exact = single_task(np.random.default_rng(seed), k, m)
+    exact.__init__(exact.graph, np.asarray(balance), exact.sources)
+    return exact
+
+
+@pytest.mark.parametrize(
+    ("balance", "m", "n"),
+    [([0.6, 0.4], 6, 3000), ([0.98, 0.02], 6, 20_000), ([0.7, 0.3], 3, 10_000), ([0.5, 0.3, 0.2], 5, 5000)],
+    ids=["even", "a minority of 2 %", "three sources", "three classes"],
+)
+def test_the_truth_lies_within_two_errors_in_95_of_100_cases(balance, m, n):
+    exact = imbalanced(len(balance), m, balance)
+    rng = np.random.default_rng(1)
+    hits = []
+    for _ in range(60):
+        table, _ = draw(rng, exact, n)
+        model = cs.LabelModel(n_classes=len(balance), method="moments").fit(table)
+        hits.append(np.abs(model.class_balance_ - balance)[0] < 1.96 * model.class_balance_error_[0])
+    # 60 cases at 95 %: four standard deviations below is 50.
+    assert sum(hits) >= 50
+
+
+def test_the_more_items_the_smaller_the_error():
+    exact = imbalanced(2, 6, [0.8, 0.2])
+    rng = np.random.default_rng(0)
+    errors = []
+    for n in (2000, 50_000):
+        table, _ = draw(rng, exact, n)
+        model = cs.LabelModel(n_classes=2, method="moments").fit(table)
+        errors.append(model.class_balance_error_[0])
+        assert abs(model.class_balance_[0] - 0.8) < 4 * errors[-1]
+    assert errors[0] == pytest.approx(5 * errors[1], rel=0.3)  # sqrt(25)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_the_votes_cannot_tell_stays_uniform_and_the_summary_says_so(method):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 200)
+    table = np.where(rng.random((200, 3)) < 0.75, y[:, None], 1 - y[:, None])
+    model = cs.LabelModel(n_classes=2, method=method).fit(table)
+    assert model.class_balance_.tolist() == [0.5, 0.5]
+    assert model.class_balance_error_ is None
+    assert "cannot tell it" in str(model.summary())
+
+
+def test_a_balance_that_is_given_is_kept_and_has_no_error():
+    exact = imbalanced(2, 5, [0.8, 0.2])
+    table, _ = draw(np.random.default_rng(0), exact, 5000)
+    for given in ([0.6, 0.4], "uniform"):
+        model = cs.LabelModel(n_classes=2, method="moments", class_balance=given).fit(table)
+        assert model.class_balance_error_ is None
+        assert model.class_balance_[0] == (0.5 if given == "uniform" else 0.6)
+
+
+def test_the_summary_shows_the_learned_balance_with_its_errors():
+    exact = imbalanced(2, 6, [0.8, 0.2])
+    table, _ = draw(np.random.default_rng(0), exact, 20_000)
+    model = cs.LabelModel(n_classes=2, method="moments").fit(table)
+    assert f"{model.class_balance_[0]:.3g} ± {model.class_balance_error_[0]:.2g}" in str(model.summary())
+
+
+def test_em_starts_from_the_balance_of_the_moments_and_knows_its_error():
+    exact = imbalanced(2, 6, [0.9, 0.1])
+    table, _ = draw(np.random.default_rng(0), exact, 10_000)
+    moments, em = (cs.LabelModel(n_classes=2, method=method).fit(table) for method in ("moments", "em"))
+    assert abs(em.class_balance_[0] - 0.9) < 4 * em.class_balance_error_[0]
+    # The likelihood uses more than three moments.
+    assert 0 < em.class_balance_error_[0] < 1.1 * moments.class_balance_error_[0]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_statistics_give_the_same_balance_as_the_votes(method):
+    exact = imbalanced(3, 5, [0.5, 0.3, 0.2])
+    table, _ = draw(np.random.default_rng(0), exact, 5000)
+    parts = [cs.VoteStatistics.of(table[rows], n_classes=3) for rows in (slice(0, 1000), slice(1000, None))]
+    merged = cs.LabelModel(n_classes=3, method=method).fit(parts[0].merge(parts[1]))
+    whole = cs.LabelModel(n_classes=3, method=method).fit(table)
+    assert merged.class_balance_.tobytes() == whole.class_balance_.tobytes()
+    assert merged.class_balance_error_.tobytes() == whole.class_balance_error_.tobytes()
+
+
+def test_a_saved_model_keeps_the_error_of_its_balance(tmp_path):
+    exact = imbalanced(2, 5, [0.8, 0.2])
+    table, _ = draw(np.random.default_rng(0), exact, 5000)
+    for method in ("moments", "em"):
+        model = cs.LabelModel(n_classes=2, method=method).fit(table)
+        model.save(tmp_path / method)
+        again = cs.load(tmp_path / method)
+        assert again.class_balance_error_.tobytes() == model.class_balance_error_.tobytes()
+
+
+# From skewness to balance
+
+
+@pytest.mark.parametrize("k", [2, 3, 10])
+def test_exact_skewness_gives_the_balance(k):
+    p = np.random.default_rng(k).dirichlet(np.full(k, 5.0))
+    estimate = balance_from_skewness(np.eye(k, dtype=bool), skewness_of(p), 1e-10 * np.eye(k))
+    np.testing.assert_allclose(estimate.class_balance, p, atol=1e-6)
+    assert estimate.is_told
+
+
+def test_no_event_leaves_the_balance_open():
+    estimate = balance_from_skewness(np.zeros((0, 3), dtype=bool), np.zeros(0), np.zeros((0, 0)))
+    np.testing.assert_allclose(estimate.class_balance, 1 / 3)
+    assert not estimate.is_told
+
+
+def test_the_error_is_the_spread_of_the_balance_under_noise_in_the_skewness():
+    p = np.array([0.5, 0.3, 0.2])
+    rng = np.random.default_rng(0)
+    root = 0.02 * rng.normal(size=(3, 3))
+    covariance = root @ root.T
+    drawn = [
+        balance_from_skewness(np.eye(3, dtype=bool), skewness_of(p) + root @ rng.normal(size=3), covariance)
+        for _ in range(400)
+    ]
+    spread = np.std([estimate.class_balance for estimate in drawn], axis=0)
+    np.testing.assert_allclose(drawn[0].error, spread, rtol=0.2)  # 5 % noise in each, and curvature
+
+
+@pytest.mark.parametrize("value", [1e-3, 1.0, 50.0, 1e6, -1e6])
+def test_any_skewness_gives_probabilities(value):
+    for q in (1, 2):
+        estimate = balance_from_skewness(np.eye(2, dtype=bool)[:q], np.full(q, value), 1e-4 * np.eye(q))
+        assert np.isfinite([*estimate.class_balance, *estimate.error]).all()
+        assert (estimate.class_balance > 0).all()

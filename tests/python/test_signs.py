@@ -1,0 +1,184 @@
+"""Whether sources are what they seem or the opposite: by their sum, third moments, or a trusted source."""
+
+import numpy as np
+import pytest
+from enumeration import Source, single_task, table_error
+
+import consilience as cs
+
+
+def adversarial(rng, *, n_bad=6, n_good=4):
+    """Two classes; most sources are right less often than wrong."""
+    bad, good = rng.uniform(0.2, 0.4, n_bad), rng.uniform(0.65, 0.85, n_good)
+    sources = []
+    for accuracy in (*bad, *good):
+        coverage = rng.uniform(0.5, 0.9)
+        votes = coverage * np.array([[accuracy, 1 - accuracy], [1 - accuracy, accuracy]])
+        sources.append(Source(np.array([[0], [1]]), np.vstack([votes, 1 - votes.sum(axis=0)])))
+    return sources
+
+
+def drawn(rng, balance, n, **arguments):
+    """Votes of such sources, without the enumeration that ten sources would need."""
+    sources = adversarial(rng, **arguments)
+    y = rng.choice(2, n, p=balance)
+    table = np.empty((n, len(sources)), dtype=int)
+    for j, source in enumerate(sources):
+        edges = np.cumsum(source.table, axis=0)[:, y]
+        table[:, j] = np.array([0, 1, -1])[(rng.random(n) >= edges[:2]).sum(axis=0)]
+    return table, y
+
+
+METHODS = ["moments", "completion", "em"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_third_moments_overrule_a_majority_of_adversarial_sources_and_say_so(method):
+    table, y = drawn(np.random.default_rng(0), [0.8, 0.2], 20_000)
+    model = cs.LabelModel(n_classes=2, class_balance=[0.8, 0.2], method=method)
+    with pytest.warns(cs.SignWarning, match="'source 0'.*trusted="):
+        model.fit(table)
+    assert (model.accuracy_[6:] > 0.6).all()
+    assert (model.predict(table) == y).mean() > 0.85
+    assert set(model.identifiability_.sign_rules) == {"third moments"}
+    assert "third moments" in str(model.identifiability_)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_honest_majority_is_left_alone(method):
+    table, y = drawn(np.random.default_rng(1), [0.8, 0.2], 20_000, n_bad=2, n_good=8)
+    model = cs.LabelModel(n_classes=2, class_balance=[0.8, 0.2], method=method).fit(table)
+    assert (model.predict(table) == y).mean() > 0.85
+    assert set(model.identifiability_.sign_rules) == {"sum"}
+
+
+def test_a_contradiction_within_noise_is_not_followed():
+    table, _ = drawn(np.random.default_rng(0), [0.55, 0.45], 1000)
+    model = cs.LabelModel(n_classes=2, class_balance=[0.55, 0.45], method="moments").fit(table)
+    assert model.identifiability_.sign_rules == ("sum",)
+
+
+@pytest.mark.parametrize("balance", ["uniform", None])
+def test_two_classes_of_even_or_unknown_balance_leave_the_sign_to_the_sum(balance):
+    table, _ = drawn(np.random.default_rng(0), [0.8, 0.2], 20_000)
+    model = cs.LabelModel(n_classes=2, class_balance=balance, method="moments").fit(table)
+    assert model.identifiability_.sign_rules == ("sum",)
+    if balance is None:  # the opposite of the truth, which gives the same votes
+        assert model.class_balance_[1] == pytest.approx(0.8, abs=0.05)
+
+
+@pytest.mark.parametrize("balance", [None, [0.5, 0.3, 0.2], "uniform"])
+def test_three_classes_tell_the_sign_by_the_sum_of_their_shares(balance):
+    """Sources that mostly vote for classes that are not the true one."""
+    rng = np.random.default_rng(0)
+    y = rng.choice(3, 30_000, p=[1 / 3] * 3 if balance == "uniform" else [0.5, 0.3, 0.2])
+    wrong = (y[:, None] + rng.integers(1, 3, (len(y), 8))) % 3
+    table = np.where(rng.random((len(y), 8)) < np.array([0.1] * 5 + [0.7] * 3), y[:, None], wrong)
+    strength = 2 * (0.1 - 0.45) * 5 + 2 * (0.7 - 0.15) * 3
+    assert strength < 0  # the sum rule is wrong
+    with pytest.warns(cs.SignWarning):
+        model = cs.LabelModel(n_classes=3, class_balance=balance, method="moments").fit(table)
+    np.testing.assert_allclose(model.accuracy_, [0.1] * 5 + [0.7] * 3, atol=0.05)
+    if balance is None:
+        np.testing.assert_allclose(model.class_balance_, [0.5, 0.3, 0.2], atol=0.03)
+
+
+@pytest.mark.parametrize("trusted", [7, "good", [7, 8], ["good", 9]])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_trusted_source_decides_the_sign(method, trusted):
+    table, y = drawn(np.random.default_rng(0), [0.6, 0.4], 5000)
+    names = [f"s{j}" for j in range(10)]
+    names[7] = "good"
+    votes = cs.Votes.from_dense(table, n_classes=2, source_names=names)
+    model = cs.LabelModel(n_classes=2, method=method, trusted=trusted).fit(votes)
+    assert (model.accuracy_[6:] > 0.6).all()
+    assert (model.predict(votes) == y).mean() > 0.8
+    assert set(model.identifiability_.sign_rules) == {"trusted"}
+    assert "trusted source" in str(model.identifiability_)
+    assert model.class_balance_[0] == pytest.approx(0.6, abs=0.06)
+
+
+def test_a_trusted_source_overrules_third_moments():
+    table, _ = drawn(np.random.default_rng(0), [0.8, 0.2], 20_000)
+    model = cs.LabelModel(n_classes=2, class_balance=[0.8, 0.2], method="moments", trusted=0).fit(table)
+    assert model.accuracy_[0] > 0.5
+    assert model.identifiability_.sign_rules == ("trusted",)
+
+
+def test_several_trusted_sources_count_by_what_they_tell():
+    table, _ = drawn(np.random.default_rng(0), [0.5, 0.5], 5000)
+    model = cs.LabelModel(n_classes=2, method="moments", trusted=[0, 6, 7, 8, 9]).fit(table)
+    assert (model.accuracy_[6:] > 0.6).all()
+
+
+def test_a_trusted_copy_counts_like_what_it_repeats():
+    table, _ = drawn(np.random.default_rng(0), [0.5, 0.5], 5000)
+    with pytest.warns(cs.DuplicateSourcesWarning):
+        model = cs.LabelModel(n_classes=2, method="moments", trusted=10).fit(
+            np.column_stack([table, table[:, 7]])
+        )
+    assert (model.accuracy_[6:] > 0.6).all()
+
+
+def test_a_trusted_source_without_votes_leaves_the_sign_to_the_sum():
+    table, _ = drawn(np.random.default_rng(1), [0.5, 0.5], 5000, n_bad=0, n_good=5)
+    table[:, 2] = -1
+    model = cs.LabelModel(n_classes=2, method="moments", trusted=2).fit(table)
+    assert (model.accuracy_[[0, 1, 3, 4]] > 0.6).all()
+    assert model.identifiability_.sign_rules == ("sum",)
+
+
+def test_each_unrelated_task_has_its_own_sign_and_its_own_trusted_source():
+    graph = cs.TaskGraph({"a": 2, "b": 2})
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, (20_000, 2))
+    tables = {}
+    for r, accuracy in enumerate(([0.2, 0.3, 0.25, 0.8], [0.7, 0.8, 0.75, 0.9])):
+        right = rng.random((len(y), 4)) < accuracy
+        tables[graph.tasks[r]] = np.where(right, y[:, r, None], 1 - y[:, r, None])
+    tables["a"] = np.column_stack([tables["a"], np.full((len(y), 4), -1)])
+    tables["b"] = np.column_stack([np.full((len(y), 4), -1), tables["b"]])
+    model = cs.LabelModel(task_graph=graph, method="moments", class_balance="uniform", trusted=3).fit(tables)
+    np.testing.assert_allclose(model.accuracy_, [0.2, 0.3, 0.25, 0.8, 0.7, 0.8, 0.75, 0.9], atol=0.03)
+    assert sorted(model.identifiability_.sign_rules) == ["sum", "trusted"]
+
+
+def test_exact_moments_of_adversarial_sources_on_three_classes_give_their_tables():
+    rng = np.random.default_rng(0)
+    exact = single_task(rng, 3, 5)
+    for j in range(5):
+        votes = np.where(np.eye(3, dtype=bool), *((0.05, 0.3) if j < 3 else (0.3, 0.2)))
+        table = np.vstack([votes, 1 - votes.sum(axis=0)])
+        exact = exact.with_source(j, Source(exact.sources[j].events, table))
+    with pytest.warns(cs.SignWarning):
+        model = cs.LabelModel(n_classes=3, method="moments").fit(exact.votes, weights=exact.weights)
+    assert table_error(model, exact) < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("trusted", "error", "culprit"),
+    [
+        (5, cs.InvalidArgumentError, "0..2, got 5"),
+        (-1, cs.InvalidArgumentError, "got -1"),
+        ("nobody", cs.InvalidArgumentError, "'nobody'"),
+        ([0, "nobody"], cs.InvalidArgumentError, "'nobody'"),
+        (1.5, cs.WrongTypeError, "1.5"),
+        ([True], cs.WrongTypeError, "True"),
+        (iter([1]), cs.WrongTypeError, "trusted"),
+    ],
+)
+def test_a_wrong_trusted_source_is_an_error_that_names_it(trusted, error, culprit):
+    table, _ = drawn(np.random.default_rng(0), [0.5, 0.5], 500, n_bad=0, n_good=3)
+    with pytest.raises(error, match=culprit):
+        cs.LabelModel(n_classes=2, trusted=trusted).fit(table)
+
+
+@pytest.mark.parametrize("trusted", [7, [7, 8], np.array([7, 8]), None])
+def test_a_saved_model_remembers_whom_it_trusted_and_which_rule_held(tmp_path, trusted):
+    table, _ = drawn(np.random.default_rng(0), [0.6, 0.4], 3000)
+    model = cs.LabelModel(n_classes=2, method="moments", trusted=trusted).fit(table)
+    model.save(tmp_path / "model")
+    again = cs.load(tmp_path / "model")
+    assert again.identifiability_.sign_rules == model.identifiability_.sign_rules
+    assert np.array_equal(again.trusted, trusted)
+    assert again.predict_proba(table).tobytes() == model.predict_proba(table).tobytes()
