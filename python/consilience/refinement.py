@@ -14,12 +14,15 @@ from consilience.fitting import SourceFit
 from consilience.intervals import draw_indicators
 from consilience.signs import contradicted_signs
 from consilience.statistics import VoteStatistics
-from consilience.third_moments import EventSkewness, event_skewness, third_moment_sums
+from consilience.third_moments import EventSkewness, event_skewness, no_skewness, third_moment_sums
 
 __all__ = ["BalanceEvidence", "balance_evidence", "refine"]
 
 MAX_ROUNDS = 3
 MAX_CELLS, MIN_DRAWS, MAX_DRAWS = 400_000, 1000, 4000
+DRAWS_PER_VECTOR, MOST_CELLS = 30, 8_000_000
+"""With more feasible vectors and nodes than these allow, errors would be guesses, and nothing is said."""
+
 CLOSE = 0.1
 """A balance is settled when it moves by less than this share of its standard error."""
 
@@ -58,14 +61,16 @@ def balance_evidence(statistics: VoteStatistics, fit: SourceFit) -> BalanceEvide
         Of the sources, under any class balance.
     """
     system = fit.structure.system
+    balance, d = system.class_balance, len(system.means)
+    n_draws = int(np.clip(MAX_CELLS // d, max(MIN_DRAWS, DRAWS_PER_VECTOR * len(balance)), MAX_DRAWS))
+    if n_draws < DRAWS_PER_VECTOR * len(balance) or n_draws * d > MOST_CELLS:
+        return BalanceEvidence(no_skewness(len(balance)), np.zeros((0, 0)))
     third = third_moment_sums(statistics, system.source_graph.component[fit.first])
     kept = fit.first[statistics.node_source] == statistics.node_source
     skewness = event_skewness(system, third[kept], fit.strength)
     if not len(skewness.value):
         return BalanceEvidence(skewness, np.zeros((0, 0)))
-    balance = system.class_balance
     even = (balance + 1 / len(balance)) / 2
-    n_draws = int(np.clip(MAX_CELLS // len(system.means), MIN_DRAWS, MAX_DRAWS))
     label = np.random.default_rng(0).choice(len(balance), n_draws, p=even)
     weight = (balance / even)[label]
     weight /= weight.sum()

@@ -160,25 +160,35 @@ def contradicted_signs(
         ``P(Y)`` where it is known.
     """
     signs = np.ones(len(choice.signs))
-    value = skewness.value
-    for components, events in _linked(skewness, report, choice):
-        if any(choice.rules[c] == "trusted" for c in components):
-            continue
-        if class_balance is None:
-            opposite = value.copy()
-            opposite[events] *= -1
-            worse = _misfit(skewness.masks, value, covariance) - _misfit(skewness.masks, opposite, covariance)
-            if worse > CONTRADICTION**2 / 2:
-                signs[components] = -1.0
-                value = opposite
-        else:
-            p = (skewness.masks @ class_balance)[events]
+    masks, value = skewness.masks, skewness.value
+    linked = [
+        (components, events)
+        for components, events in _linked(skewness, report, choice)
+        if not any(choice.rules[c] == "trusted" for c in components)
+    ]
+    if class_balance is not None:
+        for components, events in linked:
+            p = (masks @ class_balance)[events]
             known = events[(p > 1e-9) & (p < 1 - 1e-9)]
-            expected = skewness_of(skewness.masks[known] @ class_balance)
+            expected = skewness_of(masks[known] @ class_balance)
             filtered = np.linalg.solve(covariance[np.ix_(known, known)], expected)
             size = float(np.sqrt(np.sum(filtered * expected)))
             if np.sum(filtered * value[known]) < -CONTRADICTION * size:
                 signs[components] = -1.0
+        return signs
+    best = balance_from_skewness(masks, value, covariance)
+    enough = CONTRADICTION**2 / 2 + float(np.log(max(len(linked), 1)))
+    for components, events in linked:
+        # What a turn can gain is at most what does not fit now.
+        if best.misfit <= enough:
+            break
+        turn = np.ones(len(value))
+        turn[events] = -1.0
+        opposite = turn * value, covariance * np.outer(turn, turn)
+        turned = balance_from_skewness(masks, *opposite)
+        if turned.misfit < best.misfit - enough:
+            signs[components] = -1.0
+            (value, covariance), best = opposite, turned
     return signs
 
 
@@ -198,9 +208,3 @@ def _linked(
         if events:
             linked.append((np.flatnonzero(label == c), np.array(events)))
     return linked
-
-
-def _misfit(
-    masks: NDArray[np.bool_], skewness: NDArray[np.float64], covariance: NDArray[np.float64]
-) -> float:
-    return balance_from_skewness(masks, skewness, covariance).misfit

@@ -21,7 +21,14 @@ from consilience.moments import signed_start
 from consilience.nodes import NodeSystem
 from consilience.statistics import VoteStatistics
 
-__all__ = ["EventSkewness", "event_skewness", "probability_of", "skewness_of", "third_moment_sums"]
+__all__ = [
+    "EventSkewness",
+    "event_skewness",
+    "no_skewness",
+    "probability_of",
+    "skewness_of",
+    "third_moment_sums",
+]
 
 MIN_SIGNAL = 2.0
 """Nodes whose covariances are all within this many standard errors of zero do not shape the others' ``u``."""
@@ -138,6 +145,12 @@ class EventSkewness:
         for e, sides in enumerate(self._sides):
             influence[:, e] = sides.influence(centred[:, sides.nodes])
         return influence
+
+
+def no_skewness(n_vectors: int) -> EventSkewness:
+    """Of no event."""
+    none = np.zeros(0)
+    return EventSkewness(np.zeros((0, n_vectors), dtype=np.bool_), none, none, ())
 
 
 def event_skewness(

@@ -360,11 +360,6 @@ def test_intervals_hold_the_true_accuracy_in_95_of_100_cases():
     assert np.mean(inside) == pytest.approx(0.95, abs=0.04)
 
 
-def test_the_moments_take_the_class_balance_for_uniform_and_the_summary_says_so(moments_model):
-    assert moments_model.class_balance_.tolist() == [0.5, 0.5]
-    assert "uniform" in str(moments_model.summary())
-
-
 def test_a_given_class_balance_is_kept():
     exact = single_task(np.random.default_rng(0), 3)
     model = cs.LabelModel(class_balance=exact.class_balance, n_classes=3).fit(
