@@ -101,9 +101,9 @@ def draw_indicators(
             given += drawn[j] * step
         of_clique = np.zeros(len(label), dtype=np.int64)
         states = layout.member_states(clique)
-        order = np.lexsort(states[:, np.argsort(rank[list(clique)])].T)
+        order = _by_rank(states, rank[list(clique)])
         rng = np.random.default_rng([1, *np.sort(rank[list(clique)])])
-        for state in np.unique(given).tolist():
+        for state in _by_rank(layout.member_states(separator), rank[list(separator)]).tolist():
             items = np.flatnonzero(given == state)
             possible = np.where((layout.separator_states(clique) == state)[:, None], component.table, 0.0)
             of_clique[items] = order[choose_states(rng, possible[order], label[items])]
@@ -120,6 +120,11 @@ def draw_indicators(
             votes = state < n_nodes
             indicators[rows[votes], first_node[j] + state[votes]] = 1
     return indicators
+
+
+def _by_rank(states: NDArray[np.int64], rank: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Order of joint states, (n_states, members), that is the same for any order of the members."""
+    return np.lexsort(states[:, np.argsort(rank)].T) if states.shape[1] else np.zeros(1, dtype=np.intp)
 
 
 def _ranks(system: NodeSystem) -> NDArray[np.int64]:
