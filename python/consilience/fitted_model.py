@@ -116,8 +116,8 @@ class FittedModel:
             params = _read_params(header["params"])
             statistics = VoteStatistics.from_bytes(arrays["statistics"].tobytes())
             balance = _read_balance(arrays["class_balance"], statistics.task_graph)
-            balance_error = _read_errors(arrays["balance_error"], len(balance))
-            balance_told = bool(header["balance_told"])
+            balance_error = _read_errors(arrays.get("balance_error", np.zeros(0)), len(balance))
+            balance_told = bool(header.get("balance_told", False))
             first_balance = _read_balance(arrays["first_balance"], statistics.task_graph)
             dependencies, learned_report = params["dependencies"], None
             if header.get("dependencies") is not None:
@@ -154,7 +154,7 @@ class FittedModel:
                 balance_learned=header["balance_learned"],
                 parts=_read_parts(header, arrays, m, len(balance)),
                 accuracy_range=_read_range(arrays, m),
-                sign_rules=[str(rule) for rule in header["sign_rules"]],
+                sign_rules=[str(rule) for rule in header.get("sign_rules", [])],
             )
             layout = None
             if params["method"] != "majority" and not fit.parts:  # else nothing is scored together
@@ -194,6 +194,7 @@ def _plain(value: Any) -> Any:
 
 def _read_params(plain: Mapping[str, Any]) -> dict[str, Any]:
     params = dict(plain)
+    params.setdefault("trusted", None)  # newer than some files
     if params["task_graph"] is not None:
         params["task_graph"] = TaskGraph.from_json(params["task_graph"])
     if params["dependencies"] is not None and not isinstance(params["dependencies"], str):

@@ -133,7 +133,7 @@ def _ranks(system: NodeSystem) -> NDArray[np.int64]:
     voters = np.unique(statistics.node_source)
     of_source = [
         np.bincount(statistics.node_source, weights=weights, minlength=statistics.n_sources)[voters]
-        for weights in (statistics.triples, statistics.pairs.sum(axis=1))
+        for weights in ((statistics.pairs.astype(np.float64) ** 2).sum(axis=1), statistics.pairs.sum(axis=1))
     ]
     order = np.lexsort((*of_source, statistics.n_votes[voters]))
     rank = np.zeros(statistics.n_sources, dtype=np.int64)

@@ -34,7 +34,7 @@ from consilience.exceptions import (
 )
 from consilience.explanation import Explanation, explain_votes
 from consilience.fitted_model import FittedModel
-from consilience.fitting import METHODS, fit_sources
+from consilience.fitting import METHODS, SourceFit, fit_sources
 from consilience.label_files import label_columns
 from consilience.label_uncertainty import LabelUncertainty, measure_uncertainty
 from consilience.likelihood import maximise_likelihood
@@ -43,8 +43,15 @@ from consilience.planning import Plan, plan_items
 from consilience.progress import Progress, Report, reporting
 from consilience.refinement import refine
 from consilience.scores import model_events, score_parts
-from consilience.signs import Trusted
-from consilience.statistics import Observation, VoteStatistics, graph_of, observe, threads_of
+from consilience.signs import Trusted, is_disputed
+from consilience.statistics import (
+    Observation,
+    VoteStatistics,
+    count_triples,
+    graph_of,
+    observe,
+    threads_of,
+)
 from consilience.streams import Observed, observe_chunks
 from consilience.table import Table
 from consilience.task_graph import ABSTAIN, TaskGraph
@@ -214,7 +221,9 @@ class LabelModel(Estimator):
         if isinstance(votes, VoteStatistics):
             self._set(self._learn(self._given(votes, weights)))
         elif is_stream(votes):
-            observed = self._observe_chunks(votes, weights, progress, sources=None)
+            observed = self._observe_chunks(
+                votes, weights, progress, sources=None, triples=self._counts_triples
+            )
             self._set(self._learn(observed.statistics, observed.observation()))
         else:
             observation = self._observe(votes, weights)
@@ -243,7 +252,8 @@ class LabelModel(Estimator):
             observed = Observed(self._given(votes, weights), None)
         else:
             sources = None if self._seen is None else self._seen.source_names
-            observed = self._observe_chunks(votes, weights, None, sources=sources)
+            # A later call may be of another method.
+            observed = self._observe_chunks(votes, weights, None, sources=sources, triples=True)
         if self._seen is not None:
             rows = observed.rows if self._rows is not None else None
             rows = None if rows is None or self._rows is None else self._rows.merge(rows)
@@ -285,7 +295,15 @@ class LabelModel(Estimator):
         graph = self.task_graph
         if graph is None:
             graph = graph_of(read, self.n_classes, self.classes)
-        return observe(read, graph, weights, self.n_threads, self._given_dependencies, strict=self._is_strict)
+        return observe(
+            read,
+            graph,
+            weights,
+            self.n_threads,
+            self._given_dependencies,
+            strict=self._is_strict,
+            triples=self._counts_triples,
+        )
 
     def _observe_chunks(
         self,
@@ -294,6 +312,7 @@ class LabelModel(Estimator):
         progress: Progress,
         *,
         sources: tuple[str, ...] | None,
+        triples: bool,
     ) -> Observed:
         return observe_chunks(
             votes,
@@ -303,6 +322,7 @@ class LabelModel(Estimator):
             dependencies=self._given_dependencies,
             strict=self._is_strict,
             keeps_rows=self.method in USE_ROWS or self._learns_dependencies,
+            triples=triples,
             progress=progress,
         )
 
@@ -371,9 +391,16 @@ class LabelModel(Estimator):
             dependencies, statistics = learned, observed.statistics
         fit = fit_sources(statistics, balance, dependencies, self.method, trusted=self.trusted)
         estimate = None
-        # Third moments are for votes that are as independent as was said. "auto" does not presume that,
-        # unless it has nothing but moments to go by.
-        if (self.method != "auto" or observed is None) and fit.learned.any():
+        # "auto" does not presume that votes are as independent as third moments ask, unless it has nothing
+        # but moments to go by; "em" learns the balance by itself.
+        if not self._counts_triples and (self.method != "auto" or observed is not None):
+            statistics = replace(statistics, triples=None)
+        counted = statistics
+        if self.method == "em" and observed is not None and self._sign_is_open(fit):
+            # Copies are known by now, and meet in no triple with what they repeat.
+            component = fit.structure.system.source_graph.component[fit.first]
+            counted = count_triples(observed, component, threads_of(self.n_threads)).statistics
+        if counted.triples is not None and fit.learned.any():
             refit = partial(
                 fit_sources,
                 statistics,
@@ -382,7 +409,7 @@ class LabelModel(Estimator):
                 trusted=self.trusted,
                 warns=False,
             )
-            fit, estimate = refine(statistics, fit, refit, learn_balance=self.class_balance is None)
+            fit, estimate = refine(counted, fit, refit, learn_balance=self.class_balance is None)
             balance = fit.structure.system.class_balance
         if self.method in ("auto", "em") and observed is not None:
             go_on: Any = maximise_likelihood
@@ -400,6 +427,23 @@ class LabelModel(Estimator):
         if estimate is None:
             return model
         return replace(model, balance_error=estimate.error, balance_told=estimate.is_told)
+
+    @property
+    def _counts_triples(self) -> bool:
+        """Whether triples are counted with the pairs: where they tell the class balance, or the signs."""
+        if self.method not in ("moments", "completion"):
+            return False
+        if isinstance(self.class_balance, str):
+            graph = self.task_graph
+            k = self.n_classes if self.classes is None else len(self.classes)
+            return (k if graph is None else graph.n_vectors) != 2
+        return self.class_balance is None or not _is_even(self.class_balance)
+
+    def _sign_is_open(self, fit: SourceFit) -> bool:
+        """Whether sources disagree about which way is right, and third moments could tell."""
+        choice, balance = fit.sign_choice, fit.structure.system.class_balance
+        told = len(balance) > 2 if self.class_balance is None else not _is_even(balance)
+        return told and choice is not None and is_disputed(fit.structure.report, fit.strength, choice)
 
     @staticmethod
     def _of_statistics(statistics: VoteStatistics, balance: NDArray[np.float64]) -> DependencyReport:
@@ -961,9 +1005,12 @@ class LabelModel(Estimator):
         if error is None:
             if self._fitted().fit.parts:
                 return "learned, drawn towards uniform"
-            tried = self._fitted().balance_error is not None
-            assumed = "assumed uniform; give class_balance if you know it"
-            return f"the votes cannot tell it; {assumed}" if tried else assumed
+            model, assumed = self._fitted(), "assumed uniform; give class_balance if you know it"
+            if model.balance_error is not None:
+                return f"the votes cannot tell it; {assumed}"
+            by_moments = model.fit.model is None and model.params["method"] != "majority"
+            lacks = by_moments and model.statistics.triples is None
+            return f"{assumed}, or count triples: VoteStatistics.of(..., triples=True)" if lacks else assumed
         shares = [f"{p:.3g} ± {e:.2g}" for p, e in zip(self.class_balance_[:6], error, strict=False)]
         return f"{', '.join(shares)}{', ...' if len(error) > 6 else ''} (standard errors), from the votes"
 
@@ -978,6 +1025,12 @@ class LabelModel(Estimator):
             If the file cannot be written.
         """
         write_atomically(path, self._fitted().to_bytes())
+
+
+def _is_even(balance: ArrayLike) -> bool:
+    """Whether it is two halves."""
+    shares = np.asarray(balance, dtype=np.float64).tolist()
+    return len(shares) == 2 and shares[0] == shares[1]
 
 
 def _is_single_precision(dtype: DTypeLike) -> bool:

@@ -64,6 +64,7 @@ def fit_moments(
         np.where(pairs, target, 0.0),
         np.where(pairs, precision, 0.0),
         signed_start(report.log_z2, np.where(pairs, precision * target, 0.0)),
+        tolerance=1e-12,
     )
     if warns:
         warn_unless_converged(fit)

@@ -56,7 +56,7 @@ def balance_evidence(statistics: VoteStatistics, fit: SourceFit) -> BalanceEvide
     Parameters
     ----------
     statistics : VoteStatistics
-        Of all sources.
+        Of all sources, with triples.
     fit : SourceFit
         Of the sources, under any class balance.
     """
@@ -103,7 +103,7 @@ def refine(
     Parameters
     ----------
     statistics : VoteStatistics
-        Of all sources.
+        Of all sources, with triples.
     fit : SourceFit
         From pairs alone, under the known class balance or, to learn it, the uniform one.
     refit : Refit

@@ -30,10 +30,20 @@ from consilience.nodes import NodeSystem
 from consilience.source_graph import read_source
 from consilience.third_moments import EventSkewness, skewness_of
 
-__all__ = ["SignChoice", "Trusted", "choose_signs", "contradicted_signs", "read_trusted"]
+__all__ = [
+    "SignChoice",
+    "Trusted",
+    "choose_signs",
+    "contradicted_signs",
+    "is_disputed",
+    "read_trusted",
+]
 
 Trusted: TypeAlias = int | str | Iterable[int | str] | None
 """Sources, by index or name, that are better than chance."""
+
+DISPUTED = 0.2
+"""Least share of the strengths that is to point the other way for a sign to be in dispute."""
 
 CONTRADICTION = 3.0
 """Standard errors by which third moments must contradict the default."""
@@ -105,6 +115,28 @@ def choose_signs(
     turned = np.where(by_trust != 0, by_trust, by_sum) < 0
     rules = ["trusted" if trust != 0 else "sum" for trust in by_trust.tolist()]
     return SignChoice(np.where(turned, -signs, signs), groups, rules)
+
+
+def is_disputed(report: IdentifiabilityReport, strength: NDArray[np.float64], choice: SignChoice) -> bool:
+    """Whether sources disagree so much that a sign chosen by their sum may well be wrong.
+
+    Parameters
+    ----------
+    report : IdentifiabilityReport
+        With the sign components.
+    strength : (d,) float64 array
+        ``alpha - beta`` of each node under the signs chosen.
+    choice : SignChoice
+        Which components have a sign in common, and which rules chose it.
+    """
+    for group in np.unique(choice.groups).tolist():
+        components = np.flatnonzero(choice.groups == group)
+        own = strength[np.isin(report.sign_components, components)]
+        against = -float(np.minimum(own, 0.0).sum())
+        by_sum = all(choice.rules[c] == "sum" for c in components)
+        if by_sum and against >= DISPUTED * float(np.abs(own).sum()) > 0:
+            return True
+    return False
 
 
 def _aligned(

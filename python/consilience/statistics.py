@@ -1,4 +1,4 @@
-"""What the votes say in sums: counts of the indicators, alone, in pairs and in triples."""
+"""What the votes say in sums: counts of the indicators, alone, in pairs and, where asked for, in triples."""
 
 from __future__ import annotations
 
@@ -28,10 +28,26 @@ from consilience.source_graph import Dependencies, SourceGraph
 from consilience.task_graph import ABSTAIN, TaskGraph
 from consilience.votes import Votes, as_votes
 
-__all__ = ["Observation", "VoteStatistics"]
+__all__ = ["Observation", "TripleCounts", "VoteStatistics"]
 
 _KIND = "vote statistics"
 _MAX_TOTAL = 2**53
+
+
+@dataclass(frozen=True, eq=False)
+class TripleCounts:
+    """How often three independent sources vote for the same event on the same item.
+
+    Attributes
+    ----------
+    of_node : (d,) int64 or float64 array
+        For each node, the triples that it is in. Summed over an event's nodes, each counts three times.
+    component : (m,) int64 array
+        Sources with the same number depend on each other and meet in no triple.
+    """
+
+    of_node: NDArray[Any]
+    component: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +72,6 @@ class VoteStatistics:
         Event of each node as the canonical vote vector, ``-1`` where it says nothing about a task.
     pairs : (d, d) int64 or float64 array
         Items on which both nodes are 1; the diagonal counts each node alone.
-    triples : (d,) int64 or float64 array
-        For each node, how often two further sources vote for the same event on the same item, the three of
-        them from different components. Summed over an event's nodes, each triple counts three times.
-    component : (m,) int64 array
-        Sources with the same number depend on each other and meet in no triple.
     n_votes, n_overlaps, n_conflicts : (m,) arrays
         Items on which a source votes; of those, on which another source votes too, and on which another's
         vote contradicts it (no feasible label vector agrees with both).
@@ -70,6 +81,8 @@ class VoteStatistics:
         Votes that no feasible label vector agrees with, taken as abstentions (not weighted).
     joint : JointCounts
         The same of sources that depend on each other, counted together.
+    triples : TripleCounts or None
+        What the class balance is learned from; None where it was not asked for.
     """
 
     task_graph: TaskGraph
@@ -78,14 +91,13 @@ class VoteStatistics:
     node_source: NDArray[np.int64]
     node_event: NDArray[np.int64]
     pairs: NDArray[Any]
-    triples: NDArray[Any]
-    component: NDArray[np.int64]
     n_votes: NDArray[Any]
     n_overlaps: NDArray[Any]
     n_conflicts: NDArray[Any]
     n_covered: int | float
     n_infeasible: NDArray[np.int64]
     joint: JointCounts
+    triples: TripleCounts | None = None
 
     @classmethod
     def of(
@@ -98,6 +110,7 @@ class VoteStatistics:
         classes: Sequence[Hashable] | None = None,
         task_graph: TaskGraph | None = None,
         dependencies: Dependencies = None,
+        triples: bool = False,
     ) -> VoteStatistics:
         """Statistics of votes, in one pass (two with dependencies).
 
@@ -113,6 +126,9 @@ class VoteStatistics:
             By default all cores. The result does not depend on it.
         dependencies : iterable of pairs, optional
             Sources that depend on each other, as for ``LabelModel``: what they vote together is counted too.
+        triples : bool
+            Whether to count triples of sources too, which the class balance is learned from. The pass then
+            takes up to twice as long.
 
         Raises
         ------
@@ -124,11 +140,17 @@ class VoteStatistics:
 
             form = Form(n_classes, classes, task_graph)
             return observe_chunks(
-                votes, form, weights=weights, n_threads=n_threads, dependencies=dependencies, strict=True
+                votes,
+                form,
+                weights=weights,
+                n_threads=n_threads,
+                dependencies=dependencies,
+                strict=True,
+                triples=triples,
             ).statistics
         read = as_votes(votes, n_classes=n_classes, classes=classes, task_graph=task_graph)
         graph = graph_of(read, n_classes, classes) if task_graph is None else task_graph
-        return observe(read, graph, weights, n_threads, dependencies, strict=True).statistics
+        return observe(read, graph, weights, n_threads, dependencies, strict=True, triples=triples).statistics
 
     @property
     def n_sources(self) -> int:
@@ -160,12 +182,16 @@ class VoteStatistics:
             node_source=self.node_source[nodes],
             node_event=self.node_event[nodes],
             pairs=self.pairs[np.ix_(nodes, nodes)],
-            triples=self.triples[nodes],
+            triples=None
+            if self.triples is None
+            else replace(self.triples, of_node=self.triples.of_node[nodes]),
             joint=replace(self.joint, pairs=self.joint.pairs[:, nodes]),
         )
 
     def merge(self, other: VoteStatistics) -> VoteStatistics:
         """Statistics of both sets of items together; commutative and associative, exact for whole numbers.
+
+        Triples are kept if both hold them.
 
         Raises
         ------
@@ -191,12 +217,18 @@ class VoteStatistics:
                 f"the statistics count different dependent sources together: {self.joint.members} and "
                 f"{other.joint.members}; give the same dependencies to both"
             )
-        if not np.array_equal(self.component, other.component):
+        own_triples, other_triples = self.triples, other.triples
+        with_triples = own_triples is not None and other_triples is not None
+        if (
+            own_triples is not None
+            and other_triples is not None
+            and not np.array_equal(own_triples.component, other_triples.component)
+        ):
             raise InvalidArgumentError(
                 "the statistics take different sources for dependent; give the same dependencies to both"
             )
         n = self.n + other.n
-        _check_total(n, self.n_sources)
+        _check_total(n, self.n_sources if with_triples else 1)
         nodes = np.unique(np.concatenate([self._nodes(), other._nodes()]), axis=0)
         index = {tuple(node): a for a, node in enumerate(nodes.tolist())}
         dtype = np.result_type(self.pairs, other.pairs)
@@ -209,7 +241,8 @@ class VoteStatistics:
         for part, rows in ((self, own), (other, others)):
             places = np.array([index[tuple(node)] for node in part._nodes().tolist()], dtype=np.int64)
             pairs[np.ix_(places, places)] += part.pairs
-            triples[places] += part.triples
+            if with_triples and part.triples is not None:
+                triples[places] += part.triples.of_node
             counts[rows] += part.joint.counts
             joint_pairs[np.ix_(rows, places)] += part.joint.pairs
         joint = JointCounts(
@@ -226,14 +259,13 @@ class VoteStatistics:
             nodes[:, 0],
             np.ascontiguousarray(nodes[:, 1:]),
             pairs,
-            triples,
-            self.component,
             self.n_votes + other.n_votes,
             self.n_overlaps + other.n_overlaps,
             self.n_conflicts + other.n_conflicts,
             self.n_covered + other.n_covered,
             self.n_infeasible + other.n_infeasible,
             joint,
+            replace(own_triples, of_node=triples) if with_triples and own_triples is not None else None,
         )
 
     def to_bytes(self) -> bytes:
@@ -247,6 +279,8 @@ class VoteStatistics:
         }
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         arrays |= {f"joint_{name}": getattr(self.joint, own) for name, own in _JOINT_ARRAYS.items()}
+        if self.triples is not None:
+            arrays |= {"triples": self.triples.of_node, "triples_component": self.triples.component}
         return pack(_KIND, header, arrays)
 
     @classmethod
@@ -271,6 +305,11 @@ class VoteStatistics:
                     *(arrays[f"joint_{name}"] for name in _JOINT_ARRAYS),
                 ),
                 **{name: arrays[name] for name in _ARRAYS},
+                triples=(
+                    TripleCounts(arrays["triples"], arrays["triples_component"])
+                    if "triples" in arrays
+                    else None
+                ),
             )
             statistics._check()
         except (KeyError, TypeError, ValueError) as error:
@@ -286,8 +325,6 @@ class VoteStatistics:
             "node_source": (d,),
             "node_event": (d, t),
             "pairs": (d, d),
-            "triples": (d,),
-            "component": (m,),
             "n_votes": (m,),
             "n_overlaps": (m,),
             "n_conflicts": (m,),
@@ -311,7 +348,7 @@ class VoteStatistics:
         nodes = self._nodes()
         if d and not np.array_equal(np.unique(nodes, axis=0), nodes):
             raise FileFormatError("nodes must be sorted and distinct")
-        for name in ("node_source", "node_event", "component", "n_infeasible"):
+        for name in ("node_source", "node_event", "n_infeasible"):
             if getattr(self, name).dtype != np.int64:
                 raise FileFormatError(f"{name} must hold int64, got {getattr(self, name).dtype}")
         if not self.task_graph.event_masks(self.node_event).any(axis=1).all():
@@ -324,25 +361,30 @@ class VoteStatistics:
                 raise FileFormatError(f"{name} must lie in 0..{self.n}")
         if (self.n_overlaps > self.n_votes).any() or (self.n_conflicts > self.n_votes).any():
             raise FileFormatError("overlaps and conflicts must not exceed the votes")
-        if not 0 <= self.component.min() <= self.component.max() < m:
-            raise FileFormatError(f"component must lie in 0..{m - 1}")
         alone = np.diag(self.pairs)
         if not (np.array_equal(self.pairs, self.pairs.T) and (self.pairs >= 0).all()):
             raise FileFormatError("pairs must be symmetric and not negative")
         if (self.pairs > np.minimum.outer(alone, alone)).any() or (alone > self.n).any():
             raise FileFormatError("pairs must not exceed the counts of their nodes, nor those n")
-        if not ((self.triples >= 0) & (self.triples <= alone * float(_n_partners(m)))).all():
-            raise FileFormatError(
-                "triples must not exceed the counts of their nodes times the pairs of others"
-            )
+        if self.triples is not None:
+            _check_triples(self.triples, alone, m)
+
+
+def _check_triples(triples: TripleCounts, alone: NDArray[Any], m: int) -> None:
+    """Refuse counts that do not fit `m` sources and how often each node is 1, (d,)."""
+    of_node, component = triples.of_node, triples.component
+    if of_node.shape != alone.shape or component.shape != (m,) or component.dtype != np.int64:
+        raise FileFormatError("triples do not fit the nodes and sources")
+    if not 0 <= component.min() <= component.max() < m:
+        raise FileFormatError(f"triples_component must lie in 0..{m - 1}")
+    if not ((of_node >= 0) & (of_node <= alone * float(_n_partners(m)))).all():
+        raise FileFormatError("triples must not exceed the counts of their nodes times the pairs of others")
 
 
 _ARRAYS = (
     "node_source",
     "node_event",
     "pairs",
-    "triples",
-    "component",
     "n_votes",
     "n_overlaps",
     "n_conflicts",
@@ -439,6 +481,7 @@ def observe(
     dependencies: Dependencies = None,
     *,
     strict: bool,
+    triples: bool = False,
 ) -> Observation:
     """Checked votes under a task graph with their statistics; warns of infeasible votes.
 
@@ -449,7 +492,8 @@ def observe(
         raise InvalidVotesError("votes hold no items (0 rows); give at least one")
     threads = threads_of(n_threads)
     read = None if weights is None else read_weights(weights, votes.n_items)
-    observed = observe_part(votes, task_graph, read, threads, component=_component(votes, dependencies))
+    component = component_of(votes, dependencies) if triples else None
+    observed = observe_part(votes, task_graph, read, threads, component=component)
     warn_of_infeasible(observed.coded.n_infeasible, votes.source_names)
     return (
         observed if dependencies is None else count_together(observed, dependencies, threads, strict=strict)
@@ -467,11 +511,12 @@ def observe_part(
 ) -> Observation:
     """The same for a part of the votes, which may be empty; :func:`check_whole` then looks at the whole.
 
-    Without `dependencies`, `component` says which sources meet in no triple.
+    With `component`, (m,), triples of sources of different components are counted too.
     """
-    if component is None:
-        component = _component(votes, dependencies)
-    _check_total(votes.n_items if weights is None else float(weights.sum(dtype=np.float64)), votes.n_sources)
+    if component is not None:
+        _check_total(
+            votes.n_items if weights is None else float(weights.sum(dtype=np.float64)), votes.n_sources
+        )
     coded = code_votes(votes, task_graph, n_threads=n_threads)
     moments = _count_moments(coded, coded.coding, weights, coded.disjoint(task_graph), component, n_threads)
     node_source = moments["node_source"].astype(np.int64)
@@ -483,14 +528,13 @@ def observe_part(
         node_source,
         node_event,
         moments["pairs"],
-        moments["triples"],
-        component,
         moments["votes"],
         moments["overlaps"],
         moments["conflicts"],
         moments["n_covered"],
         coded.n_infeasible,
         JointCounts.none(len(node_source), task_graph.n_tasks),
+        None if component is None else TripleCounts(moments["triples"], component),
     )
     observed = Observation(statistics, coded, weights)
     if dependencies is None:
@@ -514,17 +558,23 @@ def count_together(
     """The same votes with the joint counts of dependent sources, in one more pass; see :func:`observe`."""
     statistics = observed.statistics
     layout = _components(statistics, dependencies)
-    component = SourceGraph(statistics.n_sources, dependencies, statistics.source_names).component
-    if not np.array_equal(component, statistics.component):
-        # Learned since the votes were counted: triples are counted anew.
-        coded = observed.coded
-        moments = _count_moments(coded, coded.coding, observed.weights, None, component, n_threads)
-        statistics = replace(statistics, triples=moments["triples"], component=component)
-        observed = replace(observed, statistics=statistics)
+    if statistics.triples is not None:
+        component = SourceGraph(statistics.n_sources, dependencies, statistics.source_names).component
+        if not np.array_equal(component, statistics.triples.component):  # learned since they were counted
+            observed = count_triples(observed, component, n_threads)
     return _count_components(observed, layout.checked() if strict else layout.without_too_large(), n_threads)
 
 
-def _component(votes: Votes, dependencies: Dependencies) -> NDArray[np.int64]:
+def count_triples(observed: Observation, component: NDArray[np.int64], n_threads: int) -> Observation:
+    """The same votes with triples of sources of different components, (m,), in one more pass."""
+    statistics, coded = observed.statistics, observed.coded
+    _check_total(statistics.n, statistics.n_sources)
+    moments = _count_moments(coded, coded.coding, observed.weights, None, component, n_threads)
+    triples = TripleCounts(moments["triples"], component)
+    return replace(observed, statistics=replace(statistics, triples=triples))
+
+
+def component_of(votes: Votes, dependencies: Dependencies) -> NDArray[np.int64]:
     """Component of each source, (m,)."""
     given = () if dependencies is None else dependencies
     return SourceGraph(votes.n_sources, given, votes.source_names).component

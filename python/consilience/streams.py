@@ -18,6 +18,7 @@ from consilience.statistics import (
     Observation,
     VoteStatistics,
     check_whole,
+    component_of,
     graph_of,
     observe_part,
     read_weights,
@@ -62,6 +63,7 @@ def observe_chunks(
     dependencies: Dependencies = None,
     strict: bool,
     keeps_rows: bool = False,
+    triples: bool = False,
     progress: Progress = None,
 ) -> Observed:
     """Statistics of votes in one pass, the same as of all at once; warns of infeasible votes.
@@ -78,6 +80,8 @@ def observe_chunks(
         As for :func:`consilience.statistics.observe`.
     keeps_rows : bool
         Whether to keep the distinct rows.
+    triples : bool
+        Whether to count triples.
     progress : bool or callable, optional
         Who is told how far it is.
 
@@ -99,7 +103,10 @@ def observe_chunks(
             n_read += chunk.votes.n_items
             if chunk.votes.n_items:
                 graph = form.task_graph or graph_of(chunk.votes, form.n_classes, form.classes)
-                part = observe_part(chunk.votes, graph, of_chunk, threads, dependencies).statistics
+                component = component_of(chunk.votes, dependencies) if triples else None
+                part = observe_part(
+                    chunk.votes, graph, of_chunk, threads, dependencies, component=component
+                ).statistics
                 statistics = part if statistics is None else _merge(statistics, part)
                 if rows is not None:
                     floats = None if of_chunk is None else of_chunk.astype(np.float64)

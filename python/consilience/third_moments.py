@@ -54,19 +54,20 @@ def third_moment_sums(statistics: VoteStatistics, group: NDArray[np.int64]) -> N
     Parameters
     ----------
     statistics : VoteStatistics
-        Counts of the nodes.
+        Counts of the nodes, triples among them.
     group : (m,) int64 array
         Sources of one component are of one group. Sources that vote alike may be too, though they were
         counted as independent: their triples are taken out again, as if they voted alike on every item.
     """
+    assert statistics.triples is not None
     sums = np.zeros(len(statistics.node_source))
     own = group[statistics.node_source]
-    counted = statistics.component[statistics.node_source]
+    counted = statistics.triples.component[statistics.node_source]
     for nodes in nodes_by_event(statistics.node_event):
         pairs = statistics.pairs[np.ix_(nodes, nodes)] / statistics.n
         apart = own[nodes, None] != own[nodes]
         copies = ~apart & (counted[nodes, None] != counted[nodes])
-        raw = statistics.triples[nodes] / statistics.n - _within(pairs, apart, copies)
+        raw = statistics.triples.of_node[nodes] / statistics.n - _within(pairs, apart, copies)
         mean = np.diag(pairs)
         together = np.where(apart, pairs, 0.0)
         beside = together.sum(axis=1)  # with one node of another group

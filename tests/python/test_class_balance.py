@@ -114,7 +114,7 @@ def test_the_summary_shows_the_learned_balance_with_its_errors():
     assert f"{model.class_balance_[0]:.3g} ± {model.class_balance_error_[0]:.2g}" in str(model.summary())
 
 
-def test_em_starts_from_the_balance_of_the_moments_and_knows_its_error():
+def test_em_knows_the_error_of_the_balance_it_learned():
     exact = imbalanced(2, 6, [0.9, 0.1])
     table, _ = draw(np.random.default_rng(0), exact, 10_000)
     moments, em = (cs.LabelModel(n_classes=2, method=method).fit(table) for method in ("moments", "em"))
@@ -123,11 +123,23 @@ def test_em_starts_from_the_balance_of_the_moments_and_knows_its_error():
     assert 0 < em.class_balance_error_[0] < 1.1 * moments.class_balance_error_[0]
 
 
+def test_statistics_without_triples_leave_the_balance_uniform_and_the_summary_says_what_to_do():
+    table, _ = draw(np.random.default_rng(0), imbalanced(2, 5, [0.8, 0.2]), 5000)
+    for method in ("moments", "auto"):
+        model = cs.LabelModel(method=method).fit(cs.VoteStatistics.of(table))
+        assert model.class_balance_.tolist() == [0.5, 0.5]
+        assert model.class_balance_error_ is None
+        assert "triples=True" in str(model.summary())
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_statistics_give_the_same_balance_as_the_votes(method):
     exact = imbalanced(3, 5, [0.5, 0.3, 0.2])
     table, _ = draw(np.random.default_rng(0), exact, 5000)
-    parts = [cs.VoteStatistics.of(table[rows], n_classes=3) for rows in (slice(0, 1000), slice(1000, None))]
+    parts = [
+        cs.VoteStatistics.of(table[rows], n_classes=3, triples=True)
+        for rows in (slice(0, 1000), slice(1000, None))
+    ]
     merged = cs.LabelModel(n_classes=3, method=method).fit(parts[0].merge(parts[1]))
     whole = cs.LabelModel(n_classes=3, method=method).fit(table)
     assert merged.class_balance_.tobytes() == whole.class_balance_.tobytes()

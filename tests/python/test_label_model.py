@@ -191,13 +191,13 @@ def test_chunks_of_dependent_sources_give_the_same_bits():
 
 def test_statistics_give_the_same_fit_as_their_votes(votes, moments_model):
     for method in ("moments", "auto"):  # which has nothing but the moments to go by
-        statistics = cs.VoteStatistics.of(votes, n_classes=2)
+        statistics = cs.VoteStatistics.of(votes, n_classes=2, triples=True)
         assert learned(cs.LabelModel(method=method).fit(statistics)) == learned(moments_model)
 
 
 def test_partial_fit_continues_from_statistics(votes, moments_model):
     grown = cs.LabelModel(n_classes=2, method="moments")
-    grown.fit(cs.VoteStatistics.of(votes[:1000], n_classes=2))
+    grown.fit(cs.VoteStatistics.of(votes[:1000], n_classes=2, triples=True))
     assert learned(grown.partial_fit(votes[1000:])) == learned(moments_model)
 
 

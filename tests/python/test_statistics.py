@@ -15,7 +15,8 @@ from consilience.container import pack, unpack
 
 
 def of(table, k=3, **arguments):
-    return cs.VoteStatistics.of(np.asarray(table), n_classes=k, **arguments)
+    votes = np.asarray(table) if isinstance(table, list) else table
+    return cs.VoteStatistics.of(votes, n_classes=k, **arguments)
 
 
 def draw_table(data, k):
@@ -72,14 +73,18 @@ def assert_equals_twin(found, expected):
         list(zip(found.node_source.tolist(), found.node_event[:, 0].tolist(), strict=True))
         == expected["nodes"]
     )
-    for name in ("n", "pairs", "triples", "n_votes", "n_overlaps", "n_conflicts", "n_covered"):
+    for name in ("n", "pairs", "n_votes", "n_overlaps", "n_conflicts", "n_covered"):
         np.testing.assert_array_equal(getattr(found, name), expected[name], err_msg=name)
+    if found.triples is not None:
+        np.testing.assert_array_equal(found.triples.of_node, expected["triples"])
 
 
 @given(data=st.data(), k=st.integers(1, 4))
 def test_statistics_equal_the_numpy_twin(data, k):
-    table = draw_table(data, k)
-    assert_equals_twin(of(table, k), twin(table))
+    table, triples = draw_table(data, k), data.draw(st.booleans())
+    found = of(table, k, triples=triples)
+    assert (found.triples is not None) == triples
+    assert_equals_twin(found, twin(table))
 
 
 @given(data=st.data(), k=st.integers(1, 3))
@@ -88,16 +93,18 @@ def test_triples_are_over_sources_that_are_independent(data, k):
     m = table.shape[1]
     pairs = list(itertools.combinations(range(m), 2))
     dependencies = data.draw(st.lists(st.sampled_from(pairs), max_size=3)) if pairs else []
-    found = of(table, k, dependencies=dependencies)
-    assert_equals_twin(found, twin(table, component=found.component))
-    assert all(found.component[i] == found.component[j] for i, j in dependencies)
+    found = of(table, k, dependencies=dependencies, triples=True)
+    component = found.triples.component
+    assert_equals_twin(found, twin(table, component=component))
+    assert all(component[i] == component[j] for i, j in dependencies)
 
 
 @given(data=st.data())
 def test_fractional_triples_are_summed(data):
     table = draw_table(data, 2)
     weights = np.array(data.draw(st.lists(st.integers(1, 9), min_size=len(table), max_size=len(table)))) / 8
-    np.testing.assert_array_equal(of(table, 2, weights=weights).triples, twin(table, weights)["triples"])
+    found = of(table, 2, weights=weights, triples=True)
+    np.testing.assert_array_equal(found.triples.of_node, twin(table, weights)["triples"])
 
 
 @given(data=st.data(), k=st.integers(1, 4))
@@ -167,20 +174,33 @@ def test_fractional_weights_give_the_same_bits_for_any_memory_order(form):
 
 @given(data=st.data(), k=st.integers(1, 3))
 def test_any_chunking_merges_to_the_statistics_of_the_whole(data, k):
-    table = draw_table(data, k)
+    table, triples = draw_table(data, k), data.draw(st.booleans())
     ends = sorted(data.draw(st.sets(st.integers(1, len(table) - 1), max_size=4))) if len(table) > 1 else []
-    first, *rest = (of(chunk, k) for chunk in np.split(table, ends))
+    first, *rest = (of(chunk, k, triples=triples) for chunk in np.split(table, ends))
     for chunk in rest:
         first = first.merge(chunk)
-    assert first.to_bytes() == of(table, k).to_bytes()
+    assert first.to_bytes() == of(table, k, triples=triples).to_bytes()
 
 
 @given(data=st.data())
 def test_merging_is_commutative_and_associative(data):
     table = draw_table(data, 3)
-    a, b, c = (of(part, 3) for part in (table, table[::-1][:1], table[: len(table) // 2 + 1]))
+    parts = (table, table[::-1][:1], table[: len(table) // 2 + 1])
+    a, b, c = (of(part, 3, triples=data.draw(st.booleans())) for part in parts)
     assert a.merge(b).to_bytes() == b.merge(a).to_bytes()
     assert a.merge(b).merge(c).to_bytes() == a.merge(b.merge(c)).to_bytes()
+
+
+def test_triples_that_one_part_lacks_are_dropped():
+    table = np.random.default_rng(0).integers(-1, 2, (50, 4))
+    merged = of(table[:20], triples=True).merge(of(table[20:]))
+    assert merged.to_bytes() == of(table).to_bytes()
+
+
+def test_triples_are_the_same_through_chunks():
+    table = np.random.default_rng(0).integers(-1, 2, (500, 5))
+    chunks = of(iter([table[:200], table[200:]]), 2, triples=True, dependencies=[(0, 1)])
+    assert chunks.to_bytes() == of(table, 2, triples=True, dependencies=[(0, 1)]).to_bytes()
 
 
 def test_merging_changes_neither_part():
@@ -258,7 +278,8 @@ def test_statistics_about_other_things_do_not_merge(other, culprit):
 
 def test_triples_too_many_to_be_exact_are_refused():
     with pytest.raises(cs.InvalidArgumentError, match="of 1000 sources at most"):
-        of(np.zeros((2, 1000), dtype=int), weights=[2**50, 1])
+        of(np.zeros((2, 1000), dtype=int), weights=[2**50, 1], triples=True)
+    assert of(np.zeros((2, 1000), dtype=int), weights=[2**50, 1]).n == 2**50 + 1
 
 
 def test_a_sum_too_large_to_be_exact_is_refused():
@@ -270,8 +291,9 @@ def test_a_sum_too_large_to_be_exact_is_refused():
 # Bytes
 
 
-def test_bytes_come_back_as_the_same_statistics():
-    found = of([[0, 1], [2, -1]], weights=[0.5, 3.25])
+@pytest.mark.parametrize("triples", [False, True])
+def test_bytes_come_back_as_the_same_statistics(triples):
+    found = of([[0, 1], [2, -1]], weights=[0.5, 3.25], triples=triples)
     assert cs.VoteStatistics.from_bytes(found.to_bytes()).to_bytes() == found.to_bytes()
 
 
@@ -303,8 +325,8 @@ HOSTILE = {
     "negative triples": {"triples": np.array([-1, 0])},
     "triples of two sources": {"triples": np.array([1, 0])},
     "triples of another shape": {"triples": np.zeros(3, dtype=int)},
-    "a component out of range": {"component": np.array([0, 2])},
-    "floats for components": {"component": np.array([0.0, 1.0])},
+    "a component out of range": {"triples_component": np.array([0, 2])},
+    "floats for components": {"triples_component": np.array([0.0, 1.0])},
     "pairs of another shape": {"pairs": np.ones((3, 3), dtype=int)},
     "no sources": {
         name: np.zeros(0, dtype=int) for name in ("n_votes", "n_overlaps", "n_conflicts", "n_infeasible")
@@ -317,7 +339,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_arrays_that_do_not_fit_together_are_a_file_format_error(hostile):
-    header, arrays = unpack(of([[0, 1]]).to_bytes(), "vote statistics")
+    header, arrays = unpack(of([[0, 1]], triples=True).to_bytes(), "vote statistics")
     with pytest.raises(cs.FileFormatError):
         cs.VoteStatistics.from_bytes(pack("vote statistics", header, {**arrays, **HOSTILE[hostile]}))
 

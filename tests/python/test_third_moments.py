@@ -68,7 +68,11 @@ EXACT = {
 
 def statistics_of(exact):
     return cs.VoteStatistics.of(
-        exact.votes, weights=exact.weights, task_graph=exact.graph, dependencies=exact.dependencies
+        exact.votes,
+        weights=exact.weights,
+        task_graph=exact.graph,
+        dependencies=exact.dependencies,
+        triples=True,
     )
 
 
@@ -77,15 +81,16 @@ def statistics_of(exact):
 def test_sums_of_third_central_moments_equal_brute_force_over_triples(name, seed):
     exact = EXACT[name](np.random.default_rng(seed))
     statistics = statistics_of(exact)
-    found = third_moment_sums(statistics, statistics.component)
-    np.testing.assert_allclose(found, brute_force_sums(exact, statistics, statistics.component), atol=1e-12)
+    component = statistics.triples.component
+    found = third_moment_sums(statistics, component)
+    np.testing.assert_allclose(found, brute_force_sums(exact, statistics, component), atol=1e-12)
 
 
 @pytest.mark.parametrize("copies", [[0], [0, 0], [0, 2], [1, 1, 3]])
 def test_triples_with_exact_copies_are_taken_out_again(copies):
     exact = single_task(np.random.default_rng(0), 2, 5)
     table = np.column_stack([exact.votes, exact.votes[:, copies]])
-    statistics = cs.VoteStatistics.of(table, weights=exact.weights, n_classes=2)
+    statistics = cs.VoteStatistics.of(table, weights=exact.weights, n_classes=2, triples=True)
     group = np.array([0, 1, 2, 3, 4, *copies])
     doubled = ExactModel(exact.graph, exact.class_balance, [*exact.sources, *np.take(exact.sources, copies)])
     doubled.states = np.column_stack([exact.states, exact.states[:, copies]])
@@ -123,8 +128,10 @@ def test_an_event_and_its_complement_are_told_together():
 
 def test_two_independent_sources_tell_nothing():
     exact = single_task(np.random.default_rng(0), 2, 3)
-    statistics = cs.VoteStatistics.of(exact.votes, weights=exact.weights, n_classes=2, dependencies=[(0, 1)])
-    np.testing.assert_allclose(third_moment_sums(statistics, statistics.component), 0, atol=1e-15)
+    statistics = cs.VoteStatistics.of(
+        exact.votes, weights=exact.weights, n_classes=2, dependencies=[(0, 1)], triples=True
+    )
+    np.testing.assert_allclose(third_moment_sums(statistics, statistics.triples.component), 0, atol=1e-15)
     with pytest.warns(cs.NotIdentifiableWarning):
         fit = fit_sources(statistics, np.array([0.5, 0.5]), [(0, 1)], "auto")
     assert len(balance_evidence(statistics, fit).skewness.value) == 0
@@ -143,7 +150,11 @@ def test_the_influence_of_an_item_is_the_derivative_by_its_weight(name):
 
     def skewness(weights):
         statistics = cs.VoteStatistics.of(
-            exact.votes, weights=weights, task_graph=exact.graph, dependencies=exact.dependencies
+            exact.votes,
+            weights=weights,
+            task_graph=exact.graph,
+            dependencies=exact.dependencies,
+            triples=True,
         )
         fit = fit_sources(statistics, uniform, exact.dependencies or None, "moments")
         return statistics, balance_evidence(statistics, fit).skewness
