@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
+from consilience.alignment import align
 from consilience.exceptions import ConvergenceWarning, warn_caller
 from consilience.identifiability import IdentifiabilityReport
 from consilience.nodes import NodeSystem
@@ -60,10 +61,12 @@ def fit_moments(
     pairs, target = report.omega_mask, _target(system)
     precision = system.events.g**2 / system.variance
     assert report.log_z2 is not None
+    precision = np.where(pairs, precision, 0.0)
+    start = signed_start(report.log_z2, precision * target)
     fit = _core.complete_rank_one(
         np.where(pairs, target, 0.0),
-        np.where(pairs, precision, 0.0),
-        signed_start(report.log_z2, np.where(pairs, precision * target, 0.0)),
+        precision,
+        _with_related_events(system, start, precision, target),
         tolerance=1e-12,
     )
     if warns:
@@ -205,6 +208,33 @@ def signed_start(log_z2: NDArray[np.float64], weighted: NDArray[np.float64]) -> 
             break
         sign = better
     return size * sign
+
+
+def _with_related_events(
+    system: NodeSystem,
+    start: NDArray[np.float64],
+    precision: NDArray[np.float64],
+    target: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """The start with signs of whole events that agree with what pairs of different events say together.
+
+    Node by node an event that few items are about may have got the wrong sign, and then all its nodes keep
+    each other there. Where pairs do not relate events, sources are better than chance at each.
+    """
+    _, event = np.unique(system.statistics.node_event, axis=0, return_inverse=True)
+    member = (event.reshape(-1, 1) == np.arange(event.max(initial=-1) + 1)).astype(np.float64)
+    expected = np.outer(start, start) * precision
+    evidence = member.T @ (expected * target) @ member
+    noise = member.T @ (expected * np.outer(start, start)) @ member / system.statistics.n
+    z = np.divide(evidence, np.sqrt(noise), out=np.zeros_like(evidence), where=noise > 0)
+    signs, groups = align(z)
+    of_event = member.T @ start
+    for group in np.unique(groups):
+        members = groups == group
+        if np.sum((signs * of_event)[members]) < 0:
+            signs[members] *= -1
+    signed: NDArray[np.float64] = start * (member @ signs)
+    return signed
 
 
 def _orient(z: NDArray[np.float64], sign_components: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -23,6 +23,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience.alignment import CONTRADICTION, align
 from consilience.class_balance import balance_from_skewness
 from consilience.exceptions import WrongTypeError
 from consilience.identifiability import IdentifiabilityReport
@@ -44,9 +45,6 @@ Trusted: TypeAlias = int | str | Iterable[int | str] | None
 
 DISPUTED = 0.2
 """Least share of the strengths that is to point the other way for a sign to be in dispute."""
-
-CONTRADICTION = 3.0
-"""Standard errors by which third moments must contradict the default."""
 
 
 def read_trusted(trusted: Trusted, source_names: tuple[str, ...]) -> NDArray[np.int64]:
@@ -148,25 +146,14 @@ def _aligned(
     signs of the events go together. Strongest evidence first.
     """
     n_components = int(component.max(initial=-1)) + 1
-    signs, groups = np.ones(n_components), np.arange(n_components)
     if n_components < 2:
-        return signs, groups
+        return np.ones(n_components), np.arange(n_components)
     member = (component[:, None] == np.arange(n_components)).astype(np.float64)
     across = system.related & (component[:, None] != component)
     expected = np.where(across, system.events.g * np.outer(strength, strength), 0.0)
     evidence = member.T @ (expected * system.covariance / system.variance) @ member
     noise = member.T @ (expected**2 / system.variance) @ member / system.statistics.n
-    z = np.triu(np.divide(evidence, np.sqrt(noise), out=np.zeros_like(evidence), where=noise > 0))
-    for cell in np.argsort(-np.abs(z), axis=None, kind="stable").tolist():
-        first, second = divmod(cell, n_components)
-        if abs(z[first, second]) < CONTRADICTION:
-            break
-        if groups[first] != groups[second]:
-            moved = groups == groups[second]
-            if z[first, second] * signs[first] * signs[second] < 0:
-                signs[moved] *= -1
-            groups[moved] = groups[first]
-    return signs, groups
+    return align(np.divide(evidence, np.sqrt(noise), out=np.zeros_like(evidence), where=noise > 0))
 
 
 def contradicted_signs(

@@ -9,13 +9,14 @@ about the sign. Sums over all triples that a node is in are enough, and those ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
+from consilience.alignment import align
 from consilience.identifiability import solve_log_linear, solve_positive
 from consilience.moments import signed_start
 from consilience.nodes import NodeSystem
@@ -26,6 +27,7 @@ __all__ = [
     "event_skewness",
     "no_skewness",
     "probability_of",
+    "rough_probabilities",
     "skewness_of",
     "third_moment_sums",
 ]
@@ -82,6 +84,28 @@ def third_moment_sums(statistics: VoteStatistics, group: NDArray[np.int64]) -> N
             + mean * (elsewhere**2 - squares)
         )
     return sums
+
+
+def rough_probabilities(
+    system: NodeSystem, third: NDArray[np.float64], strength: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Probability of each event that is voted for, at first sight: by least squares under given strengths.
+
+    Parameters
+    ----------
+    system, third, strength
+        As for :func:`event_skewness`. Sources that depend on each other are taken as independent.
+    """
+    found = []
+    u = strength * np.sqrt(np.abs(np.diag(system.events.g)))
+    for nodes in nodes_by_event(system.statistics.node_event):
+        own = u[nodes]
+        others = own.sum() - own
+        per_unit = own * (others**2 - (np.sum(own**2) - own**2)) / 2
+        scale = float(np.sum(per_unit**2))
+        if scale > 0:
+            found.append(float(np.sum(third[nodes] * per_unit)) / scale)
+    return probability_of(np.array(found, dtype=np.float64))
 
 
 def _within(
@@ -166,7 +190,8 @@ def event_skewness(
     third : (d,) float64 array
         Of :func:`third_moment_sums`.
     strength : (d,) float64 array
-        ``alpha - beta`` of the nodes under any class balance: only its signs are used.
+        ``alpha - beta`` of the nodes under any class balance. Of its signs those are used that the events
+        have as a whole: under a wrong balance the signs of rare events need not be right.
 
     References
     ----------
@@ -175,10 +200,11 @@ def event_skewness(
     """
     masks, found = [], []
     for mask, nodes, sign in _by_side(system):
-        sides = _fit_sides(system, third, strength, nodes, sign)
+        sides = _fit_sides(system, third, nodes, sign)
         if sides is not None:
             masks.append(mask)
             found.append(sides)
+    found = _oriented(system, np.array(masks, dtype=np.bool_), found, strength)
     k = system.events.masks.shape[1]
     return EventSkewness(
         np.array(masks, dtype=np.bool_).reshape(-1, k),
@@ -186,6 +212,44 @@ def event_skewness(
         np.array([sides.least_variance for sides in found], dtype=np.float64),
         tuple(found),
     )
+
+
+def _oriented(
+    system: NodeSystem,
+    masks: NDArray[np.bool_],
+    found: list[_Sides],
+    strength: NDArray[np.float64],
+) -> list[_Sides]:
+    """The same with signs that agree with the pairs of votes for different events, and with the strengths.
+
+    An event that another one implies goes with it, one that excludes it goes against it, whatever the class
+    balance.
+    """
+    z = np.zeros((len(found), len(found)))
+    spread = system.means * (1 - system.means)
+    for e, one in enumerate(found):
+        for f, other in enumerate(found[:e]):
+            nested = not (masks[e] & ~masks[f]).any() or not (masks[f] & ~masks[e]).any()
+            if not nested and not (masks[e] | masks[f]).all():  # the first vector is in both
+                continue
+            cells = np.ix_(one.nodes, other.nodes)
+            component = system.source_graph.component[system.statistics.node_source]
+            apart = component[one.nodes][:, None] != component[other.nodes]
+            expected = np.where(apart, np.outer(one.u, other.u), 0.0)
+            variance = np.outer(spread[one.nodes], spread[other.nodes])
+            noise = float(np.sum(expected**2 / variance)) / system.statistics.n
+            evidence = float(np.sum(expected * system.covariance[cells] / variance))
+            z[f, e] = (1 if nested else -1) * evidence / np.sqrt(noise) if noise > 0 else 0.0
+    signs, groups = align(z)
+    own = system.events.masks[:, 0]
+    along = np.array(
+        [np.sum(np.where(own[s.nodes], 1, -1) * s.u * strength[s.nodes]) for s in found], dtype=np.float64
+    )
+    for group in np.unique(groups):
+        members = groups == group
+        if np.sum((signs * along)[members]) < 0:
+            signs[members] *= -1
+    return [s if sign > 0 else s.opposite() for s, sign in zip(found, signs.tolist(), strict=True)]
 
 
 def _by_side(
@@ -217,6 +281,9 @@ class _Sides:
         Of each node's third moments in the influence of an item.
     linear : (r,) float64 array
         Of each node's indicator.
+    u : (r,) float64 array
+        What the event does to each indicator, for ``E`` the event: its covariance with ``1_E``, divided by
+        ``sqrt(P (1 - P))``. 0 for nodes without signal.
     left, right : (r,) float64 arrays
         Of pairs of independent nodes, ``left_a right_b``.
     """
@@ -225,6 +292,7 @@ class _Sides:
     skewness: float
     least_variance: float
     partners: _Partners
+    u: NDArray[np.float64]
     cubic: NDArray[np.float64]
     linear: NDArray[np.float64]
     left: NDArray[np.float64]
@@ -238,6 +306,17 @@ class _Sides:
         of_item += left.sum(axis=1) * right.sum(axis=1)
         of_item -= (left * self.partners.within(right, any_event=True)).sum(axis=1)
         return of_item
+
+    def opposite(self) -> _Sides:
+        """The same if all sources are the opposite of what they seem."""
+        return replace(
+            self,
+            skewness=-self.skewness,
+            u=-self.u,
+            cubic=-self.cubic,
+            linear=-self.linear,
+            left=-self.left,
+        )
 
 
 class _Partners:
@@ -301,11 +380,10 @@ class _Groups:
 def _fit_sides(
     system: NodeSystem,
     third: NDArray[np.float64],
-    strength: NDArray[np.float64],
     nodes: NDArray[np.intp],
     sign: NDArray[np.float64],
 ) -> _Sides | None:
-    """Skewness of one event; None where its sources do not tell."""
+    """Skewness of one event, up to its sign; None where its sources do not tell."""
     source = system.statistics.node_source[nodes]
     component = system.source_graph.component[source]
     n_copies = (
@@ -322,8 +400,6 @@ def _fit_sides(
     if len(np.unique(component[strong])) < 3:
         return None
     u = _complete(signed, spread, pairs, strong)
-    if (u * strength[nodes])[strong].sum() < 0:
-        u = -u
     per_unit = u * partners.pairs_elsewhere(partners.copies * u)
     weight = solve_positive(_spread_of_sums(partners, spread), per_unit)
     scale = float(np.sum(weight * per_unit))
@@ -336,6 +412,7 @@ def _fit_sides(
         skewness,
         1 / scale,
         partners,
+        np.where(strong, sign * u, 0.0),
         *_influence(partners, pairs, signed, spread, strong, u, weight, sign, skewness),
     )
 
