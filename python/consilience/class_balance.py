@@ -114,12 +114,15 @@ def balance_from_skewness(
         misfit = float(residual @ precision @ residual / 2)
         spread = np.diag(balance) - np.outer(balance, balance)
         slope = (-0.5 * (p * (1 - p)) ** -1.5)[:, None] * (member @ spread)
+        normal = slope.T @ precision @ slope + k * spread + gauge
+        # Where some events are told far better than others, rounding must not make it singular.
+        normal[np.diag_indices(k)] += 1e-12 * np.diag(normal).max()
         return _Balance(
             balance,
             misfit,
             misfit - float(np.log(balance).sum()),
             slope.T @ precision @ residual + 1 - k * balance,
-            slope.T @ precision @ slope + k * spread + gauge,
+            normal,
             slope.T @ precision,
         )
 

@@ -15,7 +15,7 @@ from consilience import _core
 from consilience.answers import Written, frame_like, gather, write_answers
 from consilience.automatic import fit_automatically
 from consilience.chunks import Chunk, Form, VoteChunks, is_stream, open_chunks
-from consilience.class_balance import ClassBalance, read_class_balance
+from consilience.class_balance import BalanceEstimate, ClassBalance, read_class_balance
 from consilience.container import read_file, write_atomically
 from consilience.dependence import find_dependencies, learn_from_votes
 from consilience.dependency_report import DependencyReport
@@ -41,7 +41,7 @@ from consilience.likelihood import maximise_likelihood
 from consilience.local_identifiability import LocalIdentifiability, local_identifiability_of
 from consilience.planning import Plan, plan_items
 from consilience.progress import Progress, Report, reporting
-from consilience.refinement import refine
+from consilience.refinement import may_be_uneven, refine, uneven_balance
 from consilience.scores import model_events, score_parts
 from consilience.signs import Trusted, is_disputed
 from consilience.statistics import (
@@ -390,27 +390,10 @@ class LabelModel(Estimator):
             learned, observed = learn_from_votes(observed, balance, n_threads=threads_of(self.n_threads))
             dependencies, statistics = learned, observed.statistics
         fit = fit_sources(statistics, balance, dependencies, self.method, trusted=self.trusted)
-        estimate = None
-        # "auto" does not presume that votes are as independent as third moments ask, unless it has nothing
-        # but moments to go by; "em" learns the balance by itself.
         if not self._counts_triples and (self.method != "auto" or observed is not None):
             statistics = replace(statistics, triples=None)
-        counted = statistics
-        if self.method == "em" and observed is not None and self._sign_is_open(fit):
-            # Copies are known by now, and meet in no triple with what they repeat.
-            component = fit.structure.system.source_graph.component[fit.first]
-            counted = count_triples(observed, component, threads_of(self.n_threads)).statistics
-        if counted.triples is not None and fit.learned.any():
-            refit = partial(
-                fit_sources,
-                statistics,
-                dependencies=dependencies,
-                method=self.method,
-                trusted=self.trusted,
-                warns=False,
-            )
-            fit, estimate = refine(counted, fit, refit, learn_balance=self.class_balance is None)
-            balance = fit.structure.system.class_balance
+        fit, estimate = self._with_third_moments(fit, statistics, observed, dependencies)
+        balance = fit.structure.system.class_balance
         if self.method in ("auto", "em") and observed is not None:
             go_on: Any = maximise_likelihood
             if self.method == "auto":
@@ -427,6 +410,44 @@ class LabelModel(Estimator):
         if estimate is None:
             return model
         return replace(model, balance_error=estimate.error, balance_told=estimate.is_told)
+
+    def _with_third_moments(
+        self,
+        fit: SourceFit,
+        statistics: VoteStatistics,
+        observed: Observation | None,
+        dependencies: Any,
+    ) -> tuple[SourceFit, BalanceEstimate | None]:
+        """The fit under the class balance, and with the signs, that third moments tell.
+
+        The balance is what methods of moments learn, and where EM starts. "em" looks at the signs too, where
+        sources dispute them; "auto" does not presume that sources are as independent as that asks, unless it
+        has nothing but moments to go by.
+        """
+        if not fit.learned.any():
+            return fit, None
+        refit = partial(
+            fit_sources,
+            statistics,
+            dependencies=dependencies,
+            method=self.method,
+            trusted=self.trusted,
+            warns=False,
+        )
+        if statistics.triples is not None:
+            return refine(statistics, fit, refit, learn_balance=self.class_balance is None)
+        if observed is None or self.method not in USE_ROWS:
+            return fit, None
+        settles_signs = self.method == "em" and self._sign_is_open(fit)
+        if not settles_signs and (self.class_balance is not None or not may_be_uneven(fit)):
+            return fit, None
+        # Copies are known by now, and meet in no triple with what they repeat.
+        component = fit.structure.system.source_graph.component[fit.first]
+        counted = count_triples(observed, component, threads_of(self.n_threads)).statistics
+        if settles_signs:
+            return refine(counted, fit, refit, learn_balance=self.class_balance is None)
+        uneven = uneven_balance(counted, fit)
+        return (fit if uneven is None else refit(class_balance=uneven)), None
 
     @property
     def _counts_triples(self) -> bool:

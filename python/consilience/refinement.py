@@ -14,14 +14,26 @@ from consilience.fitting import SourceFit
 from consilience.intervals import draw_indicators
 from consilience.signs import contradicted_signs
 from consilience.statistics import VoteStatistics
-from consilience.third_moments import EventSkewness, event_skewness, no_skewness, third_moment_sums
+from consilience.third_moments import (
+    EventSkewness,
+    event_skewness,
+    no_skewness,
+    rough_probabilities,
+    third_moment_sums,
+)
 
-__all__ = ["BalanceEvidence", "balance_evidence", "refine"]
+__all__ = ["BalanceEvidence", "balance_evidence", "may_be_uneven", "refine", "uneven_balance"]
 
 MAX_ROUNDS = 3
 MAX_CELLS, MIN_DRAWS, MAX_DRAWS = 400_000, 1000, 4000
 DRAWS_PER_VECTOR, MOST_CELLS = 30, 8_000_000
 """With more feasible vectors and nodes than these allow, errors would be guesses, and nothing is said."""
+
+RARE = 0.5
+"""A class with less than this share of the mean share is rare."""
+
+MAX_NODES = 300
+"""Most nodes for which EM is given a start by third moments."""
 
 CLOSE = 0.1
 """A balance is settled when it moves by less than this share of its standard error."""
@@ -85,6 +97,37 @@ def balance_evidence(statistics: VoteStatistics, fit: SourceFit) -> BalanceEvide
     covariance *= max(0.0, 1 - q / n_draws)
     covariance[np.diag_indices(q)] = variance
     return BalanceEvidence(skewness, covariance / statistics.n)
+
+
+def may_be_uneven(fit: SourceFit) -> bool:
+    """Whether it is worth looking for rare classes; with many nodes that takes longer than it saves."""
+    return len(fit.structure.system.means) <= MAX_NODES
+
+
+def uneven_balance(statistics: VoteStatistics, fit: SourceFit) -> NDArray[np.float64] | None:
+    """Class balance to start EM from; None where the uniform one does as well.
+
+    From a uniform one EM does not always find classes that are rare. No errors are worked out here.
+
+    Parameters
+    ----------
+    statistics : VoteStatistics
+        Of all sources, with triples.
+    fit : SourceFit
+        Of the sources, under the uniform class balance.
+    """
+    system = fit.structure.system
+    third = third_moment_sums(statistics, system.source_graph.component[fit.first])
+    third = third[fit.first[statistics.node_source] == statistics.node_source]
+    k = len(system.class_balance)
+    if rough_probabilities(system, third, fit.strength).min(initial=1.0) > 1.5 * RARE / k:
+        return None
+    skewness = event_skewness(system, third, fit.strength)
+    # As if votes were independent: at least so uncertain.
+    variance = np.diag(skewness.least_variance / statistics.n)
+    estimate = balance_from_skewness(skewness.masks, skewness.value, variance)
+    rare = estimate.class_balance.min() < RARE / k
+    return estimate.class_balance if rare and estimate.is_told else None
 
 
 class Refit(Protocol):

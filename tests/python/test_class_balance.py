@@ -192,3 +192,57 @@ def test_any_skewness_gives_probabilities(value):
         estimate = balance_from_skewness(np.eye(2, dtype=bool)[:q], np.full(q, value), 1e-4 * np.eye(q))
         assert np.isfinite([*estimate.class_balance, *estimate.error]).all()
         assert (estimate.class_balance > 0).all()
+
+
+def mostly_one_class(n=10_000, m=10, k=10, seed=0):
+    """Nine classes share a tenth of the items; every vote is right three times in four."""
+    rng = np.random.default_rng(seed)
+    balance = np.array([0.9, *[0.1 / (k - 1)] * (k - 1)])
+    y = rng.choice(k, n, p=balance)
+    table = np.where(rng.random((n, m)) < 0.75, y[:, None], rng.integers(0, k, (n, m)))
+    return np.where(rng.random((n, m)) < 0.7, table, -1), y, balance
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("seed", range(2))
+def test_many_rare_classes_have_the_signs_and_the_shares_that_they_should(method, seed):
+    table, y, balance = mostly_one_class(seed=seed)
+    for given in (None, balance):
+        model = cs.LabelModel(n_classes=10, method=method, class_balance=given).fit(table)
+        assert (model.accuracy_ > 0.6).all()
+        assert (model.predict(table) == y).mean() > 0.98
+        np.testing.assert_allclose(model.class_balance_, balance, atol=0.02)
+
+
+def weak_sources(seed, balance, n, m=8):
+    """Sources that hit each class with a probability of its own, and abstain often."""
+    rng = np.random.default_rng(seed)
+    k, y = len(balance), rng.choice(len(balance), n, p=balance)
+    hit, miss = rng.uniform(0.3, 0.6, (m, k)), rng.uniform(0.02, 0.15, (m, k))
+    table = np.full((n, m), -1)
+    for j in range(m):
+        rates = np.where(np.eye(k, dtype=bool), hit[j][:, None], miss[j][:, None])
+        edges = np.cumsum(rates, axis=0)[:, y]
+        state = (rng.random(n) >= edges).sum(axis=0)
+        table[:, j] = np.where(state < k, state, -1)
+    return table, y
+
+
+@pytest.mark.parametrize(
+    ("balance", "n", "tolerance"),
+    [([0.98, 0.02], 20_000, 0.01), ([0.85, 0.05, 0.05, 0.05], 2000, 0.05)],
+    ids=["two classes", "four classes"],
+)
+@pytest.mark.parametrize("method", ["em", "auto"])
+def test_em_finds_rare_classes(method, balance, n, tolerance):
+    for seed in range(4):
+        table, _ = weak_sources(seed, balance, n)
+        model = cs.LabelModel(n_classes=len(balance), method=method).fit(table)
+        np.testing.assert_allclose(model.class_balance_, balance, atol=tolerance)
+
+
+def test_events_told_ever_so_well_that_contradict_each_other_give_probabilities():
+    masks = np.array([[1, 1, 0], [1, 0, 1], [1, 0, 0]], dtype=bool)
+    for skewness in ([9e3, -9e3, 9e3], [-1e5, -1e5, 1e5], [0.0, 1e6, 1e6]):
+        estimate = balance_from_skewness(masks, np.array(skewness), 1e-12 * np.diag([1.0, 1e8, 1.0]))
+        assert np.isfinite([*estimate.class_balance, *estimate.error]).all()
