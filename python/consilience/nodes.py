@@ -119,6 +119,11 @@ class NodeSystem:
         pairs: NDArray[np.bool_] = never[np.ix_(of_node, of_node)]
         return pairs
 
+    @property
+    def asks_some_apart(self) -> bool:
+        """Whether some sources that could agree are never asked together."""
+        return bool(self._never_together.any())
+
     @cached_property
     def related(self) -> NDArray[np.bool_]:
         """Pairs that [T6] explains: independent, and events that have to do with each other."""

@@ -75,7 +75,8 @@ def balance_evidence(statistics: VoteStatistics, fit: SourceFit) -> BalanceEvide
     system = fit.structure.system
     balance, d = system.class_balance, len(system.means)
     n_draws = int(np.clip(MAX_CELLS // d, max(MIN_DRAWS, DRAWS_PER_VECTOR * len(balance)), MAX_DRAWS))
-    if n_draws < DRAWS_PER_VECTOR * len(balance) or n_draws * d > MOST_CELLS:
+    too_large = n_draws < DRAWS_PER_VECTOR * len(balance) or n_draws * d > MOST_CELLS
+    if too_large or system.asks_some_apart:  # whose triples say who was asked, not what is true
         return BalanceEvidence(no_skewness(len(balance)), np.zeros((0, 0)))
     third = third_moment_sums(statistics, system.source_graph.component[fit.first])
     kept = fit.first[statistics.node_source] == statistics.node_source
@@ -101,7 +102,8 @@ def balance_evidence(statistics: VoteStatistics, fit: SourceFit) -> BalanceEvide
 
 def may_be_uneven(fit: SourceFit) -> bool:
     """Whether it is worth looking for rare classes; with many nodes that takes longer than it saves."""
-    return len(fit.structure.system.means) <= MAX_NODES
+    system = fit.structure.system
+    return len(system.means) <= MAX_NODES and not system.asks_some_apart
 
 
 def uneven_balance(statistics: VoteStatistics, fit: SourceFit) -> NDArray[np.float64] | None:

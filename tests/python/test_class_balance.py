@@ -246,3 +246,14 @@ def test_events_told_ever_so_well_that_contradict_each_other_give_probabilities(
     for skewness in ([9e3, -9e3, 9e3], [-1e5, -1e5, 1e5], [0.0, 1e6, 1e6]):
         estimate = balance_from_skewness(masks, np.array(skewness), 1e-12 * np.diag([1.0, 1e8, 1.0]))
         assert np.isfinite([*estimate.class_balance, *estimate.error]).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_sources_that_are_never_asked_together_tell_no_balance(method):
+    table, _ = weak_sources(0, [0.8, 0.2], 9000, m=9)
+    for j in range(9):  # three of nine are asked about each item
+        table[np.arange(9000) % 3 != j % 3, j] = -1
+    table[:, 0] = weak_sources(0, [0.8, 0.2], 9000, m=9)[0][:, 0]
+    model = cs.LabelModel(n_classes=2, method=method).fit(table)
+    assert model.class_balance_.tolist() == [0.5, 0.5]
+    assert "cannot tell it" in str(model.summary())
