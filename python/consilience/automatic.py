@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from consilience.cautious import STRUCTURES, CautiousFit, Panel, accuracy_range, tempered
 from consilience.events import has_plain_events, states_of
 from consilience.fitting import SourceFit
+from consilience.gold import Gold, known_rows, without_gold
 from consilience.halves import DEFAULT_CAUTION, choose_caution
 from consilience.held_out import gain_of_doubt
 from consilience.likelihood import maximise_likelihood, without_copies
@@ -60,6 +61,7 @@ def fit_automatically(
     missing: bool,
     n_threads: int,
     dependencies_learned: bool = False,
+    gold: Gold | None = None,
 ) -> tuple[SourceFit, NDArray[np.float64]]:
     """Tables, what labels are scored by, and class balance.
 
@@ -80,6 +82,8 @@ def fit_automatically(
     dependencies_learned : bool
         Whether the dependencies, where there are some, were found in these votes: then they are put to the
         test with the rest. Given ones are taken for all there are, and the likelihood is trusted.
+    gold : Gold or None
+        What is known of the labels.
 
     Returns
     -------
@@ -105,6 +109,7 @@ def fit_automatically(
             missing=missing,
             n_threads=n_threads,
             is_hopeless=None if given or not is_hopeless(fit, class_balance) else is_hopeless,
+            gold=gold,
         )
         if given:
             return likely, balance
@@ -132,6 +137,7 @@ def fit_automatically(
         trust,
         reason,
         None if learn_balance else class_balance,
+        gold,
         missing=missing,
         n_threads=n_threads,
     )
@@ -255,12 +261,13 @@ def _with_caution(
     trust: float,
     reason: str,
     given_balance: NDArray[np.float64] | None,
+    gold: Gold | None,
     *,
     missing: bool,
     n_threads: int,
 ) -> tuple[SourceFit, NDArray[np.float64]]:
     """Labels that average the cautious fits, and the most likely one as far as it is trusted."""
-    panel = _panel(observed, fit, given_balance, missing=missing, n_threads=n_threads)
+    panel = _panel(observed, fit, given_balance, gold, missing=missing, n_threads=n_threads)
     caution = DEFAULT_CAUTION
     if panel.share_one_sided < MANY_ONE_SIDED:
         caution, _ = choose_caution(panel)
@@ -295,6 +302,7 @@ def _panel(
     observed: Observation,
     fit: SourceFit,
     given_balance: NDArray[np.float64] | None,
+    gold: Gold | None,
     *,
     missing: bool,
     n_threads: int,
@@ -302,7 +310,7 @@ def _panel(
     statistics, coded = observed.statistics, observed.coded
     graph, m = statistics.task_graph, statistics.n_sources
     own = fit.first == np.arange(m)
-    patterns, _ = observed.patterns(without_copies(fit), n_threads)
+    patterns, coding = without_gold(gold, observed).patterns(without_copies(fit), n_threads)
     n_states = coded.coding.n_states
     counts = np.zeros((m, n_states))
     state = states_of(coded.events, statistics.node_event)
@@ -321,6 +329,8 @@ def _panel(
     agreements /= max(float(statistics.n_covered), 1.0)
     agreements[~own], agreements[:, ~own] = 0.0, 0.0
     panel = Panel.of(patterns, counts, masks, support, agreements, given_balance, n_threads)
+    if gold is not None:
+        panel = panel.with_known(known_rows(gold, observed, coding, (m, n_states)))
     if missing:  # then how often a source fires says nothing either
         panel = replace(panel, one_sided=np.zeros(m))
     return panel

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
+from consilience.gold import KnownRows
 from consilience.held_out import best_confidence
 
 __all__ = [
@@ -167,6 +168,8 @@ class Panel:
         ``P(Y)`` where it is given.
     n_threads : int
         For the passes over the rows; no result depends on it.
+    known : KnownRows or None
+        Rows whose label gold tells, by cell; they weigh nothing among the patterns.
     """
 
     patterns: _core.Patterns
@@ -179,6 +182,7 @@ class Panel:
     agreements: NDArray[np.float64]
     class_balance: NDArray[np.float64] | None
     n_threads: int
+    known: KnownRows | None = None
 
     @classmethod
     def of(
@@ -210,6 +214,15 @@ class Panel:
             class_balance,
             n_threads,
         )
+
+    def with_known(self, rows: KnownRows) -> Panel:
+        """The panel with rows whose label gold tells, in columns that are sources."""
+        by_cell = KnownRows(
+            columns_of(rows.counts[self.cells.source, self.cells.state]),
+            rows.weights,
+            tuple((mask, some.with_column_per_state(self.counts > 0)) for mask, some in rows.several),
+        )
+        return replace(self, known=by_cell, n=self.n + rows.n)
 
     @cached_property
     def rows_by_company(self) -> tuple[_core.Patterns, _core.Patterns]:
@@ -329,6 +342,10 @@ def fit_panel(
             )[:2]
             for rows in panel.rows_by_company
         )
+        of_vector = of_shared + of_alone
+        if panel.known is not None:  # which tell of accuracy whoever else votes
+            more, of_known, _ = panel.known.expect(of_cell, temperature * base, panel.n_threads)
+            shared, of_vector = shared + more, of_vector + of_known
         expected = (shared + alone)[:, 1]
         if last is not None:
             moved = panel.cells.by_source(np.abs(expected - last).sum(axis=1)) / votes
@@ -336,7 +353,7 @@ def fit_panel(
                 break
         last = expected
         scores, base = reading.maximise(
-            step if start is None else step + 1, expected, of_shared + of_alone, shared[:, 1]
+            step if start is None else step + 1, expected, of_vector, shared[:, 1]
         )
     return CautiousFit(scores, base, reading, temperature, share)
 
@@ -571,6 +588,9 @@ def accuracy_range(panel: Panel, fits: Sequence[CautiousFit]) -> NDArray[np.floa
         share, n_threads = fit.vote_share, panel.n_threads
         by_others = _core.told_by_others(shared, *scores, vote_share=share, n_threads=n_threads)[:, 1]
         by_all = _core.expect(panel.patterns, *scores, vote_share=share, n_threads=n_threads)[0][:, 1]
+        if panel.known is not None:  # of which gold tells, and everything
+            more = panel.known.expect(*scores[:2], n_threads)[0][:, 1]
+            by_others, by_all = by_others + more, by_all + more
         n_shared = cells.by_source(by_others.sum(axis=1))
         told += cells.by_source((by_others * cells.masks).sum(axis=1)) / np.maximum(n_shared, 1e-300)
         held += cells.by_source((by_all * cells.masks).sum(axis=1)) / np.maximum(

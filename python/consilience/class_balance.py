@@ -52,6 +52,10 @@ def read_class_balance(class_balance: ClassBalance, graph: TaskGraph) -> NDArray
     return normalised
 
 
+MIN_LABELS = 50
+"""Items with known labels from which on these tell the class balance."""
+
+
 @dataclass(frozen=True, eq=False)
 class BalanceEstimate:
     """A class balance as far as the votes tell it.
@@ -80,6 +84,22 @@ class BalanceEstimate:
         k = len(self.error)
         before = (k - 1) / (k**2 * (2 * k + 1))  # variance of each under the prior
         return k > 1 and bool(np.mean(self.error**2) < before / 4)
+
+
+def balance_of_labels(weights: NDArray[np.float64]) -> BalanceEstimate | None:
+    """Class balance of items whose labels are known; None if they are few, or all alike, or tell it hardly.
+
+    Parameters
+    ----------
+    weights : (K,) float64 array
+        Items with each label vector.
+    """
+    k, n = len(weights), float(weights.sum())
+    balance = (weights + 1) / (n + k)
+    error = np.sqrt(balance * (1 - balance) / (n + k + 1))
+    estimate = BalanceEstimate(balance, error, np.zeros((k, 0)), 0.0)
+    drawn = n >= MIN_LABELS and np.count_nonzero(weights) > 1  # not picked for one class
+    return estimate if drawn and estimate.is_told else None
 
 
 def balance_from_skewness(

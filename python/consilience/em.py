@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
+from consilience.gold import KnownRows
 
 __all__ = ["MODELS", "Ascent", "Columns", "EMFit", "choose_model", "fit_em"]
 
@@ -65,6 +66,8 @@ class Columns:
         given who votes, and abstentions say nothing.
     n_threads : int
         For the passes over the rows; no result depends on it.
+    known : KnownRows or None
+        Rows whose label gold tells; they weigh nothing among the patterns.
     """
 
     patterns: _core.Patterns
@@ -75,6 +78,7 @@ class Columns:
     given: NDArray[np.int64]
     voters: NDArray[np.int64] | None
     n_threads: int
+    known: KnownRows | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,6 +266,9 @@ def _expect(columns: Columns, point: _Point) -> tuple[Tables, NDArray[np.float64
     counts, weights, log_likelihood = _core.expect(
         columns.patterns, of_state, base, n_threads=columns.n_threads
     )
+    if columns.known is not None:
+        more, of_vector, of_rows = columns.known.expect(of_state, base, columns.n_threads)
+        counts, weights, log_likelihood = counts + more, weights + of_vector, log_likelihood + of_rows
     counts[:, 0] = np.maximum(weights - counts[:, 1:].sum(axis=1), 0.0)
     return counts, weights, log_likelihood
 

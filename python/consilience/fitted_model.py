@@ -46,9 +46,15 @@ class FittedModel:
     dependencies : DependencyReport or None
         What was learned about dependencies.
     balance_error : (K,) float64 array or None
-        Standard errors of what third moments say about it; None where they were not asked.
+        Standard errors of what third moments, or gold, say about it; None where they were not asked.
     balance_told : bool
         Whether they tell it.
+    n_gold : float
+        Items with gold that it was learned from.
+    n_certain : float
+        Those of which gold leaves one label vector.
+    balance_by_gold : bool
+        Whether the errors are those of the labels of these items.
     """
 
     params: dict[str, Any]
@@ -58,6 +64,9 @@ class FittedModel:
     dependencies: DependencyReport | None = None
     balance_error: NDArray[np.float64] | None = None
     balance_told: bool = False
+    n_gold: float = 0.0
+    n_certain: float = 0.0
+    balance_by_gold: bool = False
 
     def to_bytes(self) -> bytes:
         """The model as bytes; the same ones for the same model."""
@@ -74,6 +83,9 @@ class FittedModel:
             "part_links": [part.scores.link for part in self.fit.parts],
             "dependencies": None if self.dependencies is None else self.dependencies.to_json(),
             "balance_told": self.balance_told,
+            "n_gold": self.n_gold,
+            "n_certain": self.n_certain,
+            "balance_by_gold": self.balance_by_gold,
             "sign_rules": self.fit.sign_rules,
         }
         arrays: dict[str, NDArray[Any]] = {
@@ -118,6 +130,7 @@ class FittedModel:
             balance = _read_balance(arrays["class_balance"], statistics.task_graph)
             balance_error = _read_errors(arrays.get("balance_error", np.zeros(0)), len(balance))
             balance_told = bool(header.get("balance_told", False))
+            n_gold = float(header.get("n_gold", 0.0))
             first_balance = _read_balance(arrays["first_balance"], statistics.task_graph)
             dependencies, learned_report = params["dependencies"], None
             if header.get("dependencies") is not None:
@@ -165,7 +178,18 @@ class FittedModel:
                 fit = replace(fit, layout=layout, components=_read_joint_tables(arrays, layout))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise FileFormatError(f"{name} does not hold a label model: {error}; save it again") from error
-        return cls(params, statistics, fit, balance, learned_report, balance_error, balance_told)
+        return cls(
+            params,
+            statistics,
+            fit,
+            balance,
+            learned_report,
+            balance_error,
+            balance_told,
+            n_gold,
+            float(header.get("n_certain", 0.0)),
+            bool(header.get("balance_by_gold", False)),
+        )
 
 
 def _plain_params(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from consilience.exceptions import (
     listed,
     warn_caller,
 )
+from consilience.gold import GoldCounts
 from consilience.identifiability import IdentifiabilityReport
 from consilience.information import MAX_PARAMETERS, likelihood_uncertainty
 from consilience.intervals import accuracy_intervals
@@ -113,15 +114,16 @@ class SourceFit:
         )
 
     def uncertainty(
-        self, class_balance: NDArray[np.float64]
+        self, class_balance: NDArray[np.float64], known_share: float = 0.0
     ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         """95 % interval of each source's accuracy, (m, 2), and the standard error of the balance, (K,).
 
         That of a cautious fit spans what a source's votes are told by others, and what they come to with its
-        own (:func:`consilience.cautious.accuracy_range`).
+        own (:func:`consilience.cautious.accuracy_range`). `known_share` is the share of the items whose label
+        was known.
         """
         if self.accuracy_range is None:
-            return self.sampling_uncertainty(class_balance)
+            return self.sampling_uncertainty(class_balance, known_share)
         accuracy = self.accuracy(class_balance)
         low, high = self.accuracy_range[self.first].T
         intervals = np.column_stack([np.minimum(low, accuracy), np.maximum(high, accuracy)])
@@ -129,7 +131,7 @@ class SourceFit:
         return intervals, None
 
     def sampling_uncertainty(
-        self, class_balance: NDArray[np.float64]
+        self, class_balance: NDArray[np.float64], known_share: float = 0.0
     ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         """The same if the model holds: all that is unknown is which items were drawn.
 
@@ -153,6 +155,7 @@ class SourceFit:
                 class_balance=class_balance,
                 balance_learned=self.balance_learned,
                 n=float(self.structure.system.statistics.n),
+                known_share=known_share,
             )
         else:
             influence = completion_influence if self.method == "completion" else moments_influence
@@ -194,6 +197,7 @@ def fit_sources(
     method: str,
     *,
     trusted: Trusted = None,
+    gold: GoldCounts | None = None,
     signs: NDArray[np.float64] | None = None,
     warns: bool = True,
 ) -> SourceFit:
@@ -211,6 +215,9 @@ def fit_sources(
         One of ``METHODS``.
     trusted : sources, optional
         They are better than chance: see :mod:`consilience.signs`.
+    gold : GoldCounts, optional
+        What gold says of the signs. To methods that learn from it, sources with enough votes on gold count as
+        learned.
     signs : (c,) float64 array, optional
         -1 for each sign component in which sources are worse than chance on average.
     warns : bool
@@ -239,10 +246,16 @@ def fit_sources(
     better = first[read_trusted(trusted, report.source_names)]
     if method != "majority":
         known = _known_nodes(system, report)
-        strength, choice = _signed_strength(system, report, method, better, signs)
+        of_nodes = None
+        if gold is not None:
+            own = first[statistics.node_source] == statistics.node_source
+            of_nodes = gold.strength[own], gold.variance[own]
+        strength, choice = _signed_strength(system, report, method, better, of_nodes, signs)
         strength = np.where(known, feasible_strength(system, strength), 0.0)
         learned[system.statistics.node_source] = True
         learned[system.statistics.node_source[~known]] = False
+        if gold is not None and method in ("auto", "em"):
+            learned |= gold.tells
         learned = learned[first]
     tables = expand_tied(system, strength, known)
     votes = statistics.n_votes > 0
@@ -284,6 +297,7 @@ def _signed_strength(
     report: IdentifiabilityReport,
     method: str,
     trusted: NDArray[np.int64],
+    gold: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
     signs: NDArray[np.float64] | None,
 ) -> tuple[NDArray[np.float64], SignChoice]:
     """Strength of each node, and how its sign was chosen."""
@@ -292,7 +306,7 @@ def _signed_strength(
         strength = fit_completion(system, report)
     else:
         strength = fit_moments(system, report, warns=method == "moments")
-    choice = choose_signs(system, report, strength, trusted)
+    choice = choose_signs(system, report, strength, trusted, gold)
     if signs is not None:
         pairs = zip(signs, choice.rules, strict=True)
         rules = ["third moments" if sign < 0 else rule for sign, rule in pairs]

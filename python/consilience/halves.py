@@ -96,6 +96,7 @@ def _half(
         one_sided=panel.one_sided[kept],
         agreements=panel.agreements[np.ix_(kept, kept)],
         n_threads=1,
+        known=None,
     )
 
 

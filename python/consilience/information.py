@@ -91,6 +91,7 @@ def likelihood_uncertainty(
     class_balance: NDArray[np.float64],
     balance_learned: bool,
     n: float,
+    known_share: float = 0.0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """95 % intervals of ``P(vote right | source votes)`` and errors of ``P(Y)``, by the delta method.
 
@@ -115,6 +116,8 @@ def likelihood_uncertainty(
         Whether that was learned too.
     n : float
         Number of items.
+    known_share : float
+        Share of them whose label was known, in [0, 1].
 
     Returns
     -------
@@ -136,7 +139,7 @@ def likelihood_uncertainty(
     n_balance = 0 if balance_gradients is None else k - 1
     total = sum(sizes) + n_balance
     n_draws = int(np.clip(MAX_CELLS // max(total, 1), 2000, MAX_DRAWS))
-    states, posterior = _draw(factors, class_balance, n_draws)
+    states, posterior = _draw(factors, class_balance, n_draws, known_share)
     # Movement of P(Y) with its logits, all but the last.
     moves = (np.diag(class_balance) - np.outer(class_balance, class_balance))[:, : k - 1]
 
@@ -209,7 +212,7 @@ def _factors(
 
 
 def _draw(
-    factors: Sequence[Factor], class_balance: NDArray[np.float64], n_draws: int
+    factors: Sequence[Factor], class_balance: NDArray[np.float64], n_draws: int, known_share: float
 ) -> tuple[list[NDArray[np.int64]], NDArray[np.float64]]:
     """States of drawn items in each factor, and their posterior, (n_draws, K)."""
     rng = np.random.default_rng(0)
@@ -220,6 +223,8 @@ def _draw(
     )
     weights = np.exp(logs - logs.max(axis=1, keepdims=True))
     posterior: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+    known = round(known_share * n_draws)
+    posterior[:known] = np.eye(len(class_balance))[label[:known]]
     return states, posterior
 
 

@@ -15,7 +15,12 @@ from consilience import _core
 from consilience.answers import Written, frame_like, gather, write_answers
 from consilience.automatic import fit_automatically
 from consilience.chunks import Chunk, Form, VoteChunks, is_stream, open_chunks
-from consilience.class_balance import BalanceEstimate, ClassBalance, read_class_balance
+from consilience.class_balance import (
+    BalanceEstimate,
+    ClassBalance,
+    balance_of_labels,
+    read_class_balance,
+)
 from consilience.container import read_file, write_atomically
 from consilience.dependence import find_dependencies, learn_from_votes
 from consilience.dependency_report import DependencyReport
@@ -35,6 +40,7 @@ from consilience.exceptions import (
 from consilience.explanation import Explanation, explain_votes
 from consilience.fitted_model import FittedModel
 from consilience.fitting import METHODS, SourceFit, fit_sources
+from consilience.gold import Gold, GoldCounts, count_gold, read_gold
 from consilience.label_files import label_columns
 from consilience.label_uncertainty import LabelUncertainty, measure_uncertainty
 from consilience.likelihood import maximise_likelihood
@@ -180,7 +186,7 @@ class LabelModel(Estimator):
         self,
         votes: Any,
         weights: ArrayLike | None = None,
-        y: None = None,
+        y: Any = None,
         *,
         progress: Progress = None,
     ) -> LabelModel:
@@ -195,8 +201,12 @@ class LabelModel(Estimator):
             ``"auto"`` and ``"em"`` keep the rows of chunks that differ, in up to 256 MiB.
         weights : (n_items,) array, optional
             How many items each row stands for.
-        y : None
-            Kept for scikit-learn's convention; these methods learn from votes alone.
+        y : (n_items,) array, or {task: (n_items,) array}, optional
+            Gold labels of some items: class indices, -1 where unknown, or class names, None where unknown.
+            Gold for some tasks leaves the label vectors that agree with it. To ``"auto"`` and ``"em"`` the
+            labels of these items are known; ``"moments"`` and ``"completion"`` take from gold the signs and,
+            from 50 items on, the class balance. The items should be drawn like the others. Later predictions
+            treat them like any other item: by their votes.
         progress : bool or callable, optional
             True shows on standard error how many items of chunks are read; a function is called with that
             number and, where it is known, that of all.
@@ -213,11 +223,9 @@ class LabelModel(Estimator):
         NotIdentifiableError
             If the method is ``"completion"`` or ``"moments"`` and the votes cannot determine the accuracies.
         """
-        if y is not None:
-            raise InvalidArgumentError(
-                f"y is not used by method={self.method!r}, which learns from votes alone; leave it out"
-            )
         self._check_parameters()
+        if y is not None:
+            self._check_gold_is_of_use(votes)
         if isinstance(votes, VoteStatistics):
             self._set(self._learn(self._given(votes, weights)))
         elif is_stream(votes):
@@ -227,7 +235,9 @@ class LabelModel(Estimator):
             self._set(self._learn(observed.statistics, observed.observation()))
         else:
             observation = self._observe(votes, weights)
-            self._set(self._learn(observation.statistics, observation))
+            items, graph = observation.coded.votes.n_items, observation.statistics.task_graph
+            gold = read_gold(y, items, graph)
+            self._set(self._learn(observation.statistics, observation, gold))
         self._rows = None
         return self
 
@@ -281,6 +291,17 @@ class LabelModel(Estimator):
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
             delattr(self, name)
         self._seen, self._model, self._reason = statistics, None, reason
+
+    def _check_gold_is_of_use(self, votes: Any) -> None:
+        if self.method == "majority":
+            raise InvalidArgumentError(
+                'y is not used by method="majority", which counts votes; leave it out, or use "auto"'
+            )
+        if isinstance(votes, VoteStatistics) or is_stream(votes):
+            what = "statistics of votes" if isinstance(votes, VoteStatistics) else "votes in chunks"
+            raise InvalidArgumentError(
+                f"y gives labels to items, and {what} do not keep them apart; give the votes in one piece"
+            )
 
     def _given(self, statistics: VoteStatistics, weights: ArrayLike | None) -> VoteStatistics:
         if weights is not None:
@@ -376,7 +397,12 @@ class LabelModel(Estimator):
                 f"abstentions must be one of {listed(ABSTENTIONS)}, got {self.abstentions!r}"
             )
 
-    def _learn(self, statistics: VoteStatistics, observed: Observation | None = None) -> FittedModel:
+    def _learn(
+        self,
+        statistics: VoteStatistics,
+        observed: Observation | None = None,
+        gold: Gold | None = None,
+    ) -> FittedModel:
         if not statistics.n_votes.any():
             raise InvalidVotesError(
                 f"none of the {statistics.n_sources} sources votes on any item; give at least one vote"
@@ -389,12 +415,20 @@ class LabelModel(Estimator):
         elif self._learns_dependencies and observed is not None:
             learned, observed = learn_from_votes(observed, balance, n_threads=threads_of(self.n_threads))
             dependencies, statistics = learned, observed.statistics
-        fit = fit_sources(statistics, balance, dependencies, self.method, trusted=self.trusted)
+        counts = None if gold is None or observed is None else count_gold(gold, observed)
+        estimate = None
+        if counts is not None and self.class_balance is None:
+            estimate = balance_of_labels(counts.weights)
+            balance = balance if estimate is None else estimate.class_balance
+        by_gold = estimate is not None
+        fit = fit_sources(statistics, balance, dependencies, self.method, trusted=self.trusted, gold=counts)
         if not self._counts_triples and (self.method != "auto" or observed is not None):
             statistics = replace(statistics, triples=None)
-        fit, estimate = self._with_third_moments(fit, statistics, observed, dependencies)
-        balance = fit.structure.system.class_balance
+        if estimate is None:
+            fit, estimate = self._with_third_moments(fit, statistics, observed, dependencies, counts)
+            balance = fit.structure.system.class_balance
         if self.method in ("auto", "em") and observed is not None:
+            estimate = None  # they learn the balance further, with errors of their own
             go_on: Any = maximise_likelihood
             if self.method == "auto":
                 go_on = partial(fit_automatically, dependencies_learned=learned is not None)
@@ -405,8 +439,16 @@ class LabelModel(Estimator):
                 learn_balance=self.class_balance is None,
                 missing=self.abstentions == "missing",
                 n_threads=threads_of(self.n_threads),
+                gold=gold,
             )
         model = FittedModel(self.get_params(), statistics, fit, balance, learned)
+        if counts is not None:
+            model = replace(
+                model,
+                n_gold=counts.n,
+                n_certain=counts.n_certain,
+                balance_by_gold=by_gold and estimate is not None,
+            )
         if estimate is None:
             return model
         return replace(model, balance_error=estimate.error, balance_told=estimate.is_told)
@@ -417,6 +459,7 @@ class LabelModel(Estimator):
         statistics: VoteStatistics,
         observed: Observation | None,
         dependencies: Any,
+        gold: GoldCounts | None,
     ) -> tuple[SourceFit, BalanceEstimate | None]:
         """The fit under the class balance, and with the signs, that third moments tell.
 
@@ -432,6 +475,7 @@ class LabelModel(Estimator):
             dependencies=dependencies,
             method=self.method,
             trusted=self.trusted,
+            gold=gold,
             warns=False,
         )
         if statistics.triples is not None:
@@ -774,9 +818,10 @@ class LabelModel(Estimator):
         return model.balance_error if model.balance_told else None
 
     def _uncertainty(self) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-        fit = self._fitted().fit
+        model = self._fitted()
         if self._errors is None:
-            self._errors = fit.uncertainty(self.class_balance_)
+            share = model.n_certain / float(model.statistics.n)
+            self._errors = model.fit.uncertainty(self.class_balance_, share)
         return self._errors
 
     def summary(self) -> Table:
@@ -798,6 +843,8 @@ class LabelModel(Estimator):
         if not self.identifiability_.identifiable:
             notes += ["not identifiable: " + " ".join(self.identifiability_.advice)]
             notes += self._locally_identified()
+        if model.n_gold:
+            notes.append(f"gold labels of {model.n_gold:g} items")
         notes += model.fit.remarks
         if model.dependencies is not None:
             notes.append(model.dependencies.in_words())
@@ -1021,6 +1068,7 @@ class LabelModel(Estimator):
         except InvalidArgumentError:  # too many parameters
             return []
         return [f"second moments do not, but {local.in_words()}"] if local.identified else []
+
     def _describe_balance(self) -> str:
         error = self.class_balance_error_
         if error is None:
@@ -1033,7 +1081,12 @@ class LabelModel(Estimator):
             lacks = by_moments and model.statistics.triples is None
             return f"{assumed}, or count triples: VoteStatistics.of(..., triples=True)" if lacks else assumed
         shares = [f"{p:.3g} ± {e:.2g}" for p, e in zip(self.class_balance_[:6], error, strict=False)]
-        return f"{', '.join(shares)}{', ...' if len(error) > 6 else ''} (standard errors), from the votes"
+        model, by = self._fitted(), "the votes"
+        if model.n_gold and model.fit.balance_learned:
+            by = "votes and gold"
+        elif model.balance_by_gold:
+            by = "gold"
+        return f"{', '.join(shares)}{', ...' if len(error) > 6 else ''} (standard errors), from {by}"
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a file, wholly or not at all; ``consilience.load`` reads it.

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience import _core
 from consilience.components import ComponentLayout
 from consilience.em import MAX_PASSES, Columns, EMFit, choose_model, fit_em
 from consilience.events import states_of
 from consilience.exceptions import ConvergenceWarning, warn_caller
 from consilience.fitting import SourceFit
+from consilience.gold import Gold, known_rows, without_gold
 from consilience.joint_tables import ComponentTable, conditional
 from consilience.statistics import Observation
 from consilience.tied import SourceTable
@@ -29,6 +32,7 @@ def maximise_likelihood(
     missing: bool,
     n_threads: int,
     is_hopeless: Callable[[SourceFit, NDArray[np.float64]], bool] | None = None,
+    gold: Gold | None = None,
 ) -> tuple[SourceFit, NDArray[np.float64]]:
     """Tables, and class balance, of the greatest likelihood, with the model of a source chosen by BIC.
 
@@ -48,6 +52,8 @@ def maximise_likelihood(
         For the passes over the votes.
     is_hopeless : callable, optional
         Asked about tables and class balance after some passes; where it says so, they are the result.
+    gold : Gold or None
+        What is known of the labels.
 
     Returns
     -------
@@ -57,7 +63,7 @@ def maximise_likelihood(
     if not fit.learned.any():
         return fit, class_balance
     layout = without_copies(fit)
-    columns = _columns(observed, fit, layout, missing=missing, n_threads=n_threads)
+    columns = _columns(observed, fit, layout, gold, missing=missing, n_threads=n_threads)
     start = _to_columns(fit, layout, columns.masks.shape[1])
 
     def give_up(found: EMFit) -> bool:
@@ -95,7 +101,7 @@ def likely_components(
         As for :func:`maximise_likelihood`.
     """
     layout = without_copies(fit)
-    columns = _columns(observed, fit, layout, missing=False, n_threads=n_threads)
+    columns = _columns(observed, fit, layout, None, missing=False, n_threads=n_threads)
     start = _to_columns(fit, layout, columns.masks.shape[1])
     found = fit_em(columns, start, class_balance, model="free", learn_balance=True)
     return _to_sources(fit, layout, found, {}).components, found.class_balance
@@ -115,10 +121,16 @@ def without_copies(fit: SourceFit) -> ComponentLayout:
 
 
 def _columns(
-    observed: Observation, fit: SourceFit, layout: ComponentLayout, *, missing: bool, n_threads: int
+    observed: Observation,
+    fit: SourceFit,
+    layout: ComponentLayout,
+    gold: Gold | None,
+    *,
+    missing: bool,
+    n_threads: int,
 ) -> Columns:
     coded, graph = observed.coded, observed.statistics.task_graph
-    patterns, coding = observed.patterns(layout, n_threads)
+    patterns, coding = without_gold(gold, observed).patterns(layout, n_threads)
     # The states of a column are those that it was ever in: of a source in the order of its table.
     own = [fit.tables[j].events for j in layout.alone]
     sizes = [len(events) for events in own] + [layout.n_states(clique) - 1 for clique in layout.members]
@@ -146,6 +158,10 @@ def _columns(
         who = np.column_stack([layout.separator_states(clique), layout.member_states(clique) > 0])
         voters[column] = 0
         voters[column, :n_joint] = np.unique(who, axis=0, return_inverse=True)[1].reshape(-1)
+    known = None
+    if gold is not None:
+        recoded = partial(_core.Patterns.with_states, number=number, n_states=n_states)
+        known = known_rows(gold, observed, coding, (n_columns, n_states), recoded)
     return Columns(
         patterns,
         float(observed.statistics.n),
@@ -155,6 +171,7 @@ def _columns(
         given,
         voters if missing else None,
         n_threads,
+        known,
     )
 
 

@@ -1,9 +1,10 @@
 """Which of two opposite answers is right: the sign that pairs of votes leave open.
 
-Pairs of votes tell the strengths ``d`` up to one sign for each connected part of the pairs. Three things can
+Pairs of votes tell the strengths ``d`` up to one sign for each connected part of the pairs. Four things can
 decide it, the first that applies:
 
 - a *trusted* source, which somebody believes to be better than chance;
+- *gold*: the known labels of some items, where they tell by more than two standard errors;
 - *third moments*, where they contradict the default by more than three standard errors. For an event ``E``
   of known probability, ``sign(s) = sign(1 - 2 P(E))`` for the skewness ``s`` of
   :mod:`consilience.third_moments`. With three or more classes of unknown balance, the probabilities of the
@@ -43,6 +44,9 @@ __all__ = [
 Trusted: TypeAlias = int | str | Iterable[int | str] | None
 """Sources, by index or name, that are better than chance."""
 
+GOLD_SURE = 2.0
+"""Standard errors by which gold must tell a sign."""
+
 DISPUTED = 0.2
 """Least share of the strengths that is to point the other way for a sign to be in dispute."""
 
@@ -78,7 +82,7 @@ class SignChoice:
     groups : (c,) int64 array
         Components with the same number have one sign in common.
     rules : list of str
-        ``"trusted"`` or ``"sum"``, for each component.
+        ``"trusted"``, ``"gold"`` or ``"sum"``, for each component.
     """
 
     signs: NDArray[np.float64]
@@ -91,6 +95,7 @@ def choose_signs(
     report: IdentifiabilityReport,
     strength: NDArray[np.float64],
     trusted: NDArray[np.int64],
+    gold: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
 ) -> SignChoice:
     """Signs by what a method left unused of the pairs, then by trusted sources, then by the sum.
 
@@ -102,6 +107,8 @@ def choose_signs(
         ``alpha - beta`` of each node, up to these signs.
     trusted : array of int
         Sources that are better than chance; several count by how much their votes tell.
+    gold : (strength, variance), optional
+        What known labels say of each node, (d,) each.
     """
     component = report.sign_components
     signs, groups = _aligned(system, component, strength)
@@ -110,8 +117,17 @@ def choose_signs(
     telling = np.where(np.isin(system.statistics.node_source, trusted), np.diag(system.events.g), 0.0)
     by_trust = np.array([np.sum((telling * of_node)[group == g]) for g in groups])
     by_sum = np.array([np.sum(of_node[group == g]) for g in groups])
-    turned = np.where(by_trust != 0, by_trust, by_sum) < 0
-    rules = ["trusted" if trust != 0 else "sum" for trust in by_trust.tolist()]
+    by_gold = np.zeros(len(groups))
+    if gold is not None:
+        told, noise = of_node * gold[0] / gold[1], of_node**2 / gold[1] * (gold[0] != 0)
+        size = np.sqrt([np.sum(noise[group == g]) for g in groups])
+        by_gold = np.array([np.sum(told[group == g]) for g in groups])
+        by_gold[np.abs(by_gold) < GOLD_SURE * size] = 0.0
+    turned = np.where(by_trust != 0, by_trust, np.where(by_gold != 0, by_gold, by_sum)) < 0
+    rules = [
+        "trusted" if trust != 0 else "gold" if known != 0 else "sum"
+        for trust, known in zip(by_trust.tolist(), by_gold.tolist(), strict=True)
+    ]
     return SignChoice(np.where(turned, -signs, signs), groups, rules)
 
 
@@ -183,7 +199,7 @@ def contradicted_signs(
     linked = [
         (components, events)
         for components, events in _linked(skewness, report, choice)
-        if not any(choice.rules[c] == "trusted" for c in components)
+        if all(choice.rules[c] == "sum" for c in components)
     ]
     if class_balance is not None:
         for components, events in linked:

@@ -848,7 +848,7 @@ WRONG_VOTES = {
     "negative weights": (bad_votes(1), {"weights": np.full(100, -1)}, cs.InvalidArgumentError, "weights"),
     "infinite weights": (bad_votes(1), {"weights": np.full(100, np.inf)}, cs.InvalidArgumentError, "weights"),
     "too few weights": (bad_votes(1), {"weights": [1, 2]}, cs.InvalidArgumentError, "weights"),
-    "gold labels": (bad_votes(1), {"y": np.zeros(100, dtype=int)}, cs.InvalidArgumentError, "y"),
+    "too few gold labels": (bad_votes(1), {"y": [0, 1]}, cs.InvalidArgumentError, "y"),
     "tables of several tasks": ({"a": [[0]], "b": [[0]]}, {}, cs.InvalidArgumentError, "task_graph"),
 }
 

@@ -1,0 +1,331 @@
+"""Gold labels of some items: they enter as known, and change nothing where there are none."""
+
+import numpy as np
+import pytest
+from enumeration import LEVEL_BY_LEVEL, draw, hierarchy, single_task
+
+import consilience as cs
+from consilience import likelihood
+from consilience.em import _expect, _Point
+from consilience.fitting import fit_sources
+from consilience.gold import read_gold
+from consilience.statistics import observe
+from consilience.votes import as_votes
+
+METHODS = ["auto", "em", "moments", "completion"]
+
+
+def binary(n=2000, accuracies=(0.8, 0.75, 0.7, 0.65, 0.6), balance=0.5, seed=0, coverage=0.7):
+    rng = np.random.default_rng(seed)
+    y = (rng.random(n) >= balance).astype(int)
+    table = np.where(rng.random((n, len(accuracies))) < accuracies, y[:, None], 1 - y[:, None])
+    return np.where(rng.random(table.shape) < coverage, table, -1), y
+
+
+def some_of(y, n, seed=0):
+    """The labels of n items, -1 elsewhere."""
+    gold = np.full(len(y), -1)
+    items = np.random.default_rng(seed).permutation(len(y))[:n]
+    gold[items] = y[items]
+    return gold
+
+
+def counted(table, y, k=2):
+    """``P(source votes l | Y = y)`` from the labels themselves, (m, k + 1, k)."""
+    states = np.where(table < 0, k, table)
+    return np.array(
+        [[[np.mean(column[y == c] == s) for c in range(k)] for s in range(k + 1)] for column in states.T]
+    )
+
+
+def learned(model):
+    return model._model.to_bytes()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_gold_that_tells_nothing_changes_no_bit(method):
+    table, y = binary()
+    nothing = np.full(len(y), -1)
+    model = cs.LabelModel(n_classes=2, method=method).fit(table)
+    for none in (nothing, nothing.tolist(), np.full(len(y), None), {"label": nothing}):
+        if isinstance(none, dict):
+            none = {model.task_graph_.tasks[0]: nothing}
+        assert learned(cs.LabelModel(n_classes=2, method=method).fit(table, y=none)) == learned(model)
+
+
+@pytest.mark.parametrize("balance", [0.5, 0.9])
+def test_gold_of_all_items_makes_em_count(balance):
+    table, y = binary(balance=balance)
+    model = cs.LabelModel(n_classes=2, method="em").fit(table, y=y)
+    np.testing.assert_allclose(model.class_balance_, [np.mean(y == 0), np.mean(y == 1)], atol=1e-9)
+    if model._model.fit.model != "one-coin":
+        np.testing.assert_allclose(model.emission_, counted(table, y), atol=1e-4)  # PRIOR_COUNT
+    right = [np.mean(y[column >= 0] == column[column >= 0]) for column in table.T]
+    np.testing.assert_allclose(model.accuracy_, right, atol=0.02)
+
+
+def test_gold_of_all_items_makes_free_tables_count():
+    exact = single_task(np.random.default_rng(0), 3, 4)
+    table, y = draw(np.random.default_rng(1), exact, 4000)
+    model = cs.LabelModel(n_classes=3, method="em").fit(table, y=y)
+    np.testing.assert_allclose(model.class_balance_, np.bincount(y) / len(y), atol=1e-9)
+    np.testing.assert_allclose(model.emission_, counted(table, y, 3), atol=0.03)
+
+
+def as_observed(votes, graph, weights=None):
+    return observe(as_votes(votes, task_graph=graph), graph, weights, 1, strict=False)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_expected_counts_with_gold_equal_those_of_every_item_by_itself(weighted):
+    """The slow twin: posteriors item by item, restricted to what gold leaves possible."""
+    rng = np.random.default_rng(0)
+    exact = hierarchy(rng, LEVEL_BY_LEVEL)
+    votes, label = draw(rng, exact, 300)
+    graph, n = exact.graph, 300
+    y = exact.graph.feasible_set[label] if np.ndim(label) == 1 else np.column_stack(list(label.values()))
+    gold = {task: np.where(rng.random(n) < 0.3, y[:, r], -1) for r, task in enumerate(graph.tasks)}
+    weights = rng.random(n) if weighted else None
+    observed = as_observed(votes, graph, weights)
+    k = graph.n_vectors
+    fit = fit_sources(observed.statistics, np.full(k, 1 / k), None, "moments")
+    known = read_gold(gold, n, graph)
+    assert len({tuple(mask) for mask in known.masks.tolist()}) > graph.n_vectors  # some gold is partial
+    layout = likelihood._layout(fit)
+    columns = likelihood._columns(observed, fit, layout, known, missing=False, n_threads=1)
+    start = likelihood._to_columns(fit, layout, observed.coded.events, len(columns.masks))
+    balance = rng.dirichlet(np.full(k, 3.0))
+    counts, of_vector, log_likelihood = _expect(columns, _Point(start, balance))
+
+    patterns = likelihood._columns(observed, fit, layout, None, missing=False, n_threads=1)
+    expected, total, log_total = np.zeros_like(counts), np.zeros(k), 0.0
+    for item in range(n):
+        one = as_observed({task: table[[item]] for task, table in votes.items()}, graph)
+        states = np.zeros(len(start), dtype=int)
+        for j, event in zip(one.statistics.node_source, one.statistics.node_event, strict=True):
+            states[j] = np.flatnonzero((observed.coded.events == event).all(axis=1))[0] + 1
+        allowed = known.masks[known.at[item]] if known.at[item] >= 0 else np.ones(k, dtype=bool)
+        joint = balance * start[np.arange(len(start)), states].prod(axis=0) * allowed
+        weight = 1.0 if weights is None else weights[item]
+        log_total += weight * np.log(joint.sum())
+        expected[np.arange(len(start)), states] += weight * joint / joint.sum()
+        total += weight * joint / joint.sum()
+    assert patterns.n == columns.n
+    np.testing.assert_allclose(counts, expected, atol=1e-9)
+    np.testing.assert_allclose(of_vector, total, atol=1e-9)
+    assert log_likelihood == pytest.approx(log_total, rel=1e-9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_few_gold_labels_settle_the_sign_of_an_adversarial_majority(method):
+    table, y = binary(5000, (0.3, 0.35, 0.25, 0.3, 0.35, 0.7, 0.75), coverage=0.9)
+    assert (cs.LabelModel(n_classes=2, method=method).fit(table).predict(table) == y).mean() < 0.3
+    model = cs.LabelModel(n_classes=2, method=method).fit(table, y=some_of(y, 40))
+    assert (model.predict(table) == y).mean() > 0.8
+    assert set(model.identifiability_.sign_rules) == {"gold"}
+    assert "gold" in str(model.identifiability_)
+
+
+def test_a_trusted_source_goes_before_gold():
+    table, y = binary(5000, (0.3, 0.35, 0.25, 0.7, 0.75))
+    model = cs.LabelModel(n_classes=2, method="em", trusted=0).fit(table, y=some_of(y, 40))
+    assert model.identifiability_.sign_rules == ("trusted",)
+
+
+def test_gold_of_one_class_alone_settles_the_sign_too():
+    table, y = binary(5000, (0.3, 0.35, 0.25, 0.3, 0.35, 0.7, 0.75), coverage=0.9)
+    gold = some_of(y, 200)
+    gold[gold == 0] = -1
+    model = cs.LabelModel(n_classes=2, method="moments").fit(table, y=gold)
+    assert (model.predict(table) == y).mean() > 0.8
+
+
+@pytest.mark.parametrize("method", ["auto", "em"])
+@pytest.mark.filterwarnings("error")
+def test_two_sources_are_learned_where_gold_tells(method):
+    table, y = binary(4000, (0.9, 0.7), coverage=1.0)
+    model = cs.LabelModel(n_classes=2, method=method).fit(table, y=some_of(y, 1000))
+    # The default draws accuracies towards a prior: two sources cannot show that they are independent.
+    np.testing.assert_allclose(model.accuracy_, [0.9, 0.7], atol=0.05 if method == "em" else 0.1)
+
+
+def test_gold_brings_em_closer_to_the_truth():
+    errors = np.zeros(2)
+    for seed in range(6):
+        table, y = binary(1000, (0.75, 0.7, 0.7, 0.65), seed=seed, balance=0.7, coverage=0.9)
+        for i, gold in enumerate((None, some_of(y, 500))):
+            model = cs.LabelModel(n_classes=2, method="em").fit(table, y=gold)
+            errors[i] += (
+                np.abs(model.class_balance_[0] - 0.7)
+                + np.abs(model.accuracy_ - counted_right(table, y)).sum()
+            )
+    assert errors[1] < 0.5 * errors[0]
+
+
+def counted_right(table, y):
+    return np.array([np.mean(y[column >= 0] == column[column >= 0]) for column in table.T])
+
+
+def dependent(seed=0, n=3000):
+    """Sources that copy each other's mistakes, which the default is cautious about."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 2, n)
+    first = np.where(rng.random(n) < 0.65, y, 1 - y)
+    copies = [np.where(rng.random(n) < 0.9, first, rng.integers(0, 2, n)) for _ in range(4)]
+    others = [np.where(rng.random(n) < a, y, 1 - y) for a in (0.9, 0.85, 0.8)]
+    return np.column_stack(copies + others), y
+
+
+def test_gold_enters_the_cautious_fits():
+    table, y = dependent()
+    without = cs.LabelModel(n_classes=2).fit(table)
+    assert without._model.fit.parts
+    model = cs.LabelModel(n_classes=2).fit(table, y=some_of(y, 1500))
+    right = counted_right(table, y)
+    assert np.abs(model.accuracy_ - right).max() < 0.6 * np.abs(without.accuracy_ - right).max()
+    assert (model.predict(table) == y).mean() > (without.predict(table) == y).mean()
+
+
+def test_gold_of_all_items_is_no_trouble_to_the_cautious_fits():
+    table, y = dependent()
+    model = cs.LabelModel(n_classes=2).fit(table, y=y)
+    np.testing.assert_allclose(model.accuracy_, counted_right(table, y), atol=0.05)
+
+
+@pytest.mark.parametrize("method", ["moments", "completion"])
+def test_methods_of_moments_take_the_class_balance_from_gold(method):
+    table, y = binary(5000, (0.85, 0.8, 0.75, 0.8, 0.7), balance=0.8)
+    gold = some_of(y, 400)
+    model = cs.LabelModel(n_classes=2, method=method).fit(table, y=gold)
+    share = (np.sum(gold == 0) + 1) / 402
+    np.testing.assert_allclose(model.class_balance_, [share, 1 - share], rtol=1e-12)
+    np.testing.assert_allclose(model.class_balance_error_, np.sqrt(share * (1 - share) / 403), rtol=1e-12)
+    assert "from gold" in str(model.summary())
+    few = cs.LabelModel(n_classes=2, method=method).fit(table, y=some_of(y, 20))
+    assert "from the votes" in str(few.summary()) or "cannot tell" in str(few.summary())
+
+
+@pytest.mark.parametrize("method", ["auto", "em"])
+def test_gold_with_weights_counts_like_repeated_items(method):
+    table, y = binary(400, coverage=0.8)
+    gold, weights = some_of(y, 100), np.random.default_rng(0).integers(1, 4, 400)
+    model = cs.LabelModel(n_classes=2, method=method).fit(table, weights=weights, y=gold)
+    repeated = np.repeat(np.arange(400), weights)
+    again = cs.LabelModel(n_classes=2, method=method).fit(table[repeated], y=gold[repeated])
+    np.testing.assert_allclose(model.emission_, again.emission_, atol=1e-9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_forms_of_votes_and_gold_do_not_matter(method):
+    sparse = pytest.importorskip("scipy.sparse")
+    table, y = binary(1000)
+    gold = some_of(y, 100)
+    model = cs.LabelModel(n_classes=2, method=method).fit(table, y=gold)
+    for votes, labels in (
+        (sparse.csr_array(table + 1), gold.astype(np.int8)),
+        (np.asfortranarray(table.astype(np.int8)), gold.tolist()),
+        (table[::-1][::-1], np.repeat(gold, 2)[::2]),
+    ):
+        same = cs.LabelModel(n_classes=2, method=method).fit(votes, y=labels)
+        assert same.emission_.tobytes() == model.emission_.tobytes()
+        assert same.class_balance_.tobytes() == model.class_balance_.tobytes()
+
+
+def test_gold_may_be_given_by_name():
+    table, y = binary(1000)
+    gold = some_of(y, 100)
+    names = np.array(["no", "yes", ""])
+    model = cs.LabelModel(classes=["no", "yes"]).fit(names[table], y=gold)
+    for labels in (names[gold], names[gold].astype(object), np.where(gold < 0, None, names[gold])):
+        same = cs.LabelModel(classes=["no", "yes"]).fit(names[table], y=labels)
+        assert learned(same) == learned(model)
+
+
+def test_a_saved_model_remembers_its_gold(tmp_path):
+    table, y = binary(1000, (0.85, 0.8, 0.75, 0.8, 0.7), balance=0.8)
+    for method in METHODS:
+        model = cs.LabelModel(n_classes=2, method=method).fit(table, y=some_of(y, 200))
+        model.save(tmp_path / method)
+        again = cs.load(tmp_path / method)
+        assert again._model.to_bytes() == model._model.to_bytes()
+        assert str(again.summary()) == str(model.summary())
+        assert "gold labels of 200 items" in str(model.summary())
+
+
+def family():
+    return cs.TaskGraph(
+        {"kind": ["person", "org"], "job": ["doctor", "lawyer"]}, parents={"job": ("kind", "person")}
+    )
+
+
+VOTES = {"kind": np.zeros((6, 3), dtype=int), "job": np.zeros((6, 3), dtype=int)}
+WRONG = {
+    "a wrong length": ({"y": [0, 1]}, cs.InvalidArgumentError, r"\(6,\)"),
+    "a table": ({"y": np.zeros((6, 1), dtype=int)}, cs.InvalidArgumentError, r"\(6, 1\)"),
+    "a label out of range": ({"y": [0, 1, 0, 2, 0, 0]}, cs.InvalidArgumentError, "row 3: label 2"),
+    "a label below -1": ({"y": [0, -2, 0, 1, 0, 0]}, cs.InvalidArgumentError, "row 1: label -2"),
+    "floats": ({"y": np.array([0, 1, np.nan, 1, 0, 0])}, cs.WrongTypeError, "float64.*-1"),
+    "an unknown name": ({"y": ["no", "yes", "no", "no", "no", "no"]}, cs.InvalidArgumentError, "row 0.*'no'"),
+    "ragged": ({"y": [[0], [0, 1], 0, 0, 0, 0]}, cs.InvalidArgumentError, "y"),
+    "a number": ({"y": 3}, cs.InvalidArgumentError, "y"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_gold_is_a_typed_error_that_names_the_row(name):
+    arguments, error, culprit = WRONG[name]
+    with pytest.raises(error, match=culprit):
+        cs.LabelModel(n_classes=2).fit(VOTES["kind"], **arguments)
+
+
+@pytest.mark.parametrize(
+    ("y", "culprit"),
+    [
+        ([0] * 6, "dict"),
+        ({"size": [0] * 6}, "'size'"),
+        ({}, "tasks"),
+        ({"kind": [-1, 1, -1, -1, -1, -1], "job": [-1, 0, -1, -1, -1, -1]}, "row 1.*'org'.*'doctor'"),
+        ({"job": [3, 0, 0, 0, 0, 0]}, "job.*row 0: label 3"),
+    ],
+)
+def test_wrong_gold_of_several_tasks_is_a_typed_error(y, culprit):
+    with pytest.raises(cs.InvalidArgumentError, match=culprit):
+        cs.LabelModel(task_graph=family()).fit(VOTES, y=y)
+
+
+def test_gold_for_votes_that_are_not_kept_apart_is_a_typed_error():
+    table, y = binary(100)
+    with pytest.raises(cs.InvalidArgumentError, match="statistics"):
+        cs.LabelModel().fit(cs.VoteStatistics.of(table), y=y)
+    with pytest.raises(cs.InvalidArgumentError, match="chunks"):
+        cs.LabelModel(n_classes=2).fit(iter([table]), y=y)
+    with pytest.raises(cs.InvalidArgumentError, match="majority"):
+        cs.LabelModel(n_classes=2, method="majority").fit(table, y=y)
+
+
+def test_gold_that_contradicts_every_vote_is_believed():
+    table, y = binary(500, (0.9,) * 5, coverage=1.0)
+    model = cs.LabelModel(n_classes=2, method="em").fit(table, y=1 - y)
+    assert (model.accuracy_ < 0.2).all()
+    assert np.isfinite(model.predict_proba(table)).all()
+
+
+def test_gold_where_votes_are_missing_tells_the_class_balance():
+    table, y = binary(2000, balance=0.8)
+    table[:500] = -1
+    gold = np.where(np.arange(2000) < 500, y, -1)
+    model = cs.LabelModel(n_classes=2, method="em", abstentions="missing").fit(table, y=gold)
+    assert model.class_balance_[0] == pytest.approx(0.8, abs=0.04)
+
+
+def test_intervals_know_which_labels_were_known():
+    hits, widths = [], []
+    for seed in range(40):
+        table, y = binary(1000, (0.75, 0.7, 0.7, 0.65), seed=seed, balance=0.6, coverage=0.9)
+        model = cs.LabelModel(n_classes=2, method="em").fit(table, y=some_of(y, 600, seed))
+        low, high = model.accuracy_interval_.T
+        hits.append((low < [0.75, 0.7, 0.7, 0.65]) & (high > [0.75, 0.7, 0.7, 0.65]))
+        widths.append(high - low)
+    assert np.mean(hits) == pytest.approx(0.95, abs=0.05)  # 160 intervals of 40 draws
+    without = cs.LabelModel(n_classes=2, method="em").fit(table)
+    assert np.mean(widths) < 0.6 * np.mean(np.diff(without.accuracy_interval_))
