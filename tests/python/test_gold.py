@@ -93,7 +93,7 @@ def test_expected_counts_with_gold_equal_those_of_every_item_by_itself(weighted)
     assert len({tuple(mask) for mask in known.masks.tolist()}) > graph.n_vectors  # some gold is partial
     layout = likelihood._layout(fit)
     columns = likelihood._columns(observed, fit, layout, known, missing=False, n_threads=1)
-    start = likelihood._to_columns(fit, layout, observed.coded.events, len(columns.masks))
+    start = likelihood._to_columns(fit, layout, columns.masks.shape[1])
     balance = rng.dirichlet(np.full(k, 3.0))
     counts, of_vector, log_likelihood = _expect(columns, _Point(start, balance))
 
@@ -103,7 +103,7 @@ def test_expected_counts_with_gold_equal_those_of_every_item_by_itself(weighted)
         one = as_observed({task: table[[item]] for task, table in votes.items()}, graph)
         states = np.zeros(len(start), dtype=int)
         for j, event in zip(one.statistics.node_source, one.statistics.node_event, strict=True):
-            states[j] = np.flatnonzero((observed.coded.events == event).all(axis=1))[0] + 1
+            states[j] = np.flatnonzero((fit.tables[j].events == event).all(axis=1))[0] + 1
         allowed = known.masks[known.at[item]] if known.at[item] >= 0 else np.ones(k, dtype=bool)
         joint = balance * start[np.arange(len(start)), states].prod(axis=0) * allowed
         weight = 1.0 if weights is None else weights[item]
