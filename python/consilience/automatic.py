@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience.accuracy_prior import AccuracyPrior
 from consilience.cautious import STRUCTURES, CautiousFit, Panel, accuracy_range, tempered
 from consilience.events import has_plain_events, states_of
 from consilience.fitting import SourceFit
@@ -62,6 +63,7 @@ def fit_automatically(
     n_threads: int,
     dependencies_learned: bool = False,
     gold: Gold | None = None,
+    prior: AccuracyPrior | None = None,
 ) -> tuple[SourceFit, NDArray[np.float64]]:
     """Tables, what labels are scored by, and class balance.
 
@@ -84,6 +86,8 @@ def fit_automatically(
         test with the rest. Given ones are taken for all there are, and the likelihood is trusted.
     gold : Gold or None
         What is known of the labels.
+    prior : AccuracyPrior or None
+        What is believed of the sources.
 
     Returns
     -------
@@ -110,6 +114,7 @@ def fit_automatically(
             n_threads=n_threads,
             is_hopeless=None if given or not is_hopeless(fit, class_balance) else is_hopeless,
             gold=gold,
+            prior=prior,
         )
         if given:
             return likely, balance
@@ -138,6 +143,7 @@ def fit_automatically(
         reason,
         None if learn_balance else class_balance,
         gold,
+        prior,
         missing=missing,
         n_threads=n_threads,
     )
@@ -262,12 +268,15 @@ def _with_caution(
     reason: str,
     given_balance: NDArray[np.float64] | None,
     gold: Gold | None,
+    prior: AccuracyPrior | None,
     *,
     missing: bool,
     n_threads: int,
 ) -> tuple[SourceFit, NDArray[np.float64]]:
     """Labels that average the cautious fits, and the most likely one as far as it is trusted."""
     panel = _panel(observed, fit, given_balance, gold, missing=missing, n_threads=n_threads)
+    if prior is not None:
+        panel = replace(panel, prior=prior.counted_once(fit.first))
     caution = DEFAULT_CAUTION
     if panel.share_one_sided < MANY_ONE_SIDED:
         caution, _ = choose_caution(panel)

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
+from consilience.accuracy_prior import AccuracyPrior
 from consilience.gold import KnownRows
 from consilience.held_out import best_confidence
 
@@ -170,6 +171,8 @@ class Panel:
         For the passes over the rows; no result depends on it.
     known : KnownRows or None
         Rows whose label gold tells, by cell; they weigh nothing among the patterns.
+    prior : AccuracyPrior or None
+        What is believed of the sources, in place of the priors of this module.
     """
 
     patterns: _core.Patterns
@@ -183,6 +186,7 @@ class Panel:
     class_balance: NDArray[np.float64] | None
     n_threads: int
     known: KnownRows | None = None
+    prior: AccuracyPrior | None = None
 
     @classmethod
     def of(
@@ -448,11 +452,17 @@ class _Reading:
     def _firing(self, cells: Cells, expected: NDArray[np.float64]) -> NDArray[np.float64]:
         """``P(state | Y = y)`` by precisions: of the votes for A, what share is right."""
         counts = self.panel.counts[cells.source, cells.state]
-        prior = PRIOR_VOTES + PRIOR_PER_VOTE * counts
+        prior, centre = PRIOR_VOTES + PRIOR_PER_VOTE * counts, np.full(len(counts), PRECISION)
+        beliefs = self.panel.prior
+        if beliefs is not None:
+            believed = beliefs.votes[cells.source] > 0
+            of_votes = counts / np.maximum(self.panel.counts.sum(axis=1), 1.0)[cells.source]
+            prior = np.where(believed, beliefs.votes[cells.source] * of_votes + 1e-9, prior)
+            centre = np.where(believed, beliefs.accuracy[cells.source], centre)
         right = (expected * cells.masks).sum(axis=1)
-        precision = (right + prior * PRECISION) / (counts + prior)
+        precision = (right + prior * centre) / (counts + prior)
         if self.first_step:
-            precision = np.full_like(precision, PRECISION)
+            precision = centre
         inside = cells.masks @ self.seen
         certain = inside >= 1 - 1e-12
         lift = np.where(certain, 1.0, precision / np.maximum(inside, 1e-12))
@@ -467,7 +477,12 @@ class _Reading:
         """``P(state | votes, Y = y)`` of sources with a single accuracy for all their votes."""
         hits = self.panel.cells.by_source((self.shared * self.panel.cells.masks).sum(axis=1))
         votes = self.panel.cells.by_source(self.shared.sum(axis=1))
-        accuracy = np.minimum((hits + ACCURACY_VOTES * ACCURACY) / (votes + ACCURACY_VOTES), 0.995)
+        prior, mean = np.full(len(votes), ACCURACY_VOTES), np.full(len(votes), ACCURACY)
+        beliefs = self.panel.prior
+        if beliefs is not None:
+            prior = np.where(beliefs.votes > 0, beliefs.votes, prior)
+            mean = np.where(beliefs.votes > 0, beliefs.accuracy, mean)
+        accuracy = np.minimum((hits + prior * mean) / (votes + prior), 0.995)
         # A source all of whose states are right, or wrong, under a label vector divides 1 among them.
         right = np.where(self.n_wrong > 0, accuracy[:, None], 1.0) / np.maximum(self.n_right, 1)
         wrong = np.where(self.n_right > 0, 1 - accuracy[:, None], 1.0) / np.maximum(self.n_wrong, 1)
@@ -496,6 +511,8 @@ class _Reading:
         """``P(state | votes, Y = y)``, drawn towards a single accuracy."""
         total = cells.by_source(shared)
         prior = self.strength + self.caution * total
+        if self.panel.prior is not None:
+            prior += self.panel.prior.votes[:, None] / total.shape[1]
         table: NDArray[np.float64] = (shared + prior[cells.source] * self._centre(cells)) / (total + prior)[
             cells.source
         ]

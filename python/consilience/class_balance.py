@@ -80,10 +80,15 @@ class BalanceEstimate:
 
     @property
     def is_told(self) -> bool:
-        """Whether the votes tell it: the error is below half of what is left open without votes."""
-        k = len(self.error)
-        before = (k - 1) / (k**2 * (2 * k + 1))  # variance of each under the prior
-        return k > 1 and bool(np.mean(self.error**2) < before / 4)
+        """Whether the votes tell it."""
+        return is_told(self.error)
+
+
+def is_told(error: NDArray[np.float64]) -> bool:
+    """Whether standard errors, (K,), are below half of what is left open without votes."""
+    k = len(error)
+    before = (k - 1) / (k**2 * (2 * k + 1))  # variance of each under the prior
+    return k > 1 and bool(np.mean(error**2) < before / 4)
 
 
 def balance_of_labels(weights: NDArray[np.float64]) -> BalanceEstimate | None:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
+from consilience.accuracy_prior import AccuracyPrior
 from consilience.gold import KnownRows
 
 __all__ = ["MODELS", "Ascent", "Columns", "EMFit", "choose_model", "fit_em"]
@@ -68,6 +69,8 @@ class Columns:
         For the passes over the rows; no result depends on it.
     known : KnownRows or None
         Rows whose label gold tells; they weigh nothing among the patterns.
+    prior : AccuracyPrior or None
+        Of the accuracy of columns that are one source.
     """
 
     patterns: _core.Patterns
@@ -79,6 +82,7 @@ class Columns:
     voters: NDArray[np.int64] | None
     n_threads: int
     known: KnownRows | None = None
+    prior: AccuracyPrior | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +185,8 @@ class Ascent:
     """EM under way, from the arguments of :func:`fit_em`.
 
     Every third pass extrapolates along the last two steps (SQUAREM, in the logarithms of the probabilities);
-    where that lowers the likelihood the plain step is kept. The steps of ``"tied"`` and ``"one-coin"`` match
+    where that lowers the likelihood (with a prior, where a step from there is longer) the plain step is
+    kept. The steps of ``"tied"`` and ``"one-coin"`` match
     the expected rates of each event, and stop where these agree with the tables.
     """
 
@@ -204,14 +209,17 @@ class Ascent:
         while self.n_passes < n_passes and not self.converged:
             first, _ = self._step(self.point)
             second, before = self._step(first)
-            self.n_idle = self.n_idle + 1 if before - self.last < MIN_GAIN else 0
-            self.last = before
-            self.converged = second.distance(first) < TOLERANCE or self.n_idle >= MAX_IDLE
+            # A prior draws away from the maximum of the likelihood, which then tells nothing.
+            drawn = self.columns.prior is not None
+            self.n_idle = self.n_idle + 1 if before - self.last < MIN_GAIN and not drawn else 0
+            self.last, move = before, second.distance(first)
+            self.converged = move < TOLERANCE or self.n_idle >= MAX_IDLE
             if not self.converged:
                 moving = self.occurs & ~self.columns.held[:, None]
                 far = _extrapolated(self.columns, self.point, first, second, moving)
                 ahead, after = self._step(far)
-                self.point = ahead if after >= before else second
+                better = ahead.distance(far) <= move if drawn else after >= before
+                self.point = ahead if better else second
             else:
                 self.point = second
 
@@ -233,6 +241,8 @@ class Ascent:
         self.n_passes += 1
         columns = self.columns
         counts, weights, log_likelihood = _expect(columns, at)
+        if columns.prior is not None:
+            counts = _with_prior(columns, columns.prior, counts, weights)
         tables = _floored(columns, self.maximise(columns, counts, weights, self.occurs), counts, self.occurs)
         tables[columns.held] = self.start[columns.held]
         balance = at.balance
@@ -271,6 +281,36 @@ def _expect(columns: Columns, point: _Point) -> tuple[Tables, NDArray[np.float64
         counts, weights, log_likelihood = counts + more, weights + of_vector, log_likelihood + of_rows
     counts[:, 0] = np.maximum(weights - counts[:, 1:].sum(axis=1), 0.0)
     return counts, weights, log_likelihood
+
+
+def _with_prior(
+    columns: Columns, prior: AccuracyPrior, counts: Tables, weights: NDArray[np.float64]
+) -> Tables:
+    """Counts as if some of the items were others, drawn alike, on which votes are right as is believed.
+
+    A source that votes for every class is right as often under each; of one that does not, the belief is
+    about its votes for each event. Right votes, and wrong ones, are for each event as often as ever.
+    """
+    inside, total = columns.masks[:, 1:], weights.sum()
+    rate = counts[:, 1:].sum(axis=2, keepdims=True) / total
+    coverage = rate.sum(axis=1, keepdims=True)
+    accuracy = prior.accuracy[:, None, None]
+    right = (rate * inside).sum(axis=1, keepdims=True)
+    wrong = (rate * ~inside).sum(axis=1, keepdims=True)
+    if_right = _rate(np.where(wrong > 0, accuracy, 1.0) * rate * coverage, right)
+    if_wrong = _rate((1 - accuracy) * rate * coverage, wrong)
+    p = (inside * weights).sum(axis=2, keepdims=True) / total
+    one_sided = (right <= 0).any(axis=2, keepdims=True)
+    if_right = np.where(one_sided, _rate(accuracy * rate, p), if_right)
+    if_wrong = np.where(one_sided, _rate((1 - accuracy) * rate, 1 - p), if_wrong)
+    votes = np.where(inside, if_right, if_wrong)
+    votes /= np.maximum(1.0, votes.sum(axis=1, keepdims=True) / 0.999)
+    believed = np.concatenate([1 - votes.sum(axis=1, keepdims=True), votes], axis=1)
+    n_items = _rate(prior.votes[:, None, None], coverage)
+    share = n_items / (total + n_items)
+    drawn: Tables = (1 - share) * counts + share * weights * believed
+    drawn[prior.votes == 0] = counts[prior.votes == 0]
+    return drawn
 
 
 def _shares(tables: Tables, groups: NDArray[np.int64]) -> Tables:
@@ -329,7 +369,8 @@ def _one_coin(
 
 
 def _rate(counts: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.divide(counts, of, out=np.zeros_like(counts), where=of > 0)
+    shape = np.broadcast_shapes(counts.shape, of.shape)
+    return np.divide(counts, of, out=np.zeros(shape), where=np.broadcast_to(of > 0, shape))
 
 
 def _with_abstention(votes: Tables) -> Tables:

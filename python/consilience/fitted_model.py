@@ -203,6 +203,9 @@ def _plain_params(params: Mapping[str, Any]) -> dict[str, Any]:
         plain["classes"] = [_plain(name) for name in plain["classes"]]
     if plain["class_balance"] is not None and not isinstance(plain["class_balance"], str):
         plain["class_balance"] = np.asarray(plain["class_balance"], dtype=np.float64).tolist()
+    if plain["accuracy_prior"] is not None:
+        beliefs = plain["accuracy_prior"].items()
+        plain["accuracy_prior"] = [[_plain(source), *map(float, belief)] for source, belief in beliefs]
     if plain["trusted"] is not None:
         several = isinstance(plain["trusted"], Iterable) and not isinstance(plain["trusted"], str)
         plain["trusted"] = [_plain(j) for j in plain["trusted"]] if several else _plain(plain["trusted"])
@@ -218,7 +221,10 @@ def _plain(value: Any) -> Any:
 
 def _read_params(plain: Mapping[str, Any]) -> dict[str, Any]:
     params = dict(plain)
-    params.setdefault("trusted", None)  # newer than some files
+    for name in ("trusted", "accuracy_prior"):  # newer than some files
+        params.setdefault(name, None)
+    if params["accuracy_prior"] is not None:
+        params["accuracy_prior"] = {source: (a, votes) for source, a, votes in params["accuracy_prior"]}
     if params["task_graph"] is not None:
         params["task_graph"] = TaskGraph.from_json(params["task_graph"])
     if params["dependencies"] is not None and not isinstance(params["dependencies"], str):

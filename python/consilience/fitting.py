@@ -198,6 +198,7 @@ def fit_sources(
     *,
     trusted: Trusted = None,
     gold: GoldCounts | None = None,
+    believed: NDArray[np.bool_] | None = None,
     signs: NDArray[np.float64] | None = None,
     warns: bool = True,
 ) -> SourceFit:
@@ -218,6 +219,8 @@ def fit_sources(
     gold : GoldCounts, optional
         What gold says of the signs. To methods that learn from it, sources with enough votes on gold count as
         learned.
+    believed : (m,) bool array, optional
+        Sources with a prior, which count as learned to methods that take it up.
     signs : (c,) float64 array, optional
         -1 for each sign component in which sources are worse than chance on average.
     warns : bool
@@ -256,6 +259,8 @@ def fit_sources(
         learned[system.statistics.node_source[~known]] = False
         if gold is not None and method in ("auto", "em"):
             learned |= gold.tells
+        if believed is not None:
+            learned |= believed & (statistics.n_votes > 0)
         learned = learned[first]
     tables = expand_tied(system, strength, known)
     votes = statistics.n_votes > 0

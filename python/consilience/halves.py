@@ -97,6 +97,7 @@ def _half(
         agreements=panel.agreements[np.ix_(kept, kept)],
         n_threads=1,
         known=None,
+        prior=None if panel.prior is None else panel.prior.take(kept),
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from consilience import _core
+from consilience.accuracy_prior import Beliefs, read_accuracy_prior
 from consilience.answers import Written, frame_like, gather, write_answers
 from consilience.automatic import fit_automatically
 from consilience.chunks import Chunk, Form, VoteChunks, is_stream, open_chunks
@@ -19,6 +20,7 @@ from consilience.class_balance import (
     BalanceEstimate,
     ClassBalance,
     balance_of_labels,
+    is_told,
     read_class_balance,
 )
 from consilience.container import read_file, write_atomically
@@ -50,6 +52,7 @@ from consilience.progress import Progress, Report, reporting
 from consilience.refinement import may_be_uneven, refine, uneven_balance
 from consilience.scores import model_events, score_parts
 from consilience.signs import Trusted, is_disputed
+from consilience.source_graph import SourceGraph
 from consilience.statistics import (
     Observation,
     VoteStatistics,
@@ -107,6 +110,10 @@ class LabelModel(Estimator):
         or the opposite; these decide it. None: third moments, where they tell and the class balance does not
         leave it open, else sources are better than chance on average. ``identifiability_.sign_rules`` says
         which.
+    accuracy_prior : {source: (accuracy, votes)}, optional
+        What you believe of some sources, by index or name: ``{"annotator": (0.9, 50)}`` counts as 50 votes of
+        which 90 % were right, beside those that are observed. For ``"auto"`` and ``"em"``; sources that are
+        modelled together with others that they depend on have none. Intervals do not count them.
     random_state : int, optional
         Seed of :meth:`label_uncertainty`; fits do not depend on it.
     n_threads : int, optional
@@ -161,6 +168,7 @@ class LabelModel(Estimator):
         method: str = "auto",
         abstentions: str = "auto",
         trusted: Trusted = None,
+        accuracy_prior: Beliefs = None,
         random_state: int | None = None,
         n_threads: int | None = None,
     ) -> None:
@@ -172,6 +180,7 @@ class LabelModel(Estimator):
         self.method = method
         self.abstentions = abstentions
         self.trusted = trusted
+        self.accuracy_prior = accuracy_prior
         self.random_state = random_state
         self.n_threads = n_threads
 
@@ -384,6 +393,10 @@ class LabelModel(Estimator):
             raise InvalidArgumentError(
                 f'dependencies must be "learn" or a list of pairs of sources, got {self.dependencies!r}'
             )
+        if self.accuracy_prior is not None and self.method not in USE_ROWS:
+            raise InvalidArgumentError(
+                f'accuracy_prior is taken up by "auto" and "em", not by method={self.method!r}; leave it out'
+            )
         if isinstance(self.trusted, Iterator):
             raise WrongTypeError(f"trusted must be a list of sources, got {type(self.trusted).__name__}")
         if isinstance(self.dependencies, Iterator):
@@ -415,17 +428,34 @@ class LabelModel(Estimator):
         elif self._learns_dependencies and observed is not None:
             learned, observed = learn_from_votes(observed, balance, n_threads=threads_of(self.n_threads))
             dependencies, statistics = learned, observed.statistics
+        names = SourceGraph(statistics.n_sources, (), statistics.source_names).source_names
+        prior = read_accuracy_prior(self.accuracy_prior, names)
+        if prior is not None and observed is None:
+            raise InvalidArgumentError(
+                "accuracy_prior needs the votes, and statistics alone are fitted by moments; leave it out"
+            )
+        believed = None if prior is None else prior.votes > 0
         counts = None if gold is None or observed is None else count_gold(gold, observed)
         estimate = None
         if counts is not None and self.class_balance is None:
             estimate = balance_of_labels(counts.weights)
             balance = balance if estimate is None else estimate.class_balance
         by_gold = estimate is not None
-        fit = fit_sources(statistics, balance, dependencies, self.method, trusted=self.trusted, gold=counts)
+        fit = fit_sources(
+            statistics,
+            balance,
+            dependencies,
+            self.method,
+            trusted=self.trusted,
+            gold=counts,
+            believed=believed,
+        )
         if not self._counts_triples and (self.method != "auto" or observed is not None):
             statistics = replace(statistics, triples=None)
         if estimate is None:
-            fit, estimate = self._with_third_moments(fit, statistics, observed, dependencies, counts)
+            fit, estimate = self._with_third_moments(
+                fit, statistics, observed, dependencies, counts, believed
+            )
             balance = fit.structure.system.class_balance
         if self.method in ("auto", "em") and observed is not None:
             estimate = None  # they learn the balance further, with errors of their own
@@ -440,6 +470,7 @@ class LabelModel(Estimator):
                 missing=self.abstentions == "missing",
                 n_threads=threads_of(self.n_threads),
                 gold=gold,
+                prior=prior,
             )
         model = FittedModel(self.get_params(), statistics, fit, balance, learned)
         if counts is not None:
@@ -460,6 +491,7 @@ class LabelModel(Estimator):
         observed: Observation | None,
         dependencies: Any,
         gold: GoldCounts | None,
+        believed: NDArray[np.bool_] | None,
     ) -> tuple[SourceFit, BalanceEstimate | None]:
         """The fit under the class balance, and with the signs, that third moments tell.
 
@@ -476,6 +508,7 @@ class LabelModel(Estimator):
             method=self.method,
             trusted=self.trusted,
             gold=gold,
+            believed=believed,
             warns=False,
         )
         if statistics.triples is not None:
@@ -1086,7 +1119,8 @@ class LabelModel(Estimator):
             by = "votes and gold"
         elif model.balance_by_gold:
             by = "gold"
-        return f"{', '.join(shares)}{', ...' if len(error) > 6 else ''} (standard errors), from {by}"
+        hardly = "" if is_told(error) else "; they hardly tell it: give class_balance if you know it"
+        return f"{', '.join(shares)}{', ...' if len(error) > 6 else ''} (standard errors), from {by}{hardly}"
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a file, wholly or not at all; ``consilience.load`` reads it.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
+from consilience.accuracy_prior import AccuracyPrior
 from consilience.components import ComponentLayout
 from consilience.em import MAX_PASSES, Columns, EMFit, choose_model, fit_em
 from consilience.events import states_of
@@ -33,6 +34,7 @@ def maximise_likelihood(
     n_threads: int,
     is_hopeless: Callable[[SourceFit, NDArray[np.float64]], bool] | None = None,
     gold: Gold | None = None,
+    prior: AccuracyPrior | None = None,
 ) -> tuple[SourceFit, NDArray[np.float64]]:
     """Tables, and class balance, of the greatest likelihood, with the model of a source chosen by BIC.
 
@@ -54,6 +56,8 @@ def maximise_likelihood(
         Asked about tables and class balance after some passes; where it says so, they are the result.
     gold : Gold or None
         What is known of the labels.
+    prior : AccuracyPrior or None
+        What is believed of the sources; sources that are modelled together have none.
 
     Returns
     -------
@@ -64,6 +68,8 @@ def maximise_likelihood(
         return fit, class_balance
     layout = without_copies(fit)
     columns = _columns(observed, fit, layout, gold, missing=missing, n_threads=n_threads)
+    if prior is not None:
+        columns = replace(columns, prior=_of_columns(prior, fit, layout))
     start = _to_columns(fit, layout, columns.masks.shape[1])
 
     def give_up(found: EMFit) -> bool:
@@ -172,6 +178,15 @@ def _columns(
         voters if missing else None,
         n_threads,
         known,
+    )
+
+
+def _of_columns(prior: AccuracyPrior, fit: SourceFit, layout: ComponentLayout) -> AccuracyPrior:
+    """The prior of each column; none for cliques."""
+    own = prior.counted_once(fit.first).take(list(layout.alone))
+    n_cliques = layout.n_columns - len(layout.alone)
+    return AccuracyPrior(
+        np.append(own.accuracy, np.full(n_cliques, 0.5)), np.append(own.votes, np.zeros(n_cliques))
     )
 
 

@@ -257,3 +257,13 @@ def test_sources_that_are_never_asked_together_tell_no_balance(method):
     model = cs.LabelModel(n_classes=2, method=method).fit(table)
     assert model.class_balance_.tolist() == [0.5, 0.5]
     assert "cannot tell it" in str(model.summary())
+
+
+def test_em_says_so_where_the_votes_hardly_tell_the_balance():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 300)
+    table = np.where(rng.random((300, 3)) < 0.75, y[:, None], 1 - y[:, None])
+    summary = str(cs.LabelModel(n_classes=2, method="em").fit(table).summary())
+    assert "hardly tell it: give class_balance" in " ".join(summary.split())
+    many, _ = draw(np.random.default_rng(0), imbalanced(2, 6, [0.8, 0.2]), 20_000)
+    assert "hardly" not in str(cs.LabelModel(n_classes=2, method="em").fit(many).summary())

@@ -91,7 +91,7 @@ def test_expected_counts_with_gold_equal_those_of_every_item_by_itself(weighted)
     fit = fit_sources(observed.statistics, np.full(k, 1 / k), None, "moments")
     known = read_gold(gold, n, graph)
     assert len({tuple(mask) for mask in known.masks.tolist()}) > graph.n_vectors  # some gold is partial
-    layout = likelihood._layout(fit)
+    layout = likelihood.without_copies(fit)
     columns = likelihood._columns(observed, fit, layout, known, missing=False, n_threads=1)
     start = likelihood._to_columns(fit, layout, columns.masks.shape[1])
     balance = rng.dirichlet(np.full(k, 3.0))
