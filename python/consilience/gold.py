@@ -104,6 +104,8 @@ def _read_labels(labels: Any, name: str, n_items: int, classes: list[Any]) -> ND
     array = as_array(labels, name)
     if array.shape != (n_items,):
         raise InvalidArgumentError(f"{name} must have shape ({n_items},), one an item, got {array.shape}")
+    if array.dtype.kind == "f":
+        array = _indices_of_floats(array, name)
     if array.dtype.kind in "OUS":
         array = _indices_of_names(array, name, classes)
     elif array.dtype.kind not in "biu":
@@ -119,12 +121,23 @@ def _read_labels(labels: Any, name: str, n_items: int, classes: list[Any]) -> ND
     return array.astype(np.int64)
 
 
+def _indices_of_floats(array: NDArray[Any], name: str) -> NDArray[np.int64]:
+    """Whole numbers that missing values made floats of; NaN is unknown."""
+    whole = np.where(np.isnan(array), ABSTAIN, array)
+    odd = np.flatnonzero((whole != np.floor(whole)) | (np.abs(whole) >= 2**31))
+    if len(odd):
+        raise WrongTypeError(
+            f"{name}, row {odd[0]}: {array[odd[0]]} is no class index; use -1 or NaN where a label is unknown"
+        )
+    return whole.astype(np.int64)
+
+
 def _indices_of_names(array: NDArray[Any], name: str, classes: list[Any]) -> NDArray[np.int64]:
     index = {label: i for i, label in enumerate(classes)}
     found = np.full(len(array), ABSTAIN, dtype=np.int64)
     for row, value in enumerate(array.tolist()):
-        if value is None or value != value or value == "":  # NaN is no name
-            continue
+        if value is None or type(value).__name__ == "NAType" or value != value or value == "":
+            continue  # NaN, which differs from itself, is no name
         if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value not in index:
             found[row] = value
         elif value in index:

@@ -264,11 +264,26 @@ WRONG = {
     "a table": ({"y": np.zeros((6, 1), dtype=int)}, cs.InvalidArgumentError, r"\(6, 1\)"),
     "a label out of range": ({"y": [0, 1, 0, 2, 0, 0]}, cs.InvalidArgumentError, "row 3: label 2"),
     "a label below -1": ({"y": [0, -2, 0, 1, 0, 0]}, cs.InvalidArgumentError, "row 1: label -2"),
-    "floats": ({"y": np.array([0, 1, np.nan, 1, 0, 0])}, cs.WrongTypeError, "float64.*-1"),
+    "a fraction": ({"y": np.array([0, 0.5, np.nan, 1, 0, 0])}, cs.WrongTypeError, "row 1: 0.5.*-1"),
+    "complex": ({"y": np.zeros(6, dtype=complex)}, cs.WrongTypeError, "complex128.*-1"),
     "an unknown name": ({"y": ["no", "yes", "no", "no", "no", "no"]}, cs.InvalidArgumentError, "row 0.*'no'"),
     "ragged": ({"y": [[0], [0, 1], 0, 0, 0, 0]}, cs.InvalidArgumentError, "y"),
     "a number": ({"y": 3}, cs.InvalidArgumentError, "y"),
 }
+
+
+@pytest.mark.parametrize("kind", ["floats", "a nullable series", "objects"])
+def test_what_is_unknown_may_be_missing(kind):
+    table, y = binary(300)
+    known = np.arange(300) < 60
+    gold = np.where(known, y, np.nan)
+    if kind == "a nullable series":
+        gold = pytest.importorskip("pandas").Series(gold).astype("Int64")
+    elif kind == "objects":
+        gold = np.where(known, y, None)
+    model = cs.LabelModel(n_classes=2, method="em").fit(table, y=gold)
+    expected = cs.LabelModel(n_classes=2, method="em").fit(table, y=np.where(known, y, -1))
+    np.testing.assert_array_equal(model.emission_, expected.emission_)
 
 
 @pytest.mark.parametrize("name", WRONG)
