@@ -124,7 +124,11 @@ class Explanation:
         if item is None:
             every = [(i, *row) for i in range(len(self)) for row in self._rows(i)]
             columns = {name: [row[c] for row in every] for c, name in enumerate(("item", *_COLUMNS))}
-            return Table(columns, title=f"Contributions to the labels of {len(self)} items")
+            return Table(
+                columns,
+                title="Contributions to the labels of "
+                + ("1 item" if len(self) == 1 else f"{len(self)} items"),
+            )
         i = self._item(item)
         rows = sorted(self._rows(i), key=lambda row: -abs(row[2]))
         said = [row for row in rows if row[1] is not None or abs(row[2]) > _NOTHING]

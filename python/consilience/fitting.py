@@ -370,7 +370,7 @@ def _remark_on_pairs(suspects: list[tuple[int, int, float]], names: Sequence[str
     pairs = "; ".join(f"{names[i]} and {names[j]} ({z:.0f} standard errors)" for i, j, z in suspects)
     return (
         f"votes that hang together more than the accuracies explain: {pairs}. If these sources share "
-        "something, give dependencies: accuracies and intervals presume independence"
+        "something, give dependencies: otherwise they are taken to be independent"
     )
 
 

@@ -11,12 +11,12 @@ README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
 
 
-def test_there_are_short_examples_for_one_task_a_hierarchy_and_an_end_model() -> None:
-    assert len(EXAMPLES) == 3
+def test_there_are_short_examples_for_one_task_a_hierarchy_a_closer_look_and_an_end_model() -> None:
+    assert len(EXAMPLES) == 4
     assert all(len(example.splitlines()) <= 15 for example in EXAMPLES)
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=["one task", "hierarchy", "end model"])
+@pytest.mark.parametrize("example", EXAMPLES, ids=["one task", "hierarchy", "closer look", "end model"])
 def test_an_example_runs_as_it_stands_and_its_shapes_are_true(
     example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
