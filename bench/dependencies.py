@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 import consilience as cs
+from truths import draw_votes
 
 N_ITEMS = 10_000
 N_LABELLED = 10
@@ -71,10 +72,7 @@ def draw(
     balance = rng.dirichlet(np.full(k, 8.0))
     tables = [source_table(rng, kind, k) for _ in range(m)]
     y = rng.choice(k, N_ITEMS, p=balance)
-    votes = np.column_stack(
-        [(rng.random((N_ITEMS, 1)) >= table.cumsum(axis=0).T[y]).sum(axis=1) for table in tables]
-    )
-    votes[votes >= k] = -1
+    votes = draw_votes(rng, tables, y)
     for i, j in edges:
         copied = rng.random(N_ITEMS) < rng.uniform(0.3, 0.7)
         votes[copied, j] = votes[copied, i]

@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 
 import consilience as cs
+from output import pyplot
 
 METHODS = ("auto", "em", "majority")
 FAMILIES = ("functions", "crowd", "judges")
@@ -229,14 +230,9 @@ def table_lines(title: str, rows: dict[str, dict[str, Score]]) -> list[str]:
 
 def draw_reliability(curves: dict[str, dict[str, tuple]], path: Path) -> None:
     """Accuracy against confidence, one panel a set, where matplotlib is installed."""
-    try:
-        import matplotlib
-    except ImportError:
-        print("no picture: matplotlib is not installed")
+    plt = pyplot()
+    if plt is None:
         return
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
     n_columns = 5
     n_rows = -(-len(curves) // n_columns)
     figure, axes = plt.subplots(

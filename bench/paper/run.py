@@ -17,11 +17,12 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before NumPy is imported
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+sys.path.append(str(Path(__file__).parents[1]))
 
 import clinc
 import household
@@ -33,6 +34,7 @@ from experiments import Column, ablation_columns, compare, sizes, table1_columns
 from problem import Problem
 
 import consilience as cs
+from output import keep_result, read_results
 
 PROBLEMS: dict[str, Callable[[Path], Problem]] = {
     "trec": trec.load,
@@ -134,11 +136,9 @@ def compared(experiment: str, options: argparse.Namespace, chosen: tuple[Column,
 
 def known_settings(options: argparse.Namespace, problem: Problem) -> dict[str, dict[str, float]]:
     """Settings of the end model that an earlier experiment in the same folder chose: they are chosen once."""
-    path = options.out / "results.json"
-    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return {
         column: result["setting"]
-        for run in earlier.values()
+        for run in read_results(options.out / "results.json").values()
         if run["method"] == options.method and run["trunk"] == options.trunk
         for column, result in run["problems"].get(problem.name, {}).items()
         if isinstance(result, dict) and "setting" in result
@@ -152,18 +152,14 @@ def problems(options: argparse.Namespace) -> list[Problem]:
 
 def keep(options: argparse.Namespace, experiment: str, results: Any) -> None:
     """Write results beside those of other experiments."""
-    path = options.out / "results.json"
-    everything = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    everything[experiment] = {
+    content = {
         "version": cs.__version__,
         "method": options.method,
         "trunk": options.trunk,
         "trials": options.trials,
         "problems": results,
     }
-    part = path.with_suffix(f".{os.getpid()}")
-    part.write_text(json.dumps(everything, indent=1), encoding="utf-8")
-    part.replace(path)  # whole at any time
+    keep_result(options.out / "results.json", experiment, content)
 
 
 def note(line: str) -> None:

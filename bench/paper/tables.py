@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from output import pyplot
+
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean over trials and half the width of its 95 % interval (Student's t), in points."""
@@ -178,17 +180,10 @@ def draw_comparison(results: Mapping[str, Any], columns: Sequence[str], path: Pa
 
 
 def _figure(n: int) -> tuple[Any, Any]:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, n, figsize=(4.2 * n, 3.6), squeeze=False, layout="constrained")
+    figure, axes = pyplot().subplots(1, n, figsize=(4.2 * n, 3.6), squeeze=False, layout="constrained")
     return figure, axes[0]
 
 
 def _write(figure: Any, path: Path) -> None:
-    from matplotlib import pyplot
-
     figure.savefig(path, dpi=150)
-    pyplot.close(figure)
+    pyplot().close(figure)
