@@ -26,7 +26,11 @@ MODELS = ("one-coin", "tied", "free")
 
 MAX_PASSES = 1000
 TRIAL_PASSES = 60
-"""Passes after which a fit may be given up, where it is not the only way to go."""
+"""Passes after which a fit may be given up, where it is not the only way to go; one that has not converged by
+then is not the only one that is tried."""
+
+LIFT = 3.0
+"""In the second start, how much likelier each vote is where it is right."""
 
 TOLERANCE = 1e-6
 """EM has converged when no probability moves by more than this in a step."""
@@ -130,6 +134,9 @@ def choose_model(
 ) -> tuple[EMFit, dict[str, float]]:
     """The fit with the lowest BIC among ``MODELS``, and the BIC of each.
 
+    Where votes tell so little that some model is slow to converge, the start may be far from the best
+    maximum: then ``"one-coin"`` starts a second time, from sources that are all equally good.
+
     Parameters
     ----------
     columns, start, class_balance, learn_balance
@@ -142,15 +149,29 @@ def choose_model(
     def best_after(n_passes: int) -> tuple[EMFit, dict[str, float]]:
         for run in runs:
             run.go_on(n_passes)
-        fits = [run.fit() for run in runs]
-        bic = {fit.model: fit.bic(columns.n) for fit in fits}
-        return min(fits, key=lambda fit: bic[fit.model]), bic
+        fits = sorted((run.fit() for run in runs), key=lambda fit: fit.bic(columns.n))
+        return fits[0], {fit.model: fit.bic(columns.n) for fit in reversed(fits)}
 
-    if is_hopeless is not None:
-        best, bic = best_after(TRIAL_PASSES)
-        if is_hopeless(best):
-            return best, bic
+    best, bic = best_after(TRIAL_PASSES)
+    if all(run.converged for run in runs) or (is_hopeless is not None and is_hopeless(best)):
+        return best, bic
+    # Votes that tell little: the likelihood may have several maxima, and moments be far from all of them.
+    alike = _alike(columns, start, class_balance)
+    runs.append(Ascent(columns, alike, class_balance, "one-coin", learn_balance))
     return best_after(MAX_PASSES)
+
+
+def _alike(columns: Columns, start: Tables, class_balance: NDArray[np.float64]) -> Tables:
+    """Tables in which all sources are equally good, each with the rates of its votes in `start`."""
+    rate = start @ class_balance
+    inside = columns.masks[:, 1:]
+    lifted = np.where(inside, LIFT, 1.0) / (1 + (LIFT - 1) * (inside @ class_balance))[:, :, None]
+    tables = np.repeat(rate[:, :, None], len(class_balance), axis=2)
+    tables[:, 1:] *= lifted
+    tables = _shares(tables, columns.given)
+    kept = ~columns.single | columns.held
+    tables[kept] = start[kept]
+    return tables
 
 
 def fit_em(
