@@ -39,6 +39,9 @@ MIN_GAIN, MAX_IDLE = 1e-6, 5
 """It has as well when so many rounds in a row each gain less than this in log-likelihood, of all items: the
 likelihood is flat, and where on it the tables lie means nothing."""
 
+MAX_STEPS, MAX_NEWTON = 5, 32
+"""Newton's steps for tied tables of the greatest likelihood, and label vectors up to which they are made."""
+
 PRIOR_COUNT = 1e-2
 """Items that each column of a free table starts with, shared among its states."""
 
@@ -207,8 +210,9 @@ class Ascent:
 
     Every third pass extrapolates along the last two steps (SQUAREM, in the logarithms of the probabilities);
     where that lowers the likelihood (with a prior, where a step from there is longer) the plain step is
-    kept. The steps of ``"tied"`` and ``"one-coin"`` match
-    the expected rates of each event, and stop where these agree with the tables.
+    kept. The step of ``"one-coin"``, and that of ``"tied"`` with more than ``MAX_NEWTON`` label vectors,
+    matches the expected rates of each event, and stops where these agree with the tables: near the maximum,
+    not at it.
     """
 
     def __init__(
@@ -360,13 +364,65 @@ def _tied(
 ) -> Tables:
     """Rates of each event's votes inside and outside the event; abstentions are what remains."""
     tables = _free(columns, counts, weights, occurs)
-    inside = columns.masks[columns.single, 1:]
-    outside = ~inside
+    inside = columns.masks[columns.single, 1:].astype(np.float64)
     votes = counts[columns.single, 1:]
-    alpha = _rate((votes * inside).sum(axis=2), inside @ weights)
-    beta = _rate((votes * outside).sum(axis=2), outside @ weights)
-    tables[columns.single] = _with_abstention(np.where(inside, alpha[:, :, None], beta[:, :, None]))
+    hits = (votes * inside).sum(axis=2)
+    misses = votes.sum(axis=2) - hits
+    of_class = _effective_weights(inside, hits, misses, counts[columns.single, 0], weights)
+    within = (inside * of_class[:, None]).sum(axis=2)
+    alpha = _rate(hits, within)
+    beta = _rate(misses, of_class.sum(axis=1, keepdims=True) - within)
+    tables[columns.single] = _with_abstention(np.where(inside > 0, alpha[:, :, None], beta[:, :, None]))
     return tables
+
+
+def _effective_weights(
+    inside: Tables,
+    hits: NDArray[np.float64],
+    misses: NDArray[np.float64],
+    silent: NDArray[np.float64],
+    weights: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Items of each label vector that votes are divided by in the most likely tied tables, (C, K).
+
+    The expected items would do if rates inside and outside of events were all there is; but together with the
+    abstentions they sum to 1 for each label vector. The multipliers ``w`` of these sums solve
+
+        hits_a / w(a) summed over events a of y + misses_a / w(not a) over the others + silent_y / w_y = 1
+
+    for every ``y``: the minimum of a convex function, found by Newton's steps from the expected items.
+
+    Parameters
+    ----------
+    inside : (C, S, K) float64 array
+        1 where a label vector belongs to the event of a state.
+    hits, misses : (C, S) float64 arrays
+        Expected votes inside and outside of the event.
+    silent : (C, K) float64 array
+        Expected abstentions.
+    weights : (K,) float64 array
+        Expected items of each label vector.
+    """
+    multipliers = np.tile(weights, (len(inside), 1))
+    k = len(weights)
+    if k > MAX_NEWTON:
+        return multipliers
+    outside = 1 - inside
+    for _ in range(MAX_STEPS):
+        within = np.maximum((inside * multipliers[:, None]).sum(axis=2), 1e-300)
+        without = np.maximum((outside * multipliers[:, None]).sum(axis=2), 1e-300)
+        rate_in, rate_out, rate_silent = hits / within, misses / without, silent / multipliers
+        slope = 1 - rate_silent
+        slope -= (inside * rate_in[:, :, None] + outside * rate_out[:, :, None]).sum(axis=1)
+        if np.abs(slope).max(initial=0.0) < TOLERANCE**2:
+            break
+        bend = inside.transpose(0, 2, 1) @ (inside * (rate_in / within)[:, :, None])
+        bend += outside.transpose(0, 2, 1) @ (outside * (rate_out / without)[:, :, None])
+        ridge = rate_silent / multipliers + 1e-9 / multipliers  # keeps what no count speaks of where it is
+        bend[:, np.arange(k), np.arange(k)] += ridge
+        step = np.linalg.solve(bend, slope[:, :, None])[:, :, 0]
+        multipliers = np.clip(multipliers - step, multipliers / 3, multipliers * 3)
+    return multipliers
 
 
 def _one_coin(

@@ -7,6 +7,7 @@ from enumeration import COARSE_AND_FINE, draw, hierarchy, single_task, single_ta
 import consilience as cs
 from consilience import _core
 from consilience.em import MODELS, Columns, choose_model, fit_em
+from consilience.information import tied_directions
 
 
 def fitted(exact, **arguments):
@@ -118,6 +119,27 @@ def test_em_that_is_asked_on_its_way_ends_at_the_same_bits_unless_it_is_given_up
     assert at_once.n_passes > 9
     assert kept.tables.tobytes() == at_once.tables.tobytes()
     assert 6 <= given_up.n_passes < 9
+
+
+@pytest.mark.parametrize(("k", "abstains"), [(3, True), (4, True), (3, False)])
+def test_em_with_tied_tables_ends_where_no_tied_direction_goes_up(k, abstains):
+    exact = single_task(np.random.default_rng(3), k, 6, abstains=abstains)
+    votes, _ = draw(np.random.default_rng(4), exact, 1000)  # so few that no tied tables fit them exactly
+    p = exact.class_balance
+    start = np.stack([np.roll(source.table, 1, axis=0) for source in exact.sources])
+    fit = fit_em(columns_of(votes, k), start, p, model="tied", learn_balance=False)
+    directions = tied_directions(np.eye(k, dtype=bool), "tied", abstains=abstains, n_vectors=k)
+    if abstains:
+        np.testing.assert_allclose(fit.tables.sum(axis=1), 1)
+    for j in range(6):
+        for direction in np.moveaxis(np.roll(directions, 1, axis=0), 2, 0):
+            either_way = []
+            for step in (-1e-5, 1e-5):
+                moved = fit.tables.copy()
+                moved[j] += step * direction
+                either_way.append(plain_em(votes, moved, p, 0)[1])
+            # By the standard deviation of such a slope, sqrt(n), or more: about 50.
+            assert abs(either_way[1] - either_way[0]) / 2e-5 < 1
 
 
 @pytest.mark.parametrize("seed", [1, 12, 13])  # from the moments alone, EM ended 3.5, 9.4 and 0.5 lower
