@@ -14,7 +14,7 @@ Votes are drawn from known truths and fitted through the public interface, in th
 
 --only takes the first words of a case, such as "errors" or "bound, k=4". Writes ``results.json`` (cases that
 are already in it are kept), ``table.md`` with what was found and how it compares with the goals, and, where
-matplotlib is installed, ``figure4.png`` and ``errors.png``.
+matplotlib is installed, ``errors.png`` and ``figure4_left.png``, ``_middle`` and ``_right``.
 """
 
 from __future__ import annotations
@@ -350,7 +350,7 @@ def main(arguments: list[str] | None = None) -> None:
     (options.out / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
     draw_errors(results, options.out / "errors.png")
-    draw_figure4(results, options.out / "figure4.png")
+    draw_figure4(results, options.out)
 
 
 if __name__ == "__main__":

@@ -303,35 +303,37 @@ def draw_errors(results: Results, path: Path) -> None:
     plot.close(figure)
 
 
-def draw_figure4(results: Results, path: Path) -> None:
-    """The three panels of the paper's Figure 4, those that have results."""
-    panels = [
-        draw
-        for draw, case in (
-            (_panel_error, "figure4, error"),
-            (_panel_dependent, "dependent, k=2"),
-            (_panel_time, "figure4, time"),
-        )
-        if case in results
-    ]
-    plot = pyplot() if panels else None
-    if plot is None:
-        return
-    figure, axes = plot.subplots(
-        1, len(panels), figsize=(4.6 * len(panels), 3.9), squeeze=False, layout="constrained"
-    )
-    for axis, draw in zip(axes[0], panels, strict=True):
+def draw_figure4(results: Results, folder: Path) -> None:
+    """The three parts of the paper's Figure 4, a picture each, those that have results."""
+    for draw, case, name in (
+        (_panel_error, "figure4, error", "left"),
+        (_panel_dependent, "dependent, k=2", "middle"),
+        (_panel_time, "figure4, time", "right"),
+    ):
+        plot = pyplot() if case in results else None
+        if plot is None:
+            continue
+        figure, axis = plot.subplots(figsize=(5.2, 4.2), layout="constrained")
         draw(results, axis)
-        axis.legend(fontsize=8)
-    figure.savefig(path, dpi=130)
-    plot.close(figure)
+        figure.savefig(folder / f"figure4_{name}.png", dpi=130)
+        plot.close(figure)
 
 
 def _panel_error(results: Results, axis: Any) -> None:
-    styles = {"labels known": "k:", "no copies": "k--", "Gibbs sampling": "v-", "plain EM": "x-"}
-    for name, of_n in results["figure4, error"]["errors"].items():
-        ns = [int(n) for n in of_n]
-        axis.plot(ns, [np.mean(e) for e in of_n.values()], styles.get(name, "o-"), label=name, markersize=5)
+    styles = {
+        "independent": "s-",
+        "plain EM": "x-",
+        "Gibbs sampling": "v-",
+        "dependencies given": "o-",
+        "dependencies learned": "D--",
+        "no copies": "k--",
+        "labels known": "k:",
+    }
+    for name, style in styles.items():
+        of_n = results["figure4, error"]["errors"][name]
+        means = [np.mean(e) for e in of_n.values()]
+        axis.plot([int(n) for n in of_n], means, style, label=name, markersize=5, markerfacecolor="none")
+    axis.legend(fontsize=8)
     axis.set(xscale="log", yscale="log", xlabel="items", ylabel="error of P(vote, Y)")
     axis.set_title("error, two pairs of sources copy")
 
@@ -350,6 +352,7 @@ def _panel_dependent(results: Results, axis: Any) -> None:
         )
         axis.errorbar(qs, means, yerr=np.nan_to_num(halves), fmt=style, capsize=2, label=f"{way}, {method}")
     axis.set(yscale="log", xlabel="copied pairs among ten sources", xticks=qs, title="dependencies")
+    axis.legend(fontsize=8, loc="lower right", bbox_to_anchor=(1.0, 0.1))
 
 
 def _panel_time(results: Results, axis: Any) -> None:
@@ -359,3 +362,4 @@ def _panel_time(results: Results, axis: Any) -> None:
             seconds = [row[name]["seconds"] for row in rows]
             axis.plot([row["n"] for row in rows], seconds, "o-", label=name, markersize=5)
     axis.set(xscale="log", yscale="log", xlabel="items", ylabel="seconds", title="time to fit")
+    axis.legend(fontsize=8)
