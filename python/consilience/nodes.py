@@ -142,15 +142,22 @@ class NodeSystem:
     def report(self, pairs: NDArray[np.bool_], target: NDArray[np.float64]) -> IdentifiabilityReport:
         """Identifiability from some pairs, with the log-linear solution for a target on them."""
         z = np.abs(self.covariance) / np.sqrt(self.variance / self.statistics.n)
-        report = structure_report(
-            source_graph=self.source_graph,
-            node_source=self.statistics.node_source,
-            node_names=self.names,
-            omega_mask=pairs,
-            target=target,
-            first=self.first,
-            has_signal=self.live & (np.where(pairs, z, 0.0).max(axis=1, initial=0.0) >= SIGNAL),
-        )
+
+        def report_on(has_signal: NDArray[np.bool_]) -> IdentifiabilityReport:
+            return structure_report(
+                source_graph=self.source_graph,
+                node_source=self.statistics.node_source,
+                node_names=self.names,
+                omega_mask=pairs,
+                target=target,
+                first=self.first,
+                has_signal=has_signal,
+            )
+
+        report = report_on(self.live & (np.where(pairs, z, 0.0).max(axis=1, initial=0.0) >= SIGNAL))
+        if not report.identifiable:  # what no node shows alone, all nodes of a source may show together
+            together = report_on(self.live & self.agrees_with_others(pairs))
+            report = together if together.identifiable else report
         apart = np.argwhere(np.triu(self._never_together))
         if report.identifiable or not len(apart):
             return report
@@ -159,6 +166,34 @@ class NodeSystem:
         shown = listed(f"{names[i]} and {names[j]}" for i, j in pairs_apart)
         sentence = f"Let some items be voted on by both of two sources that never vote together: {shown}."
         return replace(report, advice=(sentence, *report.advice))
+
+    def agrees_with_others(self, pairs: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Nodes of sources that agree with another beyond chance, over all their votes, (d,).
+
+        The covariances of two sources, summed in the proportions that one strength for all votes would give
+        them, are more than ``SIGNAL`` standard errors from zero.
+        """
+        source = self.statistics.node_source
+        if len(source) == 0:
+            return np.zeros(0, dtype=np.bool_)
+        _, first, of_node = np.unique(source, return_index=True, return_inverse=True)
+        nodes_of = np.split(np.arange(len(source)), first[1:])
+
+        def by_source(of_pairs: NDArray[np.float64]) -> NDArray[np.float64]:
+            of_rows = np.add.reduceat(of_pairs, first, axis=0)
+            return np.add.reduceat(of_rows, first, axis=1)
+
+        weight = np.where(pairs, self.events.g / self.variance, 0.0)
+        # Votes of one source exclude each other, so that the covariances of two sources hang together too.
+        spread = weight.copy()
+        for nodes in nodes_of:
+            spread[nodes] = self.covariance[np.ix_(nodes, nodes)] @ spread[nodes]
+        for nodes in nodes_of:
+            spread[:, nodes] = spread[:, nodes] @ self.covariance[np.ix_(nodes, nodes)]
+        variance = by_source(weight * spread) / self.statistics.n
+        z = np.abs(by_source(weight * self.covariance)) / np.sqrt(np.where(variance > 0, variance, np.inf))
+        agrees: NDArray[np.bool_] = np.any(z >= SIGNAL, axis=1)[of_node]
+        return agrees
 
     @cached_property
     def names(self) -> list[str]:

@@ -5,6 +5,8 @@ import pytest
 from enumeration import COARSE_AND_FINE, balance, hierarchy, kind_graph, single_task, single_task_with_pairs
 
 import consilience as cs
+from consilience.nodes import NodeSystem
+from consilience.source_graph import SourceGraph
 
 
 def m_omega(report):
@@ -89,6 +91,33 @@ def test_a_source_that_votes_at_random_has_no_signal():
     votes = np.where(rng.random((5000, 5)) < [0.9, 0.8, 0.8, 0.8, 0.5], y[:, None], 1 - y[:, None])
     report = cs.check_identifiability(votes=votes)
     assert list(report.sources) == ["identified"] * 4 + ["no signal"]
+
+
+def test_sources_whose_votes_agree_only_when_taken_together_are_identified():
+    # Four classes, few votes, barely better than chance: no pair of single votes stands out in these.
+    k, m, n = 4, 10, 10_000
+    rng = np.random.default_rng(13)
+    accuracy, coverage = rng.uniform(1.3 / k, 1.9 / k, m), rng.uniform(0.1, 0.3, m)
+    rng = np.random.default_rng(113)
+    y = rng.choice(k, n, p=[0.4, 0.3, 0.2, 0.1])
+    votes = np.full((n, m), -1)
+    for j in range(m):
+        hit, miss = coverage[j] * accuracy[j], coverage[j] * (1 - accuracy[j]) / (k - 1)
+        edges = np.cumsum(np.where(np.eye(k), hit, miss), axis=1)
+        state = (rng.random((n, 1)) >= edges[y]).sum(axis=1)
+        votes[:, j] = np.where(state == k, -1, state)
+    report = cs.check_identifiability(votes=votes)
+    assert report.identifiable
+
+
+def test_sources_that_vote_at_random_are_seldom_taken_to_agree_over_all_their_votes():
+    n_found = 0
+    for seed in range(30):
+        votes = np.random.default_rng(seed).integers(-1, 4, (500, 3))
+        stats = cs.VoteStatistics.of(votes, n_classes=4)
+        system = NodeSystem(stats, SourceGraph(3), np.array([0.4, 0.3, 0.2, 0.1]))
+        n_found += system.agrees_with_others(system.related).any()
+    assert n_found <= 3  # three pairs a draw, each beyond three standard errors with a probability of 0.3 %
 
 
 def test_sources_that_are_never_asked_together_tell_nothing_of_each_other():
