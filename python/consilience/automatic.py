@@ -24,11 +24,11 @@ from consilience.halves import DEFAULT_CAUTION, choose_caution
 from consilience.held_out import gain_of_doubt
 from consilience.likelihood import maximise_likelihood, without_copies
 from consilience.score_table import ScoreTable, WeightedScores
-from consilience.scores import independent_scores, majority_shares
+from consilience.scores import independent_scores, majority_shares, with_components
 from consilience.statistics import Observation, VoteStatistics
 from consilience.tied import SourceTable
 
-__all__ = ["fit_automatically", "unexplained_share"]
+__all__ = ["could_be_tested", "fit_automatically", "unexplained_share"]
 
 FULL_TRUST, NO_TRUST = 0.005, 0.015
 """Unexplained shares up to which the likelihood is trusted wholly, and from which on not at all."""
@@ -38,6 +38,9 @@ FULL_CONFIDENCE, NO_CONFIDENCE = 0.001, 0.003
 
 CHANCE_GAIN = 5.0
 """What all votes together may gain by chance, in log-likelihood."""
+
+MAX_NODES_OF_INTERVALS = 300
+"""Votes that sources may cast, up to which the intervals of the likelihood are worked out beside others."""
 
 HOPELESS = 0.1
 """Unexplained share of the moments, and of the best model on its way, from which on EM is given up early."""
@@ -99,7 +102,7 @@ def fit_automatically(
     trust, reason = 0.0, "votes are too few to tell whether sources are independent given the label"
     if not fit.learned[observed.statistics.n_votes > 0].all():
         reason = "votes cannot tell how accurate every source is"
-    if fit.layout is not None or _could_be_tested(observed.statistics, fit, len(class_balance)):
+    if fit.layout is not None or could_be_tested(observed.statistics, fit, len(class_balance)):
         given = fit.layout is not None and not dependencies_learned  # then they are what there is
 
         def is_hopeless(tables: SourceFit, balance: NDArray[np.float64]) -> bool:
@@ -118,11 +121,11 @@ def fit_automatically(
         )
         if given:
             return likely, balance
-        if _could_be_tested(observed.statistics, likely, len(balance)):
+        if could_be_tested(observed.statistics, likely, len(balance)):
             unexplained = unexplained_share(observed.statistics, likely, balance, missing=missing)
             reason = f"the label leaves {unexplained:.1%} of what votes tell of each other unexplained"
             trust = _between(unexplained, FULL_TRUST, NO_TRUST)
-            if trust > 0 and likely.layout is None:
+            if trust > 0:
                 doubt = _doubt(observed, likely, balance, missing=missing, n_threads=n_threads)
                 if _between(doubt, FULL_CONFIDENCE, NO_CONFIDENCE) < trust:
                     trust = _between(doubt, FULL_CONFIDENCE, NO_CONFIDENCE)
@@ -163,19 +166,26 @@ def _doubt(
     n_threads: int,
 ) -> float:
     """What a vote's log-probability gains, on average, if the posterior of the others is tempered."""
-    scores = independent_scores(fit, observed.coded.events, class_balance, missing=missing)
+    events, layout = observed.coded.events, without_copies(fit)
+    scores = independent_scores(fit, events, class_balance, missing=missing)
     copies = np.bincount(fit.first, minlength=len(fit.first))
     # Of copies one is read, and counts for all.
     scores = replace(scores, of_state=scores.of_state * copies[:, None, None])
-    patterns, _ = observed.patterns(without_copies(fit), n_threads)
+    if fit.layout is not None:
+        scores = with_components(scores, layout, fit.components, missing=missing)
+    patterns, _ = observed.patterns(layout, n_threads)
     states = np.zeros(scores.of_state.shape[:2], dtype=np.bool_)
-    for j, table in enumerate(fit.tables):
-        states[j, states_of(observed.coded.events, table.events)] = True
+    for j in layout.alone:
+        states[layout.column[j], states_of(events, fit.tables[j].events)] = True
+    for component in fit.components:
+        # The votes of a clique are foretold together, where no other clique knows some of them.
+        if len(layout.beside(component.members)) == len(component.members):
+            states[layout.column_of(component.members), 1 : len(component.table)] = True
     gain, n_votes = gain_of_doubt(patterns, scores, states, n_threads=n_threads)
     return max(gain - CHANCE_GAIN, 0.0) / max(n_votes, 1.0)
 
 
-def _could_be_tested(statistics: VoteStatistics, fit: SourceFit, k: int) -> bool:
+def could_be_tested(statistics: VoteStatistics, fit: SourceFit, k: int) -> bool:
     """Whether there are enough votes and pairs for a fit, or one yet to be made, to be put to the test."""
     if not fit.learned[statistics.n_votes > 0].all():
         return False
@@ -302,9 +312,20 @@ def _with_caution(
         balance_learned=False,
         model=None,
         bic={},
-        accuracy_range=accuracy_range(panel, fits),
+        accuracy_range=_with_likely(accuracy_range(panel, fits), fit, class_balance),
     )
     return result, balance / balance.sum()
+
+
+def _with_likely(
+    ranges: NDArray[np.float64], fit: SourceFit, class_balance: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Ranges that also hold the intervals of the most likely fit, where these are soon found."""
+    if not fit.learned.any() or len(fit.strength) > MAX_NODES_OF_INTERVALS:
+        return ranges
+    likely, _ = fit.sampling_uncertainty(class_balance)
+    wider = np.column_stack([np.minimum(ranges[:, 0], likely[:, 0]), np.maximum(ranges[:, 1], likely[:, 1])])
+    return np.where(fit.learned[:, None], wider, ranges)
 
 
 def _panel(

@@ -225,8 +225,9 @@ class Panel:
             columns_of(rows.counts[self.cells.source, self.cells.state]),
             rows.weights,
             tuple((mask, some.with_column_per_state(self.counts > 0)) for mask, some in rows.several),
+            rows.n_voted,
         )
-        return replace(self, known=by_cell, n=self.n + rows.n)
+        return replace(self, known=by_cell, n=self.n + rows.n_voted)
 
     @cached_property
     def rows_by_company(self) -> tuple[_core.Patterns, _core.Patterns]:
@@ -351,7 +352,8 @@ def fit_panel(
             more, of_known, _ = panel.known.expect(of_cell, temperature * base, panel.n_threads)
             shared, of_vector = shared + more, of_vector + of_known
         expected = (shared + alone)[:, 1]
-        if last is not None:
+        # The very first reading counts on the prior alone, however little votes may move afterwards.
+        if last is not None and (step > 1 or start is not None):
             moved = panel.cells.by_source(np.abs(expected - last).sum(axis=1)) / votes
             if moved.max(initial=0.0) < TOLERANCE:
                 break
@@ -373,7 +375,14 @@ class _Reading:
         self.sided = panel.one_sided > 1e-3
         self.many = (panel.one_sided < 1 - 1e-3) & (votes > 0)
         k = panel.masks.shape[1]
-        self.balance_count = 1 + max(panel.share_one_sided, LEAST_BALANCE_SHARE) * panel.n / k
+        # What gold tells needs no prior to hold it back.
+        known = panel.known
+        n_unknown = panel.n if known is None else max(panel.n - known.n_voted, 0.0)
+        self.balance_count = 1 + max(panel.share_one_sided, LEAST_BALANCE_SHARE) * n_unknown / k
+        self.unknown_votes = panel.counts
+        if known is not None:
+            by_gold = panel.cells.spread(known.counts[:, 1].sum(axis=1), panel.counts.shape[1])
+            self.unknown_votes = np.maximum(panel.counts - by_gold, 0.0)
         self.class_balance: NDArray[np.float64] = np.full(k, 1 / k)
         self.silent: NDArray[np.float64] = np.zeros((len(votes), k))
         # States of a source whose event holds under each label vector, and those whose does not.
@@ -452,7 +461,8 @@ class _Reading:
     def _firing(self, cells: Cells, expected: NDArray[np.float64]) -> NDArray[np.float64]:
         """``P(state | Y = y)`` by precisions: of the votes for A, what share is right."""
         counts = self.panel.counts[cells.source, cells.state]
-        prior, centre = PRIOR_VOTES + PRIOR_PER_VOTE * counts, np.full(len(counts), PRECISION)
+        unknown = self.unknown_votes[cells.source, cells.state]
+        prior, centre = PRIOR_VOTES + PRIOR_PER_VOTE * unknown, np.full(len(counts), PRECISION)
         beliefs = self.panel.prior
         if beliefs is not None:
             believed = beliefs.votes[cells.source] > 0

@@ -189,7 +189,9 @@ class _Search:
         return [found[at] for at in np.unique(np.linspace(0, len(found) - 1, most).astype(int)) if found]
 
 
-def find_dependencies(statistics: VoteStatistics, class_balance: Array) -> DependencyReport:
+def find_dependencies(
+    statistics: VoteStatistics, class_balance: Array, most: int | None = None
+) -> DependencyReport:
     """Dependencies that the pairs of sources show.
 
     Parameters
@@ -198,6 +200,8 @@ def find_dependencies(statistics: VoteStatistics, class_balance: Array) -> Depen
         Of the votes. Duplicates are left out; what is found about a source holds for them too.
     class_balance : (K,) float64 array
         ``P(Y)``, where known; a wrong one is not taken for dependence.
+    most : int, optional
+        Pairs from which on the search ends without a result: not single pairs then depend on each other.
 
     Returns
     -------
@@ -217,7 +221,9 @@ def find_dependencies(statistics: VoteStatistics, class_balance: Array) -> Depen
         return _nothing(names, f"the sources have {len(tables.rate)} states, more than {MAX_STATES}")
     if len(class_balance) < 2:
         return _nothing(names, "there is only one label vector")
-    fit, edges = _search(tables)
+    fit, edges = _search(tables, most)
+    if most is not None and len(edges) > most:
+        return _nothing(names, f"more than {most} pairs depend on each other")
     n_pairs = m * (m - 1) // 2
     strength = _strengths(tables, fit)
     misfit, df = _tested(tables, fit)
@@ -240,7 +246,7 @@ def _nothing(names: tuple[str, ...], reason: str) -> DependencyReport:
     return DependencyReport((), names, 0, (f"no dependencies can be learned: {reason}",))
 
 
-def _search(tables: PairTables) -> tuple[_Fit, list[Edge]]:
+def _search(tables: PairTables, most: int | None) -> tuple[_Fit, list[Edge]]:
     """The last fit, and the pairs that it leaves out."""
     m = tables.n_sources
     search = _Search(tables)
@@ -266,6 +272,8 @@ def _search(tables: PairTables) -> tuple[_Fit, list[Edge]]:
         if (not added and not dropped) or len(seen) >= MAX_ROUNDS:
             return fit, sorted(edges)
         edges = (edges - dropped) | added
+        if most is not None and len(edges) > most:
+            return fit, sorted(edges)
         if frozenset(edges) in seen:  # going in circles: what came and went stays
             return fit, sorted(edges | dropped)
         seen.add(frozenset(edges))
@@ -374,7 +382,7 @@ def _largest_clique(members: NDArray[np.int64], edges: list[Edge], n_states: NDA
 
 
 def learn_from_votes(
-    observed: Observation, class_balance: Array, *, n_threads: int
+    observed: Observation, class_balance: Array, *, n_threads: int, most: int | None = None
 ) -> tuple[DependencyReport, Observation]:
     """Dependencies of the votes, each tested given the others of its group, and the votes counted with them.
 
@@ -386,8 +394,10 @@ def learn_from_votes(
         ``P(Y)``, or a start.
     n_threads : int
         No result depends on it.
+    most : int, optional
+        As for :func:`find_dependencies`.
     """
-    report = find_dependencies(observed.statistics, class_balance)
+    report = find_dependencies(observed.statistics, class_balance, most)
     counted = count_together(observed, report.pairs, n_threads, strict=False)
     if not report.pairs:
         return report, counted

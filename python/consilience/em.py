@@ -138,7 +138,8 @@ def choose_model(
     """The fit with the lowest BIC among ``MODELS``, and the BIC of each.
 
     Where votes tell so little that some model is slow to converge, the start may be far from the best
-    maximum: then ``"one-coin"`` starts a second time, from sources that are all equally good.
+    maximum: then ``"one-coin"`` starts a second time, from sources that are all equally good, and once more
+    from where ``"tied"`` ended if that is likelier by more than chance.
 
     Parameters
     ----------
@@ -156,12 +157,23 @@ def choose_model(
         return fits[0], {fit.model: fit.bic(columns.n) for fit in reversed(fits)}
 
     best, bic = best_after(TRIAL_PASSES)
-    if all(run.converged for run in runs) or (is_hopeless is not None and is_hopeless(best)):
+    if is_hopeless is not None and is_hopeless(best):
         return best, bic
-    # Votes that tell little: the likelihood may have several maxima, and moments be far from all of them.
-    alike = _alike(columns, start, class_balance)
-    runs.append(Ascent(columns, alike, class_balance, "one-coin", learn_balance))
-    return best_after(MAX_PASSES)
+    if not all(run.converged for run in runs):
+        # Votes that tell little: the likelihood may have several maxima, and moments be far from all of them.
+        alike = _alike(columns, start, class_balance)
+        again = Ascent(columns, alike, class_balance, "one-coin", learn_balance)
+        again.go_on(MAX_PASSES)
+        if not _is_mirrored(again.point.tables, start, class_balance):
+            runs.append(again)
+        best, bic = best_after(MAX_PASSES)
+    narrow, wide = runs[MODELS.index("one-coin")].fit(), runs[MODELS.index("tied")].fit()
+    more = wide.n_parameters - narrow.n_parameters
+    if 2 * (wide.log_likelihood - narrow.log_likelihood) > more + 3 * np.sqrt(2 * more):
+        # More than chance: "one-coin" is wrong, or its step, which averages, has come to rest on a boundary.
+        runs.append(Ascent(columns, wide.tables, wide.class_balance, "one-coin", learn_balance))
+        best, bic = best_after(MAX_PASSES)
+    return best, bic
 
 
 def _alike(columns: Columns, start: Tables, class_balance: NDArray[np.float64]) -> Tables:
@@ -175,6 +187,14 @@ def _alike(columns: Columns, start: Tables, class_balance: NDArray[np.float64]) 
     kept = ~columns.single | columns.held
     tables[kept] = start[kept]
     return tables
+
+
+def _is_mirrored(tables: Tables, start: Tables, class_balance: NDArray[np.float64]) -> bool:
+    """Whether votes speak, on the whole, for other labels than in the start, whose signs were chosen."""
+    before = start[:, 1:] - (start[:, 1:] @ class_balance)[:, :, None]
+    after = tables[:, 1:] - (tables[:, 1:] @ class_balance)[:, :, None]
+    sizes = [float((part**2 @ class_balance).sum()) for part in (before, after)]
+    return float((before * after @ class_balance).sum()) < -0.5 * float(np.sqrt(sizes[0] * sizes[1]))
 
 
 def fit_em(
@@ -403,7 +423,10 @@ def _effective_weights(
     weights : (K,) float64 array
         Expected items of each label vector.
     """
-    multipliers = np.tile(weights, (len(inside), 1))
+    # A label vector without items has no rates to tell: its multiplier stays where it is.
+    least = 1e-9 * weights.sum()
+    empty = weights <= least
+    multipliers = np.tile(np.maximum(weights, least), (len(inside), 1))
     k = len(weights)
     if k > MAX_NEWTON:
         return multipliers
@@ -414,12 +437,15 @@ def _effective_weights(
         rate_in, rate_out, rate_silent = hits / within, misses / without, silent / multipliers
         slope = 1 - rate_silent
         slope -= (inside * rate_in[:, :, None] + outside * rate_out[:, :, None]).sum(axis=1)
+        slope[:, empty] = 0.0
         if np.abs(slope).max(initial=0.0) < TOLERANCE**2:
             break
         bend = inside.transpose(0, 2, 1) @ (inside * (rate_in / within)[:, :, None])
         bend += outside.transpose(0, 2, 1) @ (outside * (rate_out / without)[:, :, None])
         ridge = rate_silent / multipliers + 1e-9 / multipliers  # keeps what no count speaks of where it is
         bend[:, np.arange(k), np.arange(k)] += ridge
+        bend[:, empty], bend[:, :, empty] = 0.0, 0.0
+        bend[:, empty, empty] = 1.0
         step = np.linalg.solve(bend, slope[:, :, None])[:, :, 0]
         multipliers = np.clip(multipliers - step, multipliers / 3, multipliers * 3)
     return multipliers

@@ -161,11 +161,14 @@ class KnownRows:
         Items under each label vector.
     several : tuple of (mask, patterns)
         Where several are left: which, (K,), and the distinct rows.
+    n_voted : float
+        Weight of those of the rows that have a vote.
     """
 
     counts: NDArray[np.float64]
     weights: NDArray[np.float64]
     several: tuple[tuple[NDArray[np.bool_], _core.Patterns], ...]
+    n_voted: float
 
     @property
     def n(self) -> float:
@@ -215,7 +218,7 @@ def known_rows(
     """
     k = gold.masks.shape[1]
     counts, of_vector = np.zeros((*shape, k)), np.zeros(k)
-    several = []
+    several, n_voted = [], 0.0
     for q, mask in enumerate(gold.masks):
         items = np.flatnonzero(gold.at == q)
         view = observed.coded.votes.take(items).view(observed.statistics.task_graph)[0]
@@ -223,6 +226,7 @@ def known_rows(
         patterns = _core.find_patterns(view, coding, own, n_threads=1)
         if recoded is not None:
             patterns = recoded(patterns)
+        n_voted += float(patterns.weight[patterns.n_votes > 0].sum())
         if mask.sum() == 1:
             y = int(np.argmax(mask))
             nothing = np.zeros((*shape, 1))
@@ -231,7 +235,7 @@ def known_rows(
             of_vector[y] += weight[0]
         else:
             several.append((mask, patterns))
-    return KnownRows(counts, of_vector, tuple(several))
+    return KnownRows(counts, of_vector, tuple(several), n_voted)
 
 
 def without_gold(gold: Gold | None, observed: Observation) -> Observation:

@@ -43,7 +43,7 @@ def choose_caution(panel: Panel) -> tuple[float, dict[float, float]]:
     if len(rows) > MAX_ROWS:
         # Each row stands for as many others as it is likely to be left out.
         chance = np.minimum(1.0, MAX_ROWS * weight / weight.sum())
-        kept = generator.random(len(rows)) < chance
+        kept = _lot_of_rows(panel, voting)[rows] < chance
         rows, weight = rows[kept], (weight / chance)[kept]
     agreement = np.zeros(len(CAUTIONS))
     n_told = 0
@@ -75,6 +75,19 @@ def _in_canonical_order(panel: Panel) -> NDArray[np.int64]:
     voting = np.flatnonzero(panel.counts.sum(axis=1) > 0)
     keys = (panel.agreements.sum(axis=1)[voting], *panel.counts[voting].T)
     return voting[np.lexsort(keys)]
+
+
+def _lot_of_rows(panel: Panel, voting: NDArray[np.int64]) -> NDArray[np.float64]:
+    """A number in [0, 1) for each row, as if drawn, that depends on its votes and not on their places."""
+    rank = np.zeros(len(panel.counts), dtype=np.int64)
+    rank[voting] = np.arange(len(voting))
+    number = rank[panel.cells.source] * panel.counts.shape[1] + panel.cells.state
+    of_cell = np.random.default_rng(1).integers(0, 2**63, panel.counts.size, dtype=np.uint64)[number]
+    start, column, _ = panel.patterns.rows()
+    sums = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(of_cell[column], dtype=np.uint64)])
+    mixed = (sums[start[1:]] - sums[start[:-1]]) * np.uint64(0x9E3779B97F4A7C15)  # all modulo 2**64
+    lots: NDArray[np.float64] = (mixed >> np.uint64(11)).astype(np.float64) / 2.0**53
+    return lots
 
 
 def _half(

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from consilience import _core
 from consilience.accuracy_prior import Beliefs, read_accuracy_prior
 from consilience.answers import Written, frame_like, gather, write_answers
-from consilience.automatic import fit_automatically
+from consilience.automatic import could_be_tested, fit_automatically
 from consilience.chunks import Chunk, Form, VoteChunks, is_stream, open_chunks
 from consilience.class_balance import (
     BalanceEstimate,
@@ -72,6 +72,9 @@ __all__ = ["LabelModel", "load"]
 
 ABSTENTIONS = ("auto", "informative", "missing")
 
+
+MAX_LEARNED_SOURCES = 64
+"""Sources up to which the default looks for dependencies."""
 
 USE_ROWS = ("auto", "em")
 """Methods that look at rows of votes, not at their statistics alone."""
@@ -143,7 +146,8 @@ class LabelModel(Estimator):
     identifiability_ : IdentifiabilityReport
         What the votes determine, for this fit.
     dependencies_ : DependencyReport
-        What was learned about dependencies, kept or not; only with ``dependencies="learn"``.
+        What was learned about dependencies, kept or not; with ``dependencies="learn"``, and where ``"auto"``
+        found some that explain the votes.
     source_names_ : tuple of str
         Names of the sources, ``"source 0"``, ... where they have none.
 
@@ -421,13 +425,45 @@ class LabelModel(Estimator):
                 f"none of the {statistics.n_sources} sources votes on any item; give at least one vote"
             )
         balance = read_class_balance(self.class_balance, statistics.task_graph)
-        dependencies = self._given_dependencies
-        learned = None
         if self._learns_dependencies and observed is None:
-            learned = dependencies = self._of_statistics(statistics, balance)
-        elif self._learns_dependencies and observed is not None:
-            learned, observed = learn_from_votes(observed, balance, n_threads=threads_of(self.n_threads))
-            dependencies, statistics = learned, observed.statistics
+            learned = self._of_statistics(statistics, balance)
+            return self._learn_given(statistics, observed, gold, learned)
+        threads = threads_of(self.n_threads)
+        if self._learns_dependencies and observed is not None:
+            learned, observed = learn_from_votes(observed, balance, n_threads=threads)
+            return self._learn_given(observed.statistics, observed, gold, learned)
+        model = self._learn_given(statistics, observed, gold, None)
+        if observed is None or not self._may_look_for_dependencies(model):
+            return model
+        # What makes the fit cautious may be a few sources that depend on each other.
+        found, counted = learn_from_votes(observed, balance, n_threads=threads, most=statistics.n_sources)
+        if not found.pairs:
+            return model
+        other = self._learn_given(counted.statistics, counted, gold, found, warns=False)
+        return model if other.fit.parts else other
+
+    def _may_look_for_dependencies(self, model: FittedModel) -> bool:
+        """Whether a fit by default is cautious although there are votes enough for a likelihood."""
+        return (
+            self.method == "auto"
+            and self.dependencies is None
+            and bool(model.fit.parts)
+            and model.statistics.n_sources <= MAX_LEARNED_SOURCES
+            and could_be_tested(model.statistics, model.fit, len(model.class_balance))
+        )
+
+    def _learn_given(
+        self,
+        statistics: VoteStatistics,
+        observed: Observation | None,
+        gold: Gold | None,
+        learned: DependencyReport | None,
+        *,
+        warns: bool = True,
+    ) -> FittedModel:
+        """What votes tell under dependencies that were learned, or those that are given."""
+        balance = read_class_balance(self.class_balance, statistics.task_graph)
+        dependencies: Any = self._given_dependencies if learned is None else learned
         names = SourceGraph(statistics.n_sources, (), statistics.source_names).source_names
         prior = read_accuracy_prior(self.accuracy_prior, names)
         if prior is not None and observed is None:
@@ -449,6 +485,7 @@ class LabelModel(Estimator):
             trusted=self.trusted,
             gold=counts,
             believed=believed,
+            warns=warns,
         )
         if not self._counts_triples and (self.method != "auto" or observed is not None):
             statistics = replace(statistics, triples=None)
@@ -559,7 +596,8 @@ class LabelModel(Estimator):
         fit, graph, balance = model.fit, model.statistics.task_graph, model.class_balance
         parts = score_parts(model)
         self._model = model
-        self._seen = model.statistics
+        # Which sources are counted together is learned anew, with further votes.
+        self._seen = model.statistics if model.dependencies is None else model.statistics.without_joint()
         self._parts = parts
         self._errors: tuple[NDArray[np.float64], NDArray[np.float64] | None] | None = None
         self.identifiability_ = fit.report

@@ -169,6 +169,10 @@ class VoteStatistics:
         covariance: NDArray[np.float64] = self.pairs / self.n - np.outer(means, means)
         return covariance
 
+    def without_joint(self) -> VoteStatistics:
+        """The same statistics without what dependent sources do together."""
+        return replace(self, joint=JointCounts.none(len(self.node_source), self.task_graph.n_tasks))
+
     def of_sources(self, kept: NDArray[np.bool_]) -> VoteStatistics:
         """The same statistics without the nodes of some sources; `kept` is an (m,) mask.
 

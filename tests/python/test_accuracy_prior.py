@@ -87,10 +87,10 @@ def copying(seed=0, n=3000):
 
 def test_beliefs_enter_the_cautious_fits():
     table, y = copying()
-    without = cs.LabelModel(n_classes=2).fit(table)
+    without = cs.LabelModel(n_classes=2, dependencies=[]).fit(table)
     assert without._model.fit.parts
     beliefs = {**dict.fromkeys(range(4), (0.65, 100000.0)), **dict.fromkeys((4, 5, 6), (0.85, 100000.0))}
-    model = cs.LabelModel(n_classes=2, accuracy_prior=beliefs).fit(table)
+    model = cs.LabelModel(n_classes=2, dependencies=[], accuracy_prior=beliefs).fit(table)
     assert (model.predict(table) == y).mean() > (without.predict(table) == y).mean()
     assert model.accuracy_[4] > model.accuracy_[0]
 

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from enumeration import COARSE_AND_FINE, draw, hierarchy, single_task, single_task_with_pairs
+from enumeration import COARSE_AND_FINE, draw, hierarchy, single_task
 from scipy.special import gammaln, softmax
 
 import consilience as cs
@@ -377,9 +377,7 @@ def test_a_copy_of_a_source_changes_no_cautious_label():
 
 
 def test_permuting_the_sources_permutes_a_cautious_fit():
-    exact = single_task_with_pairs(np.random.default_rng(0), 3)
-    table, _ = draw(np.random.default_rng(1), exact, 6000)
-    table = np.hstack([table, np.where(np.random.default_rng(2).random(table.shape) < 0.6, table, -1)])
+    table, _ = items_of_unequal_difficulty(6000, 8, 2.0, m=20)
     order = np.random.default_rng(3).permutation(table.shape[1])
     model = cs.LabelModel(n_classes=3).fit(table)
     assert "cautious" in str(model.summary())
@@ -397,7 +395,7 @@ def test_silence_is_read_by_its_structure_only():
 
 def test_a_little_dependence_mixes_the_likelihood_with_caution():
     table, _ = one_sided_votes(20_000, 10, copies=0.04)
-    model = cs.LabelModel(n_classes=2).fit(table)
+    model = cs.LabelModel(n_classes=2, dependencies=[]).fit(table)  # none are looked for
     trust = model._parts[0].weight
     assert len(model._parts) == 1 + len(STRUCTURES)
     assert f"{trust:.0%} on the most likely one" in " ".join(str(model.summary()).split())
@@ -566,3 +564,49 @@ def test_a_temperature_below_1_takes_the_errors_of_votes_to_be_correlated():
     worth = 1 / (1 + 0.2 * ((voted**2).sum() / voted.sum() - 1))
     assert fit.temperature == pytest.approx(min(fit.temperature, worth))
     assert fit.temperature < 0.4
+
+
+# Few sources that depend on each other
+
+
+def near_copies(n=6000, *, seed=0):
+    """Ten sources, and five that repeat the weakest of them but for one vote in ten."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 2, n)
+    accuracy = np.r_[0.55, rng.uniform(0.6, 0.85, 9)]
+    table = np.where(rng.random((n, 10)) < accuracy, y[:, None], 1 - y[:, None])
+    table[rng.random(table.shape) < 0.3] = -1
+    copies = np.repeat(table[:, :1], 5, axis=1)
+    copies = np.where((rng.random(copies.shape) < 0.1) & (copies >= 0), 1 - copies, copies)
+    return table, np.hstack([table, copies]), y
+
+
+def test_near_copies_of_the_weakest_source_cost_nothing():
+    table, more, y = near_copies()
+    right = [np.mean(cs.LabelModel(n_classes=2).fit(votes).predict(votes) == y) for votes in (table, more)]
+    assert right[1] > right[0] - 0.005
+    majority = cs.LabelModel(n_classes=2, method="majority").fit(more)
+    assert np.mean(majority.predict(more) == y) < right[0] - 0.1
+
+
+def test_the_default_tells_which_dependencies_it_found(tmp_path):
+    _, more, _ = near_copies()
+    model = cs.LabelModel(n_classes=2).fit(more)
+    assert {0, 10, 11, 12, 13, 14} >= {j for pair in model.dependencies_.pairs for j in pair}
+    assert model.dependencies is None
+    assert "cautious" not in str(model.summary())
+    model.save(tmp_path / "model")
+    again = cs.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict_proba(more), model.predict_proba(more))
+    assert again.dependencies_.pairs == model.dependencies_.pairs
+    # They are found anew with further votes, and where there are only statistics they are left out.
+    parts = cs.LabelModel(n_classes=2).partial_fit(more[:3000]).partial_fit(more[3000:])
+    np.testing.assert_array_equal(parts.predict_proba(more), model.predict_proba(more))
+    assert model.partial_fit(more).predict_proba(more).shape == (len(more), 2)
+
+
+def test_dependencies_that_leave_votes_unexplained_are_not_used():
+    # All of these sources are one-sided, and half of the votes of each are copied.
+    model = cs.LabelModel(n_classes=2).fit(one_sided_votes(6000, copies=0.8)[0])
+    assert "cautious" in str(model.summary())
+    assert not hasattr(model, "dependencies_")

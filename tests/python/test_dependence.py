@@ -236,7 +236,7 @@ def test_a_model_with_learned_dependencies_survives_a_file_and_a_pickle(tmp_path
 def test_nothing_is_left_of_learned_dependencies_after_a_fit_without():
     votes, _ = draw(0, 2, 8, [(0, 1)])
     model = cs.LabelModel(dependencies="learn").fit(votes)
-    model.set_params(dependencies=None).fit(votes)
+    model.set_params(dependencies=None, method="em").fit(votes)
     assert not hasattr(model, "dependencies_")
 
 

@@ -159,6 +159,27 @@ def test_em_of_votes_that_tell_little_ends_no_lower_than_em_from_the_truth(seed)
     assert log_likelihood > best.log_likelihood - 0.05
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_one_coin_does_not_rest_where_a_vote_is_all_but_impossible(seed):
+    rng = np.random.default_rng([0, 7, 1, 3][seed])
+    y = (rng.random(3000) > 0.7).astype(int)
+    votes = np.where(rng.random((3000, 15)) < np.linspace(0.6, 0.9, 15), y[:, None], 1 - y[:, None])
+    votes[rng.random(votes.shape) >= 0.2] = -1
+    model = cs.LabelModel(n_classes=2, method="em").fit(votes)
+    assert model.emission_.min() > 1e-3
+    assert model.class_balance_[0] == pytest.approx(0.7, abs=0.08)
+
+
+def test_a_class_without_items_leaves_tied_tables_finite():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 2000)
+    votes = np.where(rng.random((2000, 6)) < 0.8, y[:, None], rng.integers(0, 3, (2000, 6)))
+    model = cs.LabelModel(n_classes=3, method="em").fit(votes, y=y)  # gold of all items, none of class 2
+    assert np.isfinite(list(model._fitted().fit.bic.values())).all()
+    assert model._fitted().fit.bic["tied"] < 1.1 * min(model._fitted().fit.bic.values())
+    np.testing.assert_allclose(model.emission_.sum(axis=1), 1, atol=1e-9)
+
+
 def test_em_takes_tens_of_passes():
     exact = single_task(np.random.default_rng(5), 2, 10)
     votes, _ = draw(np.random.default_rng(6), exact, 10_000)

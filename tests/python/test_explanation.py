@@ -33,11 +33,11 @@ def fitted(kind):
         return cs.LabelModel(n_classes=3, method=kind).fit(votes), votes[:60]
     if kind == "one-sided":
         votes, _ = one_sided_votes(copies=0.3)
-        return cs.LabelModel(n_classes=2).fit(votes), votes[:60]
+        return cs.LabelModel(n_classes=2, dependencies=[]).fit(votes), votes[:60]
     if kind == "crowd":
         votes, _ = crowd_votes(n=600, m=7)
         votes[:, 1] = np.where(rng.random(600) < 0.6, votes[:, 0], votes[:, 1])  # tempered, and mixed
-        return cs.LabelModel(n_classes=3).fit(votes), votes[:60]
+        return cs.LabelModel(n_classes=3, dependencies=[]).fit(votes), votes[:60]
     if kind == "missing":
         votes, _ = draw(rng, single_task(rng, 2, 6), 4000)
         return cs.LabelModel(n_classes=2, abstentions="missing", method="em").fit(votes), votes[:60]

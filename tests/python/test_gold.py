@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from enumeration import LEVEL_BY_LEVEL, draw, hierarchy, single_task
+from test_cautious import one_sided_votes
 
 import consilience as cs
 from consilience import likelihood
@@ -178,9 +179,9 @@ def dependent(seed=0, n=3000):
 
 def test_gold_enters_the_cautious_fits():
     table, y = dependent()
-    without = cs.LabelModel(n_classes=2).fit(table)
+    without = cs.LabelModel(n_classes=2, dependencies=[]).fit(table)
     assert without._model.fit.parts
-    model = cs.LabelModel(n_classes=2).fit(table, y=some_of(y, 1500))
+    model = cs.LabelModel(n_classes=2, dependencies=[]).fit(table, y=some_of(y, 1500))
     right = counted_right(table, y)
     assert np.abs(model.accuracy_ - right).max() < 0.6 * np.abs(without.accuracy_ - right).max()
     assert (model.predict(table) == y).mean() > (without.predict(table) == y).mean()
@@ -190,6 +191,18 @@ def test_gold_of_all_items_is_no_trouble_to_the_cautious_fits():
     table, y = dependent()
     model = cs.LabelModel(n_classes=2).fit(table, y=y)
     np.testing.assert_allclose(model.accuracy_, counted_right(table, y), atol=0.05)
+
+
+def test_cautious_fits_of_one_sided_sources_follow_gold_of_all_items():
+    table, y = one_sided_votes(2000, copies=0.5)
+    model = cs.LabelModel(n_classes=2, dependencies=[]).fit(table, y=y)
+    assert model._model.fit.parts
+    np.testing.assert_allclose(model.accuracy_, counted_right(table, y), atol=0.03)
+    # Items without votes are no votes.
+    silent = np.vstack([table, np.full((20_000, table.shape[1]), -1)])
+    gold = np.r_[y, np.random.default_rng(0).integers(0, 2, 20_000)]
+    other = cs.LabelModel(n_classes=2, dependencies=[]).fit(silent, y=gold)
+    np.testing.assert_allclose(other.accuracy_, model.accuracy_, atol=0.03)
 
 
 @pytest.mark.parametrize("method", ["moments", "completion"])

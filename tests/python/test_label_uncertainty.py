@@ -121,12 +121,12 @@ def test_copies_are_drawn_as_copies():
 
 def test_a_cautious_fit_is_refitted_to_its_own_votes():
     votes, _ = one_sided_votes(1500, copies=0.3)
-    model = cs.LabelModel(n_classes=2).fit(votes)
+    model = cs.LabelModel(n_classes=2, dependencies=[]).fit(votes)
     found = model.label_uncertainty(votes, n_draws=4)
     assert found.is_resampled
     assert 0 < found.mean < 0.1
     rows, counts = np.unique(votes, axis=0, return_counts=True)
-    weighted = cs.LabelModel(n_classes=2).fit(rows, weights=counts)
+    weighted = cs.LabelModel(n_classes=2, dependencies=[]).fit(rows, weights=counts)
     assert weighted.label_uncertainty(rows, counts, n_draws=4).mean == pytest.approx(found.mean, rel=0.5)
     with pytest.raises(cs.InvalidArgumentError, match="give the votes of fit, with their weights"):
         model.label_uncertainty(votes[:100])
