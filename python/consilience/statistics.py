@@ -33,6 +33,9 @@ __all__ = ["Observation", "TripleCounts", "VoteStatistics"]
 _KIND = "vote statistics"
 _MAX_TOTAL = 2**53
 
+_SLACK = 1e-9
+"""Relative error of sums of fractional weights, whose order is not the same for every sum."""
+
 
 @dataclass(frozen=True, eq=False)
 class TripleCounts:
@@ -361,17 +364,24 @@ class VoteStatistics:
             raise FileFormatError("node_event holds a node that says nothing")
         for name in ("n_votes", "n_overlaps", "n_conflicts", "n_covered"):
             counts = np.asarray(getattr(self, name))
-            if not ((counts >= 0) & (counts <= self.n)).all():
+            if not (counts >= 0).all() or _exceeds(counts, self.n):
                 raise FileFormatError(f"{name} must lie in 0..{self.n}")
-        if (self.n_overlaps > self.n_votes).any() or (self.n_conflicts > self.n_votes).any():
+        if _exceeds(self.n_overlaps, self.n_votes) or _exceeds(self.n_conflicts, self.n_votes):
             raise FileFormatError("overlaps and conflicts must not exceed the votes")
         alone = np.diag(self.pairs)
         if not (np.array_equal(self.pairs, self.pairs.T) and (self.pairs >= 0).all()):
             raise FileFormatError("pairs must be symmetric and not negative")
-        if (self.pairs > np.minimum.outer(alone, alone)).any() or (alone > self.n).any():
+        if _exceeds(self.pairs, np.minimum.outer(alone, alone)) or _exceeds(alone, self.n):
             raise FileFormatError("pairs must not exceed the counts of their nodes, nor those n")
         if self.triples is not None:
             _check_triples(self.triples, alone, m)
+
+
+def _exceeds(counts: NDArray[Any], limit: Any) -> bool:
+    """Whether a count is above its limit, or no number; sums of fractional weights may be, by rounding."""
+    if np.asarray(counts).dtype.kind == "f":
+        limit = limit * (1 + _SLACK)
+    return not bool((counts <= limit).all())
 
 
 def _check_triples(triples: TripleCounts, alone: NDArray[Any], m: int) -> None:
@@ -381,7 +391,8 @@ def _check_triples(triples: TripleCounts, alone: NDArray[Any], m: int) -> None:
         raise FileFormatError("triples do not fit the nodes and sources")
     if not 0 <= component.min() <= component.max() < m:
         raise FileFormatError(f"triples_component must lie in 0..{m - 1}")
-    if not ((of_node >= 0) & (of_node <= alone * float(_n_partners(m)))).all():
+    most = alone * float(_n_partners(m))
+    if not (of_node >= 0).all() or _exceeds(of_node, most):
         raise FileFormatError("triples must not exceed the counts of their nodes times the pairs of others")
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -416,3 +417,24 @@ def test_rows_that_differ_are_found_once_for_each_way_to_read_the_sources():
     fewer, _ = observed.patterns(without_last, 1)
     assert len(fewer) == len(np.unique(table[:, :3], axis=0)) < len(patterns) == len(np.unique(table, axis=0))
     assert fewer.weight.sum() == patterns.weight.sum() == 500
+
+
+def test_sums_of_fractional_weights_come_back_although_they_are_rounded():
+    rng = np.random.default_rng(0)
+    for n in (1000, 30_001):  # each sum has an order of its own
+        weights = rng.random(n)
+        found = of(rng.integers(0, 2, (n, 3)), 2, weights=weights, triples=True)
+        assert cs.VoteStatistics.from_bytes(found.to_bytes()).to_bytes() == found.to_bytes()
+    assert (found.n_votes != found.n).any()
+
+
+@pytest.mark.parametrize("name", ["n_votes", "n_overlaps", "n_conflicts", "n_covered"])
+def test_counts_above_their_limit_are_refused_whole_ones_exactly(name):
+    table = np.array([[0, 1], [1, 1], [0, 1]])
+    for weights, excess in ((None, 1), ([2**51] * 3, 1), ([0.1, 0.2, 0.3], 1e-6)):
+        found = of(table, 2, weights=weights)
+        more = replace(found, **{name: np.zeros_like(getattr(found, name)) + found.n + excess})
+        if name == "n_covered":
+            more = replace(more, n_covered=more.n_covered.item())
+        with pytest.raises(cs.FileFormatError, match="must"):
+            cs.VoteStatistics.from_bytes(more.to_bytes())
