@@ -108,6 +108,10 @@ class LabelModel(Estimator):
     abstentions : {"auto", "informative", "missing"}
         Whether an abstention is a state of the source, with a probability given the label, or says nothing.
         ``"auto"`` is informative.
+    random_state : int, optional
+        Seed of :meth:`label_uncertainty`; fits do not depend on it.
+    n_threads : int, optional
+        By default one a core. No result depends on it.
     trusted : index or name of a source, or several, optional
         Sources that are better than chance. Votes alone leave it open whether all sources are what they seem
         or the opposite; these decide it. None: third moments, where they tell and the class balance does not
@@ -117,10 +121,6 @@ class LabelModel(Estimator):
         What you believe of some sources, by index or name: ``{"annotator": (0.9, 50)}`` counts as 50 votes of
         which 90 % were right, beside those that are observed. For ``"auto"`` and ``"em"``; sources that are
         modelled together with others that they depend on have none. Intervals do not count them.
-    random_state : int, optional
-        Seed of :meth:`label_uncertainty`; fits do not depend on it.
-    n_threads : int, optional
-        By default one a core. No result depends on it.
 
     Attributes
     ----------
@@ -171,10 +171,10 @@ class LabelModel(Estimator):
         dependencies: Iterable[Sequence[int | str]] | str | None = None,
         method: str = "auto",
         abstentions: str = "auto",
-        trusted: Trusted = None,
-        accuracy_prior: Beliefs = None,
         random_state: int | None = None,
         n_threads: int | None = None,
+        trusted: Trusted = None,
+        accuracy_prior: Beliefs = None,
     ) -> None:
         self.n_classes = n_classes
         self.classes = classes
@@ -183,10 +183,10 @@ class LabelModel(Estimator):
         self.dependencies = dependencies
         self.method = method
         self.abstentions = abstentions
-        self.trusted = trusted
-        self.accuracy_prior = accuracy_prior
         self.random_state = random_state
         self.n_threads = n_threads
+        self.trusted = trusted
+        self.accuracy_prior = accuracy_prior
 
     _model: FittedModel | None = None
     _seen: VoteStatistics | None = None

@@ -1219,3 +1219,10 @@ def test_the_summary_names_sources_that_hang_together_beyond_their_accuracies():
 def test_the_summary_says_nothing_of_dependence_where_there_is_none():
     votes, _ = draw_votes(5000, 6)
     assert "hang together" not in str(cs.LabelModel(n_classes=2).fit(votes).summary())
+
+
+def test_parameters_by_position_keep_their_places():
+    places = ["n_classes", "classes", "task_graph", "class_balance", "dependencies", "method", "abstentions"]
+    model = cs.LabelModel(2, None, None, [0.4, 0.6], None, "em", "missing", 7, 1)
+    assert list(model.get_params())[:9] == [*places, "random_state", "n_threads"]
+    assert (model.random_state, model.n_threads, model.trusted, model.accuracy_prior) == (7, 1, None, None)
