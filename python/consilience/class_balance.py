@@ -12,9 +12,31 @@ from consilience.exceptions import InvalidArgumentError, WrongTypeError
 from consilience.task_graph import TaskGraph
 from consilience.third_moments import skewness_of
 
-__all__ = ["ClassBalance", "read_class_balance"]
+__all__ = ["ClassBalance", "read_class_balance", "read_shares"]
 
 ClassBalance = str | ArrayLike | None
+
+
+def read_shares(class_balance: ArrayLike) -> NDArray[np.float64]:
+    """The numbers of a class balance, (K,), before it is known how many there must be.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If they are no list, one number for each class.
+    WrongTypeError
+        If it does not hold numbers.
+    """
+    shares = as_array(class_balance, "class_balance")
+    if shares.dtype.kind not in "iuf":
+        raise WrongTypeError(
+            f"class_balance must hold numbers, got {class_balance!r:.80}; give one probability for each class"
+        )
+    if shares.ndim != 1:
+        raise InvalidArgumentError(
+            f"class_balance must have shape (K,), one probability for each class, got {shares.shape}"
+        )
+    return shares.astype(np.float64)
 
 
 def read_class_balance(class_balance: ClassBalance, graph: TaskGraph) -> NDArray[np.float64]:
@@ -34,10 +56,7 @@ def read_class_balance(class_balance: ClassBalance, graph: TaskGraph) -> NDArray
         raise InvalidArgumentError(
             f'class_balance must be "uniform" or {k} probabilities, got {class_balance!r}'
         )
-    balance = as_array(class_balance, "class_balance")
-    if balance.dtype.kind not in "iuf":
-        raise WrongTypeError(f"class_balance must hold numbers, got dtype {balance.dtype}")
-    balance = balance.astype(np.float64)
+    balance = read_shares(class_balance)
     over = "classes" if graph.n_tasks == 1 else "feasible label vectors"
     if balance.shape != (k,):
         raise InvalidArgumentError(

@@ -22,6 +22,7 @@ from consilience.class_balance import (
     balance_of_labels,
     is_told,
     read_class_balance,
+    read_shares,
 )
 from consilience.container import read_file, write_atomically
 from consilience.dependence import find_dependencies, learn_from_votes
@@ -397,6 +398,8 @@ class LabelModel(Estimator):
             raise InvalidArgumentError(
                 f'dependencies must be "learn" or a list of pairs of sources, got {self.dependencies!r}'
             )
+        if self.class_balance is not None and not isinstance(self.class_balance, str):
+            read_shares(self.class_balance)
         if self.accuracy_prior is not None and self.method not in USE_ROWS:
             raise InvalidArgumentError(
                 f'accuracy_prior is taken up by "auto" and "em", not by method={self.method!r}; leave it out'

@@ -806,6 +806,8 @@ WRONG_PARAMETERS = {
         cs.ConsilienceError,
         "class_balance",
     ),
+    "a class balance of one number": ({"class_balance": 3}, cs.InvalidArgumentError, "class_balance"),
+    "a class balance by name": ({"class_balance": {}}, cs.WrongTypeError, "class_balance"),
     "a dependency out of range": ({"dependencies": [(0, 7)]}, cs.InvalidArgumentError, "7"),
     "a dependency on itself": ({"dependencies": [(1, 1)]}, cs.InvalidArgumentError, "1"),
     "a dependency by an unknown name": ({"dependencies": [("a", "b")]}, cs.InvalidArgumentError, "'a'"),
@@ -814,6 +816,15 @@ WRONG_PARAMETERS = {
     "no threads": ({"n_threads": 0}, cs.InvalidArgumentError, "n_threads"),
     "threads in a string": ({"n_threads": "2"}, cs.WrongTypeError, "n_threads"),
 }
+
+
+@pytest.mark.parametrize("method", ["moments", "completion"])
+@pytest.mark.parametrize("wrong", [name for name in WRONG_PARAMETERS if "class balance" in name])
+def test_a_wrong_class_balance_is_the_same_error_to_methods_that_read_it_first(votes, wrong, method):
+    parameters, error, culprit = WRONG_PARAMETERS[wrong]
+    for given in (votes, iter([votes])):
+        with pytest.raises(error, match=culprit):
+            cs.LabelModel(n_classes=2, method=method, **parameters).fit(given)
 
 
 @pytest.mark.parametrize("wrong", WRONG_PARAMETERS)
