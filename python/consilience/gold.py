@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,7 +50,8 @@ def read_gold(y: Any, n_items: int, graph: TaskGraph) -> Gold | None:
     Parameters
     ----------
     y : None, (n_items,) array, or {task: (n_items,) array}
-        Class indices, -1 where unknown; or class names, None or "" where unknown.
+        Class indices, -1 where unknown; or class names, None or "" where unknown. Numbers are indices, whatever
+        the classes are called.
     n_items : int
         How many there must be.
     graph : TaskGraph
@@ -107,7 +108,7 @@ def _read_labels(labels: Any, name: str, n_items: int, classes: list[Any]) -> ND
     if array.dtype.kind == "f":
         array = _indices_of_floats(array, name)
     if array.dtype.kind in "OUS":
-        array = _indices_of_names(array, name, classes)
+        array = _indices_of_objects(array, name, classes)
     elif array.dtype.kind not in "biu":
         raise WrongTypeError(
             f"{name} must hold class indices or names, got dtype {array.dtype}; use -1 where one is unknown"
@@ -132,15 +133,20 @@ def _indices_of_floats(array: NDArray[Any], name: str) -> NDArray[np.int64]:
     return whole.astype(np.int64)
 
 
-def _indices_of_names(array: NDArray[Any], name: str, classes: list[Any]) -> NDArray[np.int64]:
+def _indices_of_objects(array: NDArray[Any], name: str, classes: list[Any]) -> NDArray[np.int64]:
+    """Indices of numbers, which mean what they do in an array of numbers, and of names."""
     index = {label: i for i, label in enumerate(classes)}
     found = np.full(len(array), ABSTAIN, dtype=np.int64)
     for row, value in enumerate(array.tolist()):
         if value is None or type(value).__name__ == "NAType" or value != value or value == "":
             continue  # NaN, which differs from itself, is no name
-        if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value not in index:
-            found[row] = value
-        elif value in index:
+        if isinstance(value, (int, float, np.integer, np.floating, np.bool_)):
+            if abs(value) >= 2**31 or value != int(value):
+                raise WrongTypeError(
+                    f"{name}, row {row}: {value} is no class index; use -1 or None where a label is unknown"
+                )
+            found[row] = int(value)
+        elif isinstance(value, Hashable) and value in index:
             found[row] = index[value]
         else:
             raise InvalidArgumentError(

@@ -217,6 +217,7 @@ class LabelModel(Estimator):
             How many items each row stands for.
         y : (n_items,) array, or {task: (n_items,) array}, optional
             Gold labels of some items: class indices, -1 where unknown, or class names, None where unknown.
+            Numbers are indices, also where classes are named by numbers and in arrays of objects.
             Gold for some tasks leaves the label vectors that agree with it. To ``"auto"`` and ``"em"`` the
             labels of these items are known; ``"moments"`` and ``"completion"`` take from gold the signs and,
             from 50 items on, the class balance. The items should be drawn like the others. Later predictions

@@ -357,3 +357,26 @@ def test_intervals_know_which_labels_were_known():
     assert np.mean(hits) == pytest.approx(0.95, abs=0.05)  # 160 intervals of 40 draws
     without = cs.LabelModel(n_classes=2, method="em").fit(table)
     assert np.mean(widths) < 0.6 * np.mean(np.diff(without.accuracy_interval_))
+
+
+@pytest.mark.parametrize("classes", [[1, 2], [1, 0], [0.5, 1.0], [True, False], ["no", "yes"]])
+@pytest.mark.parametrize("dtype", [np.int64, np.float64, np.bool_])
+def test_numbers_are_indices_whatever_the_classes_are_called(classes, dtype):
+    graph = cs.TaskGraph({"label": classes})
+    numbers = np.array([1, 0, 1], dtype=dtype)
+    of_objects = read_gold([*numbers.tolist(), None], 4, graph)
+    of_numpy = read_gold(np.array([*numbers, None], dtype=object), 4, graph)
+    expected = read_gold(numbers, 3, graph)
+    assert expected.masks[expected.at].argmax(axis=1).tolist() == [1, 0, 1]
+    for found in (of_objects, of_numpy):
+        assert found.at.tolist() == [*expected.at, -1]
+        np.testing.assert_array_equal(found.masks, expected.masks)
+
+
+@pytest.mark.parametrize("odd", [0.5, 2**80, np.inf, -(2.0**40), [0]])
+def test_objects_that_are_no_index_and_no_name_are_a_typed_error_that_names_the_row(odd):
+    y = np.empty(3, dtype=object)
+    y[:] = [0, None, None]
+    y[1] = odd
+    with pytest.raises(cs.ConsilienceError, match="row 1"):
+        read_gold(y, 3, cs.TaskGraph({"label": [1, 2]}))
