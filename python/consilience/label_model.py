@@ -269,10 +269,15 @@ class LabelModel(Estimator):
         ------
         InvalidVotesError, InvalidArgumentError, WrongTypeError
             If an argument is not of an allowed form, classes or sources differ from those seen so far, rows
-            that differ are too many, or rows of what was seen are missing that ``"em"`` or ``"learn"`` need;
-            the model is left as it was.
+            that differ are too many, rows of what was seen are missing that ``"em"`` or ``"learn"`` need, or
+            the model was fitted with gold; it is left as it was.
         """
         self._check_parameters()
+        if self._model is not None and self._model.n_gold:
+            raise InvalidArgumentError(
+                f"this model was fitted with gold labels of {self._model.n_gold:g} items, which partial_fit "
+                "would lose; give all votes and their gold to fit, or begin anew with another LabelModel"
+            )
         if isinstance(votes, VoteStatistics):
             observed = Observed(self._given(votes, weights), None)
         else:

@@ -380,3 +380,18 @@ def test_objects_that_are_no_index_and_no_name_are_a_typed_error_that_names_the_
     y[1] = odd
     with pytest.raises(cs.ConsilienceError, match="row 1"):
         read_gold(y, 3, cs.TaskGraph({"label": [1, 2]}))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("saved", [False, True])
+def test_further_items_for_a_model_with_gold_are_a_typed_error_that_changes_nothing(method, saved, tmp_path):
+    table, y = binary(500)
+    model = cs.LabelModel(n_classes=2, method=method).fit(table, y=some_of(y, 60))
+    if saved:
+        model.save(tmp_path / "model")
+        model = cs.load(tmp_path / "model")
+    before = model.emission_.tobytes()
+    with pytest.raises(cs.InvalidArgumentError, match="gold labels of 60 items.*to fit"):
+        model.partial_fit(table)
+    assert model.emission_.tobytes() == before
+    model.fit(table, y=np.full(500, -1)).partial_fit(table)
