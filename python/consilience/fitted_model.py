@@ -68,6 +68,11 @@ class FittedModel:
     n_certain: float = 0.0
     balance_by_gold: bool = False
 
+    @property
+    def known_share(self) -> float:
+        """Share of the items whose label gold tells, in [0, 1]."""
+        return self.n_certain / float(self.statistics.n)
+
     def to_bytes(self) -> bytes:
         """The model as bytes; the same ones for the same model."""
         tables = self.fit.tables

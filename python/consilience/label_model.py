@@ -900,8 +900,7 @@ class LabelModel(Estimator):
     def _uncertainty(self) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         model = self._fitted()
         if self._errors is None:
-            share = model.n_certain / float(model.statistics.n)
-            self._errors = model.fit.uncertainty(self.class_balance_, share)
+            self._errors = model.fit.uncertainty(self.class_balance_, model.known_share)
         return self._errors
 
     def summary(self) -> Table:
@@ -1009,8 +1008,8 @@ class LabelModel(Estimator):
     def plan(self, target_error: float) -> Plan:
         """How many items it takes until the standard error of the accuracies is at a target.
 
-        From the errors of this fit, which fall with the root of the number of items of the same kind, for the
-        class balance as given.
+        From the errors of this fit, which fall with the root of the number of items of the same kind, as many
+        of them with gold, for the class balance as given.
 
         Parameters
         ----------
@@ -1034,7 +1033,7 @@ class LabelModel(Estimator):
         return plan_items(
             target_error,
             self.accuracy_,
-            model.fit.sampling_uncertainty(self.class_balance_)[0],
+            model.fit.sampling_uncertainty(self.class_balance_, model.known_share)[0],
             model.fit.learned,
             np.asarray(model.statistics.n_votes > 0),
             float(model.statistics.n),
@@ -1071,7 +1070,8 @@ class LabelModel(Estimator):
         Raises
         ------
         InvalidArgumentError
-            If the method is ``"majority"``, `n_draws` is less than 2, or a cautious fit was to other votes.
+            If the method is ``"majority"``, `n_draws` is less than 2, the model was fitted with gold, or a
+            cautious fit was to other votes.
         NotIdentifiableError
             If hardly any draw could be fitted.
         NotFittedError, ConsilienceError
@@ -1080,6 +1080,11 @@ class LabelModel(Estimator):
         model = self._fitted()
         if model.fit.method == "majority":
             raise InvalidArgumentError('method="majority" learns nothing, so nothing about it is uncertain')
+        if model.n_gold:
+            raise InvalidArgumentError(
+                f"this model was fitted with gold labels of {model.n_gold:g} items, which refits to other items "
+                "would not have; fit on the votes alone to measure this"
+            )
         read = self._read(votes)
         return measure_uncertainty(
             model,

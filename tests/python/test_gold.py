@@ -10,6 +10,7 @@ from consilience import likelihood
 from consilience.em import _expect, _Point
 from consilience.fitting import fit_sources
 from consilience.gold import read_gold
+from consilience.intervals import QUANTILE
 from consilience.statistics import observe
 from consilience.votes import as_votes
 
@@ -395,3 +396,18 @@ def test_further_items_for_a_model_with_gold_are_a_typed_error_that_changes_noth
         model.partial_fit(table)
     assert model.emission_.tobytes() == before
     model.fit(table, y=np.full(500, -1)).partial_fit(table)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_label_uncertainty_of_a_model_with_gold_is_a_typed_error_since_refits_have_none(method):
+    table, y = binary(500)
+    model = cs.LabelModel(n_classes=2, method=method).fit(table, y=some_of(y, 60))
+    with pytest.raises(cs.InvalidArgumentError, match="gold labels of 60 items.*votes alone"):
+        model.label_uncertainty(table)
+
+
+def test_a_plan_has_the_errors_of_the_intervals_with_gold_too():
+    table, y = binary(1000, (0.75, 0.7, 0.7, 0.65), balance=0.6, coverage=0.9)
+    model = cs.LabelModel(n_classes=2, method="em").fit(table, y=some_of(y, 600))
+    low, high = model.accuracy_interval_.T
+    np.testing.assert_allclose(model.plan(0.01).errors, (high - low) / 2 / QUANTILE, rtol=1e-9)
