@@ -50,8 +50,8 @@ def read_gold(y: Any, n_items: int, graph: TaskGraph) -> Gold | None:
     Parameters
     ----------
     y : None, (n_items,) array, or {task: (n_items,) array}
-        Class indices, -1 where unknown; or class names, None or "" where unknown. Numbers are indices, whatever
-        the classes are called.
+        Class indices, -1 where unknown; or class names, None or "" where unknown. Numbers are indices,
+        whatever the classes are called.
     n_items : int
         How many there must be.
     graph : TaskGraph

@@ -1082,8 +1082,8 @@ class LabelModel(Estimator):
             raise InvalidArgumentError('method="majority" learns nothing, so nothing about it is uncertain')
         if model.n_gold:
             raise InvalidArgumentError(
-                f"this model was fitted with gold labels of {model.n_gold:g} items, which refits to other items "
-                "would not have; fit on the votes alone to measure this"
+                f"this model was fitted with gold labels of {model.n_gold:g} items, which refits to other "
+                "items would not have; fit on the votes alone to measure this"
             )
         read = self._read(votes)
         return measure_uncertainty(
