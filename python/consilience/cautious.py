@@ -492,7 +492,10 @@ class _Reading:
         if beliefs is not None:
             prior = np.where(beliefs.votes > 0, beliefs.votes, prior)
             mean = np.where(beliefs.votes > 0, beliefs.accuracy, mean)
-        accuracy = np.minimum((hits + prior * mean) / (votes + prior), 0.995)
+        return self._table_of(cells, np.minimum((hits + prior * mean) / (votes + prior), 0.995))
+
+    def _table_of(self, cells: Cells, accuracy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``P(state | votes, Y = y)`` of sources with these accuracies, (m,), for all their votes."""
         # A source all of whose states are right, or wrong, under a label vector divides 1 among them.
         right = np.where(self.n_wrong > 0, accuracy[:, None], 1.0) / np.maximum(self.n_right, 1)
         wrong = np.where(self.n_right > 0, 1 - accuracy[:, None], 1.0) / np.maximum(self.n_wrong, 1)
@@ -521,11 +524,14 @@ class _Reading:
         """``P(state | votes, Y = y)``, drawn towards a single accuracy."""
         total = cells.by_source(shared)
         prior = self.strength + self.caution * total
-        if self.panel.prior is not None:
-            prior += self.panel.prior.votes[:, None] / total.shape[1]
-        table: NDArray[np.float64] = (shared + prior[cells.source] * self._centre(cells)) / (total + prior)[
-            cells.source
-        ]
+        centre = self._centre(cells)
+        beliefs = self.panel.prior
+        if beliefs is not None:  # votes like those seen, which the centre knows of too
+            share = (total + 1e-9) / (total + 1e-9).sum(axis=1, keepdims=True)
+            believed = beliefs.votes[:, None] * share
+            shared = shared + believed[cells.source] * self._table_of(cells, beliefs.accuracy)
+            total = total + believed
+        table: NDArray[np.float64] = (shared + prior[cells.source] * centre) / (total + prior)[cells.source]
         return table
 
     def _power(self, expected: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -145,3 +145,21 @@ def test_beliefs_that_a_method_cannot_take_up_are_a_typed_error():
             cs.LabelModel(n_classes=2, method=method, accuracy_prior={0: (0.9, 5)}).fit(table)
     with pytest.raises(cs.InvalidArgumentError, match="statistics"):
         cs.LabelModel(accuracy_prior={0: (0.9, 5)}).fit(cs.VoteStatistics.of(table))
+
+
+def copying_votes(n=3000, seed=0):
+    """Four sources that copy one, which the default is cautious about, and three of their own."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 2, n)
+    first = np.where(rng.random(n) < 0.65, y, 1 - y)
+    copies = [np.where(rng.random(n) < 0.9, first, rng.integers(0, 2, n)) for _ in range(4)]
+    return np.column_stack([*copies, *(np.where(rng.random(n) < a, y, 1 - y) for a in (0.9, 0.85, 0.8))]), y
+
+
+@pytest.mark.parametrize("votes", [300, 3000, 30_000])
+def test_a_cautious_fit_counts_beliefs_once(votes):
+    table, y = copying_votes()
+    model = cs.LabelModel(n_classes=2, accuracy_prior={4: (0.6, votes)}).fit(table, y=y)
+    assert model._model.fit.parts
+    expected = (np.sum(table[:, 4] == y) + 0.6 * votes) / (len(y) + votes)
+    assert model.accuracy_[4] == pytest.approx(expected, abs=0.003)
