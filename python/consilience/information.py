@@ -20,6 +20,9 @@ MAX_PARAMETERS = 1500
 
 MAX_CELLS = 20_000_000
 
+MIN_DRAWN = 20.0
+"""Draws below which an entry of a table is too rare to tell whether it is identified."""
+
 
 @dataclass(frozen=True, eq=False)
 class Factor:
@@ -124,7 +127,11 @@ def likelihood_uncertainty(
     intervals : (m, 2) float64 array
         Within [0, 1]; (0, 1) for sources that were not learned.
     balance_error : (K,) float64 array or None
-        Standard errors; None for a balance that was not learned.
+        Standard errors; None for a balance that was not learned, or that the votes do not identify.
+
+    Notes
+    -----
+    An accuracy that changes along a direction in which the likelihood is flat has the interval (0, 1).
     """
     m, k = len(tables), len(class_balance)
     accuracy = np.array([vote_accuracy(*pair, class_balance) for pair in zip(tables, masks, strict=True)])
@@ -150,6 +157,7 @@ def likelihood_uncertainty(
     information = scores.T @ scores / n_draws
     covariance = np.linalg.pinv(information, rcond=1e-10, hermitian=True) / n
     parts = np.split(np.arange(total), np.cumsum(sizes))
+    flat = _Flat.of(factors, states, posterior, information)
     variance = np.full(m, np.nan)
     for f, factor in enumerate(factors):
         for j, gradient in factor.gradients.items():
@@ -157,15 +165,60 @@ def likelihood_uncertainty(
             along[parts[f]] = np.einsum("sy,syq->q", gradient, factor.directions)
             if balance_gradients is not None:
                 along[parts[-1]] = balance_gradients[j] @ moves
-            variance[j] = along @ covariance @ along
+            if not flat.moves(along):
+                variance[j] = along @ covariance @ along
     error = QUANTILE * np.sqrt(np.maximum(variance, 0.0))
     intervals = np.column_stack([accuracy - error, accuracy + error])
     intervals[~np.isfinite(intervals).all(axis=1)] = (0.0, 1.0)
     balance_error = None
-    if n_balance:
+    of_balance = np.zeros((k, total))
+    of_balance[:, parts[-1]] = moves if n_balance else 0.0
+    if n_balance and not any(flat.moves(along) for along in of_balance):
         of_logits = covariance[np.ix_(parts[-1], parts[-1])]
         balance_error = np.sqrt(np.maximum(np.einsum("yi,ij,yj->y", moves, of_logits, moves), 0.0))
     return np.clip(intervals, 0.0, 1.0), balance_error
+
+
+@dataclass(frozen=True, eq=False)
+class _Flat:
+    """Directions in which the likelihood is flat, which the pseudo-inverse takes for known.
+
+    Attributes
+    ----------
+    directions : (p, r) float64 array
+        An orthonormal basis of them, in units of `scale`.
+    scale : (p,) float64 array
+        Root of the information of each parameter alone.
+    """
+
+    directions: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls,
+        factors: Sequence[Factor],
+        states: Sequence[NDArray[np.int64]],
+        posterior: NDArray[np.float64],
+        information: NDArray[np.float64],
+    ) -> _Flat:
+        """Those of the information, but for entries of tables that hardly occur among the draws."""
+        told, first = information.copy(), 0
+        for factor, drawn in zip(factors, states, strict=True):
+            n_states, _, q = factor.directions.shape
+            met = np.array([posterior[drawn == s].sum(axis=0) for s in range(n_states)])
+            rare = factor.directions[met < MIN_DRAWN]
+            told[first : first + q, first : first + q] += rare.T @ rare
+            first += q
+        scale = np.sqrt(np.diag(told))
+        scale[scale == 0] = 1.0
+        values, vectors = np.linalg.eigh(told / np.outer(scale, scale))
+        return cls(vectors[:, values < 1e-10 * values.max(initial=0.0)], scale)
+
+    def moves(self, gradient: NDArray[np.float64]) -> bool:
+        """Whether a quantity with this gradient changes along them."""
+        own = gradient / self.scale
+        return bool(np.linalg.norm(own @ self.directions) > 1e-4 * np.linalg.norm(own))
 
 
 def _gradient(

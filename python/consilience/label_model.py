@@ -130,7 +130,8 @@ class LabelModel(Estimator):
     class_balance_ : (K,) float64 array
         ``P(Y)`` over the classes, or the feasible set.
     class_balance_error_ : (K,) float64 array, or None
-        Its standard errors where it was learned from the votes. Worked out when first asked for.
+        Its standard errors where it was learned from the votes, and these identify it. Worked out when
+        first asked for.
     emission_ : (m, k + 1, k) float64 array, or list of (states, K) arrays
         ``[j, l, y] = P(source j votes l | Y = y)``, ``l = k`` abstains; the tables over ``y`` sum to 1.
     states_ : list of (states, t) int64 arrays
@@ -1159,6 +1160,8 @@ class LabelModel(Estimator):
         if error is None:
             if self._fitted().fit.parts:
                 return "learned, drawn towards uniform"
+            if self._fitted().fit.balance_learned:
+                return "learned, but how sure it is is not known; give class_balance if you know it"
             model, assumed = self._fitted(), "assumed uniform; give class_balance if you know it"
             if model.balance_error is not None:
                 return f"the votes cannot tell it; {assumed}"

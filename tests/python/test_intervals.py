@@ -10,6 +10,8 @@ import pytest
 from enumeration import draw, single_task
 
 import consilience as cs
+from consilience.information import likelihood_uncertainty
+from consilience.tied import SourceTable
 
 RUNS = 60
 
@@ -98,3 +100,63 @@ def test_intervals_of_em_lie_around_the_accuracies_it_shows(k):
     low, high = model.accuracy_interval_.T
     np.testing.assert_allclose((low + high) / 2, model.accuracy_, atol=1e-9)
     assert (high - low < 0.1).all()
+
+
+def test_what_only_a_belief_tells_has_no_interval():
+    votes = votes_of(np.random.default_rng(0), np.array([0.8, 0.7]), 3000)
+    beliefs = {0: (0.8, 50), 1: (0.7, 50)}
+    model = cs.LabelModel(n_classes=2, method="em", accuracy_prior=beliefs).fit(votes)
+    np.testing.assert_array_equal(model.accuracy_interval_, [[0.0, 1.0]] * 2)
+    assert model.class_balance_error_ is None
+    assert "how sure it is is not known" in str(model.summary())
+
+
+@pytest.mark.parametrize("k", [2, 3])
+@pytest.mark.parametrize("freedom", ["one-coin", "tied", "free"])
+def test_the_likelihood_is_flat_for_two_sources_and_curved_for_three(k, freedom):
+    for m in (2, 3):
+        exact = single_task(np.random.default_rng(1), k, m)
+        tables = [SourceTable(np.arange(k)[:, None], source.table) for source in exact.sources]
+        masks = [np.eye(k, dtype=bool)] * m
+        intervals, error = likelihood_uncertainty(
+            tables,
+            masks,
+            np.ones(m, dtype=bool),
+            None,
+            [],
+            model=freedom,
+            class_balance=exact.class_balance,
+            balance_learned=True,
+            n=1e9,
+        )
+        if m == 3:
+            assert (np.diff(intervals) < 0.1).all()
+            assert (error < 0.1).all()
+        elif freedom != "one-coin":
+            np.testing.assert_array_equal(intervals, [[0.0, 1.0]] * m)
+            assert error is None or k > 2  # more classes tell the balance, if the tables are tied
+
+
+def test_votes_that_hardly_occur_leave_intervals_as_they_are():
+    rng = np.random.default_rng(0)
+    exact = single_task(rng, 3, 4)
+    common = [np.vstack([s.table[:-1] * 0.99999999, s.table[-1:]]) for s in exact.sources]
+    for table in common:
+        table[-1] = 1 - table[:-1].sum(axis=0)
+    rare = [table.copy() for table in common]
+    for table in rare:  # one class that is next to never voted for
+        table[-1] += table[2] * (1 - 1e-9)
+        table[2] *= 1e-9
+    masks = [np.eye(3, dtype=bool)] * 4
+    intervals, _ = likelihood_uncertainty(
+        [SourceTable(np.arange(3)[:, None], table) for table in rare],
+        masks,
+        np.ones(4, dtype=bool),
+        None,
+        [],
+        model="free",
+        class_balance=exact.class_balance,
+        balance_learned=False,
+        n=1e9,
+    )
+    assert (np.diff(intervals) < 0.1).all()
