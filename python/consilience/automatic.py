@@ -303,6 +303,8 @@ def _with_caution(
     )
     if trust > 0:
         remark += f", with a weight of {trust:.0%} on the most likely one"
+    if "trusted" in fit.sign_rules:
+        remark += ". They start from the plain vote: trusted sources settle no sign in them"
     remarks = [*fit.remarks, remark]
     result = replace(
         fit,
