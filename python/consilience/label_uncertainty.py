@@ -248,8 +248,11 @@ def _refit_to_resampled(
 
 
 def _params(model: FittedModel) -> dict[str, Any]:
-    """Parameters of the model, with the tasks as they were read from its votes."""
-    return {**model.params, "n_classes": None, "classes": None, "task_graph": model.statistics.task_graph}
+    """Parameters of the model, with the tasks as they were read from its votes, and what else it found there."""
+    params = {**model.params, "n_classes": None, "classes": None, "task_graph": model.statistics.task_graph}
+    if model.dependencies is not None and params["dependencies"] is None:  # the default looked for them
+        params["dependencies"] = list(model.dependencies.pairs)
+    return params
 
 
 def draw_votes(model: FittedModel, tables: Sequence[SourceTable], n: int, rng: np.random.Generator) -> Votes:

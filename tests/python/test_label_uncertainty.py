@@ -9,7 +9,7 @@ from enumeration import (
     single_task,
     single_task_with_pairs,
 )
-from test_cautious import one_sided_votes
+from test_cautious import near_copies, one_sided_votes
 from test_junction_trees import CHAIN, model_along
 
 import consilience as cs
@@ -132,6 +132,14 @@ def test_a_cautious_fit_is_refitted_to_its_own_votes():
         model.label_uncertainty(votes[:100])
     with pytest.raises(cs.InvalidArgumentError, match=r"\(1500 items, not 1500, or other votes"):
         model.label_uncertainty(votes[:, ::-1])
+
+
+def test_refits_know_of_dependencies_that_the_default_found():
+    _, votes, _ = near_copies(3000)
+    model = cs.LabelModel(n_classes=2).fit(votes)
+    assert model.dependencies_.pairs
+    # Without them, labels follow the copies, and most of them move.
+    assert model.label_uncertainty(votes, n_draws=4).mean < 0.05
 
 
 def test_the_draws_are_those_of_the_seed():
