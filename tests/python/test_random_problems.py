@@ -23,7 +23,7 @@ def random_graph(rng, k):
 
 
 def random_problem(seed):
-    """Task graph, votes and parameters; sources may be one-sided, adversarial, silent, constant or copies."""
+    """Votes, weights, gold and parameters; sources may be one-sided, adversarial, silent, constant or copies."""
     rng = np.random.default_rng(seed)
     m = int(rng.choice([1, 2, 3, 5, 10, 30]))
     n = int(rng.choice([1, 3, 20, 300, 3000]))
@@ -57,22 +57,39 @@ def random_problem(seed):
         "class_balance": balance if rng.random() < 0.3 else None,
     }
     weights = rng.random(n) * 3 if rng.random() < 0.3 else None
+    gold = None
+    if rng.random() < 0.3:  # of some tasks of some items; the same for all tasks of an item
+        known = rng.random(n) < rng.choice([0.05, 0.5, 1.0])
+        gold = {task: np.where(known, truth[:, r], -1) for r, task in enumerate(graph.tasks)}
+        gold = {task: gold[task] for task in graph.tasks if rng.random() < 0.7} or None
+    if rng.random() < 0.2:
+        believed = rng.random(m) < 0.5
+        parameters["accuracy_prior"] = {
+            int(j): (float(rng.uniform(0.05, 0.95)), float(rng.choice([0.5, 50, 5000])))
+            for j in np.flatnonzero(believed)
+        } or None
     votes = tables if graph.n_tasks > 1 else tables[graph.tasks[0]]
-    return votes, weights, parameters, any((table >= 0).any() for table in tables.values())
+    if gold is not None and graph.n_tasks == 1:
+        gold = gold[graph.tasks[0]]
+    return votes, weights, gold, parameters, any((table >= 0).any() for table in tables.values())
 
 
 def check(seed, method):
-    votes, weights, parameters, has_votes = random_problem(seed)
+    votes, weights, gold, parameters, has_votes = random_problem(seed)
     graph = parameters["task_graph"]
+    if method not in ("auto", "em"):
+        parameters.pop("accuracy_prior", None)
+    if method == "majority":
+        gold = None
     model = cs.LabelModel(method=method, **parameters)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", cs.ConsilienceWarning)
         if not has_votes:
             with pytest.raises(cs.InvalidVotesError):
-                model.fit(votes, weights)
+                model.fit(votes, weights, gold)
             return
         try:
-            model.fit(votes, weights)
+            model.fit(votes, weights, gold)
         except cs.InvalidVotesError:  # every vote was infeasible, or says nothing
             assert graph.n_tasks > 1
             return
@@ -80,7 +97,7 @@ def check(seed, method):
             assert method in ("moments", "completion")
             return
         joint = model.predict_joint(votes)
-        again = cs.LabelModel(method=method, **parameters).fit(votes, weights).predict_joint(votes)
+        again = cs.LabelModel(method=method, **parameters).fit(votes, weights, gold).predict_joint(votes)
         labels = model.predict(votes)
         model.summary()
     assert np.isfinite(joint).all()
