@@ -29,6 +29,7 @@ from consilience import _core
 from consilience.accuracy_prior import AccuracyPrior
 from consilience.gold import KnownRows
 from consilience.held_out import best_confidence
+from consilience.intervals import QUANTILE
 
 __all__ = [
     "STRUCTURES",
@@ -69,9 +70,6 @@ MIN_RESIDUAL = 0.1
 
 ERROR_CORRELATION = 0.2
 """Least correlation between the errors of two votes on an item, where votes on items hang together."""
-
-QUANTILE = 1.959964
-"""Of the normal distribution, for 95 % intervals."""
 
 WORK_FOR_THREADS = 1 << 18
 """Votes times classes from which on a pass is worth more than one thread."""

@@ -7,8 +7,6 @@ sure of itself, and a tempered posterior, or the plain share of the votes, foret
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -117,7 +115,6 @@ def _told(
     included: NDArray[np.bool_],
     n_threads: int,
 ) -> tuple[NDArray[np.float64], float]:
-    shares: Sequence[float] = (0.0,)
     told, n_votes = _core.held_out_votes(
         patterns,
         scores.of_state,
@@ -126,7 +123,7 @@ def _told(
         of_vote,
         included.astype(np.uint8),
         temperatures=TEMPERATURES,
-        shares=shares,
+        shares=(0.0,),
         most=MAX_HELD_OUT,
         n_threads=n_threads,
     )
