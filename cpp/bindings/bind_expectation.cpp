@@ -51,6 +51,14 @@ void bind_expectation(py::module_& m) {
           },
           "rows"_a.noconvert(), "weights"_a.noconvert(), "columns"_a.noconvert())
       .def(
+          "thinned",
+          [](const Patterns& patterns, double one_in, int n_threads) {
+            const Execution execution = interruptible(n_threads);
+            const py::gil_scoped_release unlocked;
+            return thinned(patterns, one_in, execution);
+          },
+          "one_in"_a, py::kw_only(), "n_threads"_a)
+      .def(
           "with_states",
           [](const Patterns& patterns, const Array<std::int32_t>& number, std::int32_t n_states) {
             require_shape(number.ndim() == 2 && number.shape(0) == patterns.n_columns &&

@@ -1,6 +1,7 @@
 #include "consilience/patterns.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <numeric>
 #include <stdexcept>
@@ -159,6 +160,27 @@ void hash_rows(const StateReader& reader, const double* weights, const Execution
   patterns.state = std::move(index.states());
 }
 
+/// Patterns in stretches that workers take one by one.
+struct Stretches {
+  static constexpr Index kSize = Index{1} << 16;
+
+  explicit Stretches(Index size) : n_patterns(size), n((size + kSize - 1) / kSize) {}
+  std::size_t begin(Index stretch) const { return static_cast<std::size_t>(stretch * kSize); }
+  std::size_t end(Index stretch) const {
+    return static_cast<std::size_t>(std::min(n_patterns, (stretch + 1) * kSize));
+  }
+
+  Index n_patterns, n;
+};
+
+/// Bits that look drawn at random: the finaliser of SplitMix64.
+std::uint64_t scrambled(std::uint64_t bits) {
+  bits += 0x9e3779b97f4a7c15U;
+  bits = (bits ^ (bits >> 30)) * 0xbf58476d1ce4e5b9U;
+  bits = (bits ^ (bits >> 27)) * 0x94d049bb133111ebU;
+  return bits ^ (bits >> 31);
+}
+
 /// Keys of listed rows, where they fit.
 void add_keys(Patterns& patterns) {
   if (!RowKeys::fit(patterns.n_columns, patterns.n_states)) return;
@@ -224,6 +246,62 @@ Patterns select(const Patterns& patterns, const std::vector<std::int64_t>& rows,
   }
   add_keys(chosen);
   return chosen;
+}
+
+Patterns thinned(const Patterns& patterns, double one_in, const Execution& execution) {
+  if (!(one_in > 0)) throw std::invalid_argument("one_in must be positive");
+  const Stretches stretches(patterns.size());
+  const auto n_states = static_cast<std::size_t>(patterns.n_states);
+  const auto cell = [&](std::size_t vote) {
+    return static_cast<std::size_t>(patterns.column[vote]) * n_states +
+           static_cast<std::size_t>(patterns.state[vote]);
+  };
+  // A cell is known by the number of rows that it occurs in, in whichever column it stands.
+  const auto n_cells = static_cast<std::size_t>(patterns.n_columns) * n_states;
+  std::vector<std::vector<std::uint64_t>> counts(
+      static_cast<std::size_t>(n_workers(stretches.n, execution)));
+  for_each_chunk(stretches.n, execution, [&](Index stretch, int worker) {
+    auto& own = counts[static_cast<std::size_t>(worker)];
+    own.resize(n_cells);
+    const auto end = static_cast<std::size_t>(patterns.start[stretches.end(stretch)]);
+    for (auto v = static_cast<std::size_t>(patterns.start[stretches.begin(stretch)]); v < end;
+         ++v) {
+      ++own[cell(v)];
+    }
+  });
+  std::vector<std::uint64_t> mark(n_cells, 0);
+  for (const auto& own : counts) {
+    for (std::size_t c = 0; c < own.size(); ++c) mark[c] += own[c];
+  }
+  for (std::uint64_t& of_cell : mark) of_cell = scrambled(of_cell);
+  struct Drawn {
+    std::vector<std::int64_t> rows;
+    std::vector<double> weights;
+  };
+  std::vector<Drawn> drawn(static_cast<std::size_t>(stretches.n));
+  for_each_chunk(stretches.n, execution, [&](Index stretch, int) {
+    Drawn& own = drawn[static_cast<std::size_t>(stretch)];
+    for (auto u = stretches.begin(stretch); u < stretches.end(stretch); ++u) {
+      std::uint64_t sum = 0;
+      for (auto v = static_cast<std::size_t>(patterns.start[u]);
+           v < static_cast<std::size_t>(patterns.start[u + 1]); ++v) {
+        sum += mark[cell(v)];
+      }
+      const double uniform = static_cast<double>(scrambled(sum) >> 11) * 0x1p-53;
+      const double weight = std::floor(patterns.weight[u] / one_in + uniform);
+      if (weight < 1) continue;
+      own.rows.push_back(static_cast<std::int64_t>(u));
+      own.weights.push_back(weight);
+    }
+  });
+  std::vector<std::int64_t> rows;
+  std::vector<double> weights;
+  for (const Drawn& own : drawn) {
+    rows.insert(rows.end(), own.rows.begin(), own.rows.end());
+    weights.insert(weights.end(), own.weights.begin(), own.weights.end());
+  }
+  const std::vector<std::uint8_t> all(static_cast<std::size_t>(patterns.n_columns), 1);
+  return select(patterns, rows, weights, all);
 }
 
 Patterns with_states(const Patterns& patterns, const std::vector<std::int32_t>& number,

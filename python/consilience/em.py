@@ -20,7 +20,19 @@ from consilience import _core
 from consilience.accuracy_prior import AccuracyPrior
 from consilience.gold import KnownRows
 
-__all__ = ["MODELS", "Ascent", "Columns", "EMFit", "choose_model", "fit_em"]
+__all__ = [
+    "MAX_PASSES",
+    "MODELS",
+    "TOLERANCE",
+    "Ascent",
+    "Columns",
+    "EMFit",
+    "Point",
+    "best_of_models",
+    "choose_model",
+    "expect_counts",
+    "fit_em",
+]
 
 MODELS = ("one-coin", "tied", "free")
 
@@ -75,7 +87,8 @@ class Columns:
     n_threads : int
         For the passes over the rows; no result depends on it.
     known : KnownRows or None
-        Rows whose label gold tells; they weigh nothing among the patterns.
+        Rows whose label gold tells, which weigh nothing among the patterns; or what the patterns, where they
+        are a sample, leave out of all rows.
     prior : AccuracyPrior or None
         Of the accuracy of columns that are one source.
     """
@@ -137,6 +150,25 @@ def choose_model(
 ) -> tuple[EMFit, dict[str, float]]:
     """The fit with the lowest BIC among ``MODELS``, and the BIC of each.
 
+    Parameters
+    ----------
+    columns, start, class_balance, learn_balance, is_hopeless
+        As for :func:`best_of_models`.
+    """
+    fits = best_of_models(columns, start, class_balance, learn_balance=learn_balance, is_hopeless=is_hopeless)
+    return fits[0], {fit.model: fit.bic(columns.n) for fit in fits}
+
+
+def best_of_models(
+    columns: Columns,
+    start: Tables,
+    class_balance: NDArray[np.float64],
+    *,
+    learn_balance: bool,
+    is_hopeless: Callable[[EMFit], bool] | None = None,
+) -> list[EMFit]:
+    """The best fit of each of ``MODELS``, that with the lowest BIC first.
+
     Where votes tell so little that some model is slow to converge, the start may be far from the best
     maximum: then ``"one-coin"`` starts a second time, from sources that are all equally good, and once more
     from where ``"tied"`` ended if that is likelier by more than chance.
@@ -146,19 +178,22 @@ def choose_model(
     columns, start, class_balance, learn_balance
         As for :func:`fit_em`.
     is_hopeless : callable, optional
-        Asked about the best fit after ``TRIAL_PASSES``; where it says so, that is the result.
+        Asked about the best fit after ``TRIAL_PASSES``; where it says so, no fit goes on.
     """
     runs = [Ascent(columns, start, class_balance, model, learn_balance) for model in MODELS]
+    if runs[-1].n_parameters == runs[-2].n_parameters:  # with two label vectors, tied tables are free
+        runs.pop()
 
-    def best_after(n_passes: int) -> tuple[EMFit, dict[str, float]]:
+    def best_after(n_passes: int) -> list[EMFit]:
         for run in runs:
             run.go_on(n_passes)
         fits = sorted((run.fit() for run in runs), key=lambda fit: fit.bic(columns.n))
-        return fits[0], {fit.model: fit.bic(columns.n) for fit in reversed(fits)}
+        best = {fit.model: fit for fit in reversed(fits)}
+        return sorted(best.values(), key=lambda fit: fit.bic(columns.n))
 
-    best, bic = best_after(TRIAL_PASSES)
-    if is_hopeless is not None and is_hopeless(best):
-        return best, bic
+    fits = best_after(TRIAL_PASSES)
+    if is_hopeless is not None and is_hopeless(fits[0]):
+        return fits
     if not all(run.converged for run in runs):
         # Votes that tell little: the likelihood may have several maxima, and moments be far from all of them.
         alike = _alike(columns, start, class_balance)
@@ -166,14 +201,14 @@ def choose_model(
         again.go_on(MAX_PASSES)
         if not _is_mirrored(again.point.tables, start, class_balance):
             runs.append(again)
-        best, bic = best_after(MAX_PASSES)
+        fits = best_after(MAX_PASSES)
     narrow, wide = runs[MODELS.index("one-coin")].fit(), runs[MODELS.index("tied")].fit()
     more = wide.n_parameters - narrow.n_parameters
     if 2 * (wide.log_likelihood - narrow.log_likelihood) > more + 3 * np.sqrt(2 * more):
         # More than chance: "one-coin" is wrong, or its step, which averages, has come to rest on a boundary.
         runs.append(Ascent(columns, wide.tables, wide.class_balance, "one-coin", learn_balance))
-        best, bic = best_after(MAX_PASSES)
-    return best, bic
+        fits = best_after(MAX_PASSES)
+    return fits
 
 
 def _alike(columns: Columns, start: Tables, class_balance: NDArray[np.float64]) -> Tables:
@@ -242,23 +277,27 @@ class Ascent:
         class_balance: NDArray[np.float64],
         model: str,
         learn_balance: bool,
+        tolerance: float = TOLERANCE,
     ) -> None:
         self.columns, self.start, self.model, self.learn_balance = columns, start, model, learn_balance
+        self.tolerance = tolerance
         self.occurs: NDArray[np.bool_] = np.asarray((start > 0).any(axis=2), dtype=np.bool_)
         self.maximise = {"one-coin": _one_coin, "tied": _tied, "free": _free}[model]
-        self.point, self.converged = _Point(start, class_balance), False
+        self.point, self.converged = Point(start, class_balance), False
         self.n_passes, self.n_idle, self.last = 0, 0, -np.inf
+        self._fit: EMFit | None = None
 
     def go_on(self, n_passes: int) -> None:
         """Up to so many passes over the rows, all that were made included; fewer where EM has converged."""
         while self.n_passes < n_passes and not self.converged:
+            self._fit = None
             first, _ = self._step(self.point)
             second, before = self._step(first)
             # A prior draws away from the maximum of the likelihood, which then tells nothing.
             drawn = self.columns.prior is not None
             self.n_idle = self.n_idle + 1 if before - self.last < MIN_GAIN and not drawn else 0
             self.last, move = before, second.distance(first)
-            self.converged = move < TOLERANCE or self.n_idle >= MAX_IDLE
+            self.converged = move < self.tolerance or self.n_idle >= MAX_IDLE
             if not self.converged:
                 moving = self.occurs & ~self.columns.held[:, None]
                 far = _extrapolated(self.columns, self.point, first, second, moving)
@@ -270,22 +309,33 @@ class Ascent:
 
     def fit(self) -> EMFit:
         """Where it stands."""
-        n_parameters = _n_parameters(self.model, self.columns, self.occurs)
-        return EMFit(
-            self.model,
-            self.point.tables,
-            self.point.balance,
-            _expect(self.columns, self.point)[2],
-            n_parameters + (len(self.point.balance) - 1) * self.learn_balance,
-            self.n_passes,
-            self.converged,
-        )
+        if self._fit is None:
+            self._fit = EMFit(
+                self.model,
+                self.point.tables,
+                self.point.balance,
+                expect_counts(self.columns, self.point)[2],
+                self.n_parameters,
+                self.n_passes,
+                self.converged,
+            )
+        return self._fit
 
-    def _step(self, at: _Point) -> tuple[_Point, float]:
+    @property
+    def n_parameters(self) -> int:
+        """Free parameters, those of the class balance included where it is learned."""
+        of_tables = _n_parameters(self.model, self.columns, self.occurs)
+        return of_tables + (len(self.point.balance) - 1) * self.learn_balance
+
+    def _step(self, at: Point) -> tuple[Point, float]:
         """Next point of plain EM, and the log-likelihood of the one given."""
         self.n_passes += 1
+        counts, weights, log_likelihood = expect_counts(self.columns, at)
+        return self.step_from(counts, weights, at), log_likelihood
+
+    def step_from(self, counts: Tables, weights: NDArray[np.float64], at: Point) -> Point:
+        """Next point of plain EM, from what is expected at one."""
         columns = self.columns
-        counts, weights, log_likelihood = _expect(columns, at)
         if columns.prior is not None:
             counts = _with_prior(columns, columns.prior, counts, weights)
         tables = _floored(columns, self.maximise(columns, counts, weights, self.occurs), counts, self.occurs)
@@ -294,21 +344,24 @@ class Ascent:
         if self.learn_balance:
             balance = np.maximum(weights / weights.sum(), 1e-3 / len(weights))
             balance = balance / balance.sum()
-        return _Point(tables, balance), log_likelihood
+        return Point(tables, balance)
 
 
 @dataclass(frozen=True, eq=False)
-class _Point:
+class Point:
+    """Tables of the columns, (C, S, K), and ``P(Y)``, (K,)."""
+
     tables: Tables
     balance: NDArray[np.float64]
 
-    def distance(self, other: _Point) -> float:
+    def distance(self, other: Point) -> float:
+        """The most that a probability differs by."""
         return float(
             max(np.abs(self.tables - other.tables).max(), np.abs(self.balance - other.balance).max())
         )
 
 
-def _expect(columns: Columns, point: _Point) -> tuple[Tables, NDArray[np.float64], float]:
+def expect_counts(columns: Columns, point: Point) -> tuple[Tables, NDArray[np.float64], float]:
     """Expected counts of states, (C, S, K), and of label vectors, (K,), and the log-likelihood."""
     tables = point.tables
     if columns.voters is not None:
@@ -323,7 +376,8 @@ def _expect(columns: Columns, point: _Point) -> tuple[Tables, NDArray[np.float64
     )
     if columns.known is not None:
         more, of_vector, of_rows = columns.known.expect(of_state, base, columns.n_threads)
-        counts, weights, log_likelihood = counts + more, weights + of_vector, log_likelihood + of_rows
+        counts, weights = np.maximum(counts + more, 0.0), np.maximum(weights + of_vector, 0.0)
+        log_likelihood += of_rows
     counts[:, 0] = np.maximum(weights - counts[:, 1:].sum(axis=1), 0.0)
     return counts, weights, log_likelihood
 
@@ -488,8 +542,8 @@ def _floored(columns: Columns, tables: Tables, counts: Tables, occurs: NDArray[n
 
 
 def _extrapolated(
-    columns: Columns, at: _Point, first: _Point, second: _Point, occurs: NDArray[np.bool_]
-) -> _Point:
+    columns: Columns, at: Point, first: Point, second: Point, occurs: NDArray[np.bool_]
+) -> Point:
     """Where the sequence of three points seems to go."""
     points = [np.concatenate([_logs(p.tables, occurs), np.log(p.balance)]) for p in (at, first, second)]
     step = points[1] - points[0]
@@ -504,7 +558,7 @@ def _extrapolated(
     tables[occurs] = np.exp(ahead[:n_cells]).reshape(-1, tables.shape[2])
     tables[moving] = _shares(tables[moving], columns.given[moving])
     balance = np.exp(ahead[n_cells:])
-    return _Point(tables, balance / balance.sum())
+    return Point(tables, balance / balance.sum())
 
 
 def _logs(tables: Tables, occurs: NDArray[np.bool_]) -> NDArray[np.float64]:

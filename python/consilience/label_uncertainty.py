@@ -248,7 +248,7 @@ def _refit_to_resampled(
 
 
 def _params(model: FittedModel) -> dict[str, Any]:
-    """Parameters of the model, with the tasks as they were read from its votes, and what else it found there."""
+    """Parameters of the model, with the tasks and dependencies that it found in its votes."""
     params = {**model.params, "n_classes": None, "classes": None, "task_graph": model.statistics.task_graph}
     if model.dependencies is not None and params["dependencies"] is None:  # the default looked for them
         params["dependencies"] = list(model.dependencies.pairs)

@@ -18,6 +18,7 @@ from consilience.exceptions import ConvergenceWarning, warn_caller
 from consilience.fitting import SourceFit
 from consilience.gold import Gold, known_rows, without_gold
 from consilience.joint_tables import ComponentTable, conditional
+from consilience.sampled_em import choose_model_by_sample, is_worth_a_sample
 from consilience.statistics import Observation
 from consilience.tied import SourceTable
 
@@ -77,7 +78,8 @@ def maximise_likelihood(
             _to_sources(fit, layout, found, {}), found.class_balance
         )
 
-    found, bic = choose_model(
+    choose = choose_model_by_sample if is_worth_a_sample(columns) else choose_model
+    found, bic = choose(
         columns,
         start,
         class_balance,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -45,25 +46,57 @@ class BalanceEvidence:
 
     Attributes
     ----------
+    fit : SourceFit
+        Of the sources, under any class balance.
+    n_items : float
+        That were counted.
     skewness : EventSkewness
         Of the events that enough sources vote for.
-    covariance : (q, q) float64 array
-        Of its values.
     """
 
+    fit: SourceFit
+    n_items: float
     skewness: EventSkewness
-    covariance: NDArray[np.float64]
+
+    @cached_property
+    def covariance(self) -> NDArray[np.float64]:
+        """Of the skewness, (q, q): that of items drawn from the fitted model (with fixed seeds).
+
+        Half of them evenly over the feasible set, so that rare labels are seen.
+        """
+        fit, skewness, q = self.fit, self.skewness, len(self.skewness.value)
+        if not q:
+            return np.zeros((0, 0))
+        system, balance = fit.structure.system, fit.structure.system.class_balance
+        n_draws = _n_draws(fit)
+        even = (balance + 1 / len(balance)) / 2
+        label = np.random.default_rng(0).choice(len(balance), n_draws, p=even)
+        weight = (balance / even)[label]
+        weight /= weight.sum()
+        centred = draw_indicators(label, system, fit.tables, fit.layout, fit.components)
+        centred -= np.einsum("i,ia->a", weight, centred)
+        influence = skewness.influence(centred)
+        influence -= np.einsum("i,ie->e", weight, influence)
+        covariance = np.einsum("ie,if->ef", influence * weight[:, None], influence)
+        # With many events their correlations are partly chance, and of some no vote was drawn.
+        variance = np.maximum(np.diag(covariance), skewness.least_variance)
+        covariance *= max(0.0, 1 - q / n_draws)
+        covariance[np.diag_indices(q)] = variance
+        of_mean: NDArray[np.float64] = covariance / self.n_items
+        return of_mean
 
     def balance(self) -> BalanceEstimate:
         """Class balance that explains it."""
         return balance_from_skewness(self.skewness.masks, self.skewness.value, self.covariance)
 
+    def rough_balance(self) -> BalanceEstimate:
+        """The same as if votes were independent of each other: at once, and at least so uncertain."""
+        covariance = np.diag(self.skewness.least_variance / self.n_items)
+        return balance_from_skewness(self.skewness.masks, self.skewness.value, covariance)
+
 
 def balance_evidence(statistics: VoteStatistics, fit: SourceFit) -> BalanceEvidence:
     """Skewness of the events, with its sampling error.
-
-    The errors are those of items drawn from the fitted model (with fixed seeds), half of them evenly over the
-    feasible set, so that rare labels are seen.
 
     Parameters
     ----------
@@ -73,31 +106,19 @@ def balance_evidence(statistics: VoteStatistics, fit: SourceFit) -> BalanceEvide
         Of the sources, under any class balance.
     """
     system = fit.structure.system
-    balance, d = system.class_balance, len(system.means)
-    n_draws = int(np.clip(MAX_CELLS // d, max(MIN_DRAWS, DRAWS_PER_VECTOR * len(balance)), MAX_DRAWS))
-    too_large = n_draws < DRAWS_PER_VECTOR * len(balance) or n_draws * d > MOST_CELLS
+    k, d = len(system.class_balance), len(system.means)
+    too_large = _n_draws(fit) < DRAWS_PER_VECTOR * k or _n_draws(fit) * d > MOST_CELLS
+    n = float(statistics.n)
     if too_large or system.asks_some_apart:  # whose triples say who was asked, not what is true
-        return BalanceEvidence(no_skewness(len(balance)), np.zeros((0, 0)))
+        return BalanceEvidence(fit, n, no_skewness(k))
     third = third_moment_sums(statistics, system.source_graph.component[fit.first])
     kept = fit.first[statistics.node_source] == statistics.node_source
-    skewness = event_skewness(system, third[kept], fit.strength)
-    if not len(skewness.value):
-        return BalanceEvidence(skewness, np.zeros((0, 0)))
-    even = (balance + 1 / len(balance)) / 2
-    label = np.random.default_rng(0).choice(len(balance), n_draws, p=even)
-    weight = (balance / even)[label]
-    weight /= weight.sum()
-    centred = draw_indicators(label, system, fit.tables, fit.layout, fit.components)
-    centred -= np.einsum("i,ia->a", weight, centred)
-    influence = skewness.influence(centred)
-    influence -= np.einsum("i,ie->e", weight, influence)
-    covariance = np.einsum("ie,if->ef", influence * weight[:, None], influence)
-    # With many events their correlations are partly chance, and of some no vote was drawn.
-    q = len(covariance)
-    variance = np.maximum(np.diag(covariance), skewness.least_variance)
-    covariance *= max(0.0, 1 - q / n_draws)
-    covariance[np.diag_indices(q)] = variance
-    return BalanceEvidence(skewness, covariance / statistics.n)
+    return BalanceEvidence(fit, n, event_skewness(system, third[kept], fit.strength))
+
+
+def _n_draws(fit: SourceFit) -> int:
+    d, k = len(fit.structure.system.means), len(fit.structure.system.class_balance)
+    return int(np.clip(MAX_CELLS // d, max(MIN_DRAWS, DRAWS_PER_VECTOR * k), MAX_DRAWS))
 
 
 def may_be_uneven(fit: SourceFit) -> bool:
@@ -125,9 +146,7 @@ def uneven_balance(statistics: VoteStatistics, fit: SourceFit) -> NDArray[np.flo
     if rough_probabilities(system, third, fit.strength).min(initial=1.0) > 1.5 * RARE / k:
         return None
     skewness = event_skewness(system, third, fit.strength)
-    # As if votes were independent: at least so uncertain.
-    variance = np.diag(skewness.least_variance / statistics.n)
-    estimate = balance_from_skewness(skewness.masks, skewness.value, variance)
+    estimate = BalanceEvidence(fit, float(statistics.n), skewness).rough_balance()
     rare = estimate.class_balance.min() < RARE / k
     return estimate.class_balance if rare and estimate.is_told else None
 
@@ -164,22 +183,30 @@ def refine(
         Of a balance that is unknown.
     """
     before = fit.structure.system.class_balance
-    evidence = balance_evidence(statistics, fit)
-    assert fit.sign_choice is not None
-    signs = contradicted_signs(
-        evidence.skewness,
-        evidence.covariance,
-        fit.structure.report,
-        fit.sign_choice,
-        None if learn_balance else before,
-    )
+    first, evidence = fit, balance_evidence(statistics, fit)
+    choice = fit.sign_choice
+    assert choice is not None
+    if learn_balance and len(evidence.skewness.value) <= 1:  # some balance explains it, whatever its sign
+        signs = np.ones(len(choice.signs))
+        rough = evidence.rough_balance()
+        if rough.is_told:
+            fit = refit(class_balance=rough.class_balance, signs=signs)
+            evidence = balance_evidence(statistics, fit)
+    else:
+        signs = contradicted_signs(
+            evidence.skewness,
+            evidence.covariance,
+            fit.structure.report,
+            choice,
+            None if learn_balance else before,
+        )
     if (signs < 0).any():
         _warn_of_signs(fit, signs)
-        fit = refit(class_balance=before, signs=signs)
+        first = fit = refit(class_balance=before, signs=signs)
         evidence = balance_evidence(statistics, fit)
     if not learn_balance:
         return fit, None
-    first, estimate = fit, evidence.balance()
+    estimate = evidence.balance()
     for _ in range(MAX_ROUNDS):
         step = np.abs(estimate.class_balance - fit.structure.system.class_balance).max()
         if not estimate.is_told or step < CLOSE * estimate.error.max():

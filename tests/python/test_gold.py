@@ -7,7 +7,7 @@ from test_cautious import one_sided_votes
 
 import consilience as cs
 from consilience import likelihood
-from consilience.em import _expect, _Point
+from consilience.em import Point, expect_counts
 from consilience.fitting import fit_sources
 from consilience.gold import read_gold
 from consilience.intervals import QUANTILE
@@ -97,7 +97,7 @@ def test_expected_counts_with_gold_equal_those_of_every_item_by_itself(weighted)
     columns = likelihood._columns(observed, fit, layout, known, missing=False, n_threads=1)
     start = likelihood._to_columns(fit, layout, columns.masks.shape[1])
     balance = rng.dirichlet(np.full(k, 3.0))
-    counts, of_vector, log_likelihood = _expect(columns, _Point(start, balance))
+    counts, of_vector, log_likelihood = expect_counts(columns, Point(start, balance))
 
     patterns = likelihood._columns(observed, fit, layout, None, missing=False, n_threads=1)
     expected, total, log_total = np.zeros_like(counts), np.zeros(k), 0.0

@@ -23,7 +23,7 @@ def random_graph(rng, k):
 
 
 def random_problem(seed):
-    """Votes, weights, gold and parameters; sources may be one-sided, adversarial, silent, constant or copies."""
+    """Votes, weights, gold, parameters; sources may be one-sided, adversarial, silent, constant or copies."""
     rng = np.random.default_rng(seed)
     m = int(rng.choice([1, 2, 3, 5, 10, 30]))
     n = int(rng.choice([1, 3, 20, 300, 3000]))

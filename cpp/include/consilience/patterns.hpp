@@ -38,6 +38,12 @@ Patterns find_patterns(const StateReader& reader, const double* weights,
 Patterns select(const Patterns& patterns, const std::vector<std::int64_t>& rows,
                 const std::vector<double>& weights, const std::vector<std::uint8_t>& columns);
 
+/// About one in `one_in` of the items, by pattern: floor(weight / one_in + u) of each, with u in
+/// [0, 1) drawn by hashing its votes. Which rows are drawn depends neither on how items are ordered
+/// or columns numbered, nor on the number of threads.
+/// @throws std::invalid_argument if `one_in` is not positive.
+Patterns thinned(const Patterns& patterns, double one_in, const Execution& execution);
+
 /// The same rows with other numbers of their states: `number`, (n_columns, n_states), below the new
 /// `n_states`; votes whose number is 0 are left out.
 /// @throws std::invalid_argument if a number is out of range or their count does not fit.

@@ -1,0 +1,176 @@
+"""EM on very many rows: most passes over a sample of them, and few over all.
+
+EM over a sample stops at its own maximum, some standard errors from that of all rows. From there on the
+sample stands for all of them, with what it leaves out at that point, which one pass over all rows tells, held
+fixed: the expected counts of all rows minus those of the sample. That adds a linear function of the
+logarithms of the probabilities to the sample's log-likelihood, with which its gradient at that point is that
+of all rows. EM climbs the sum as it climbs a likelihood, in passes over the sample, and where it ends lies
+nearer to the maximum of all rows by a factor of about the root of the size of the sample. Two or three such
+turns make up for as many passes over all rows as a plain fit of each model needs, and end where it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience.em import (
+    MAX_PASSES,
+    MODELS,
+    TOLERANCE,
+    Ascent,
+    Columns,
+    EMFit,
+    Point,
+    Tables,
+    best_of_models,
+    expect_counts,
+)
+from consilience.gold import KnownRows
+
+__all__ = ["choose_model_by_sample", "is_worth_a_sample"]
+
+MIN_PATTERNS = 1 << 19
+"""Distinct rows from which on a sample pays."""
+
+SAMPLE = 1 << 17
+"""Items that are drawn."""
+
+MAX_TURNS = 8
+"""Passes over all rows after which EM goes on without the sample."""
+
+
+def is_worth_a_sample(columns: Columns) -> bool:
+    """Whether there are so many rows, and nothing beside them, that a sample pays."""
+    return len(columns.patterns) >= MIN_PATTERNS and columns.known is None and columns.prior is None
+
+
+def choose_model_by_sample(
+    columns: Columns,
+    start: Tables,
+    class_balance: NDArray[np.float64],
+    *,
+    learn_balance: bool,
+    is_hopeless: Callable[[EMFit], bool] | None = None,
+) -> tuple[EMFit, dict[str, float]]:
+    """As :func:`consilience.em.choose_model`, in few passes over all rows.
+
+    A model with fewer parameters than the one that is best for the sample is left out: all rows speak against
+    it even more. Of the others, one that the first turn leaves behind the best is not finished.
+
+    Parameters
+    ----------
+    columns, start, class_balance, learn_balance, is_hopeless
+        As for :func:`consilience.em.best_of_models`.
+    """
+    drawn = columns.patterns.thinned(columns.n / SAMPLE, n_threads=columns.n_threads)
+    sample = replace(columns, patterns=drawn, n=float(drawn.weight.sum()))
+    fits = best_of_models(sample, start, class_balance, learn_balance=learn_balance, is_hopeless=is_hopeless)
+    if is_hopeless is not None and is_hopeless(fits[0]):
+        return fits[0], {fit.model: fit.bic(sample.n) for fit in fits}
+    scale = columns.n / sample.n
+    scaled = drawn.select(
+        np.arange(len(drawn)), drawn.weight * scale, np.ones(len(columns.single), dtype=np.uint8)
+    )
+    sample = replace(columns, patterns=scaled)
+    least = MODELS.index(fits[0].model)
+    climbs = [
+        _Climb.begun(columns, sample, start, fit, learn_balance)
+        for fit in fits
+        if MODELS.index(fit.model) >= least
+    ]
+    fits = []
+    while climbs:  # the most promising is finished, and others that still promise more
+        climbs.sort(key=lambda climb: -climb.fit().bic(columns.n))
+        fits.append(climbs.pop().finished())
+        fits.sort(key=lambda fit: fit.bic(columns.n))
+        promising = [climb.fit().bic(columns.n) < fits[0].bic(columns.n) for climb in climbs]
+        if not any(promising):
+            break
+    others = {climb.model: climb.fit().bic(columns.n) for climb in climbs}
+    return fits[0], {fit.model: fit.bic(columns.n) for fit in fits} | others
+
+
+@dataclass(frozen=True, eq=False)
+class _Climb:
+    """A fit to all rows under way, after some turns.
+
+    Attributes
+    ----------
+    columns, sample : Columns
+        All rows, and some, with weights that sum to the same.
+    start : (C, S, K) float64 array
+        Which states occur, and tables of columns that are held.
+    model : str
+        One of ``MODELS``.
+    learn_balance : bool
+        Whether ``P(Y)`` is learned.
+    point : Point
+        Where it stands.
+    log_likelihood : float
+        Of all rows there, all but exactly.
+    n_passes : int
+        Over all rows.
+    """
+
+    columns: Columns
+    sample: Columns
+    start: Tables
+    model: str
+    learn_balance: bool
+    point: Point
+    log_likelihood: float
+    n_passes: int
+
+    @staticmethod
+    def begun(columns: Columns, sample: Columns, start: Tables, fit: EMFit, learn_balance: bool) -> _Climb:
+        """After the first turn, from a fit to the sample."""
+        point = Point(fit.tables, fit.class_balance)
+        climb = _Climb(columns, sample, start, fit.model, learn_balance, point, fit.log_likelihood, 1)
+        return climb._turned(*expect_counts(columns, point))
+
+    def fit(self, *, converged: bool = False) -> EMFit:
+        """Where it stands."""
+        n_parameters = self._ascent(self.columns, self.point).n_parameters
+        return EMFit(
+            self.model,
+            self.point.tables,
+            self.point.balance,
+            self.log_likelihood,
+            n_parameters,
+            self.n_passes,
+            converged,
+        )
+
+    def finished(self) -> EMFit:
+        """The maximum."""
+        climb = self
+        while climb.n_passes < MAX_TURNS:
+            found = expect_counts(climb.columns, climb.point)
+            ahead = climb._ascent(climb.columns, climb.point).step_from(*found[:2], climb.point)
+            settled = ahead.distance(climb.point) < TOLERANCE
+            climb = replace(climb, n_passes=climb.n_passes + 1)._turned(*found)
+            if settled:
+                return climb.fit(converged=True)
+        rest = climb._ascent(climb.columns, climb.point)  # the sample is too unlike the rest
+        rest.go_on(MAX_PASSES)
+        return rest.fit()
+
+    def _turned(self, counts: Tables, weights: NDArray[np.float64], log_likelihood: float) -> _Climb:
+        """One turn further, from what is expected of all rows."""
+        own, of_vector, _ = expect_counts(self.sample, self.point)
+        left_out = KnownRows(counts - own, weights - of_vector, (), 0.0)
+        corrected = replace(self.sample, known=left_out)
+        before = expect_counts(corrected, self.point)[2]
+        ascent = self._ascent(corrected, self.point, TOLERANCE / 100)
+        ascent.go_on(MAX_PASSES)
+        gain = ascent.fit().log_likelihood - before
+        return replace(self, point=ascent.point, log_likelihood=log_likelihood + gain)
+
+    def _ascent(self, columns: Columns, point: Point, tolerance: float = TOLERANCE) -> Ascent:
+        ascent = Ascent(columns, self.start, point.balance, self.model, self.learn_balance, tolerance)
+        ascent.point = point
+        return ascent
