@@ -33,15 +33,8 @@ void bind_expectation(py::module_& m) {
                                    static_cast<py::ssize_t>(patterns.weight.size()),
                                    patterns.weight.data());
                              })
-      .def_property_readonly("n_votes",
-                             [](const Patterns& patterns) {
-                               std::vector<std::int64_t> n_votes;
-                               n_votes.reserve(patterns.weight.size());
-                               for (std::size_t u = 0; u < patterns.weight.size(); ++u) {
-                                 n_votes.push_back(patterns.start[u + 1] - patterns.start[u]);
-                               }
-                               return to_array(std::move(n_votes));
-                             })
+      .def_property_readonly(
+          "n_votes", [](const Patterns& patterns) { return to_array(count_votes(patterns)); })
       .def(
           "select",
           [](const Patterns& patterns, const Array<std::int64_t>& rows,
@@ -78,12 +71,9 @@ void bind_expectation(py::module_& m) {
           },
           "kept"_a.noconvert())
       .def("rows", [](const Patterns& patterns) {
-        const auto n_votes = static_cast<py::ssize_t>(patterns.column.size());
-        return py::make_tuple(
-            py::array_t<std::int64_t>(static_cast<py::ssize_t>(patterns.start.size()),
-                                      patterns.start.data()),
-            py::array_t<std::int32_t>(n_votes, patterns.column.data()),
-            py::array_t<std::int32_t>(n_votes, patterns.state.data()));
+        Patterns lists = listed(patterns);
+        return py::make_tuple(to_array(std::move(lists.start)), to_array(std::move(lists.column)),
+                              to_array(std::move(lists.state)));
       });
 
   m.def(

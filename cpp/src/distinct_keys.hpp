@@ -24,14 +24,16 @@ class DistinctKeys {
       : n_bits_(n_bits),
         mask_(n_bits == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << n_bits) - 1) {}
 
-  /// Numbers of one bucket, in increasing order of what they are scattered to.
-  struct Bucket {
-    std::vector<std::uint64_t> keys;  // scattered
-    std::vector<double> weights;
-  };
-  const Bucket& bucket(std::size_t b) const { return buckets_[b]; }
-  std::uint64_t key(std::size_t b, std::size_t i) const {
-    return buckets_[b].keys[i] * kInverse & mask_;
+  /// How many distinct ones a bucket holds.
+  std::size_t size(std::size_t b) const { return buckets_[b].keys.size(); }
+
+  /// Moves those of a bucket, in their order, to where there is room for them.
+  void take(std::size_t b, std::uint64_t* keys, double* weights) {
+    const Bucket bucket = std::move(buckets_[b]);
+    std::transform(bucket.keys.begin(), bucket.keys.end(), keys,
+                   [this](std::uint64_t scattered) { return scattered * kInverse & mask_; });
+    std::copy(bucket.weights.begin(), bucket.weights.end(), weights);
+    buckets_[b] = {};
   }
 
   /// Adds a slab of n keys, filled in blocks of `block` rows by `read(begin, n, keys)`, which may
@@ -47,6 +49,11 @@ class DistinctKeys {
   }
 
  private:
+  /// Numbers in increasing order of what they are scattered to.
+  struct Bucket {
+    std::vector<std::uint64_t> keys;  // scattered
+    std::vector<double> weights;
+  };
   struct Counted {
     std::uint64_t key;
     static constexpr double weight = 1;

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "consilience/parallel.hpp"
+#include "pattern_votes.hpp"
 #include "row_keys.hpp"
 #include "simd/loops.hpp"
 
@@ -25,19 +26,12 @@ void check(const Patterns& patterns, const ScoreTable& table) {
   if (table.link != Link::softmax) throw std::invalid_argument("link must be softmax");
 }
 
-/// Which of the (n_columns, n_states) cells the v-th vote is in.
-Index cell_of(const Patterns& patterns, std::size_t v) {
-  return Index{patterns.column[v]} * patterns.n_states + patterns.state[v];
-}
-
-/// Scores of one pattern into `r`, (K,).
-void scores_of(const Patterns& patterns, const ScoreTable& table, Index u, double* r) {
+/// Scores of the r-th of the listed patterns into `r`, (K,).
+void scores_of(const PatternVotes& votes, const ScoreTable& table, Index row, double* r) {
   const Index k = table.n_vectors;
   std::copy(table.base.begin(), table.base.end(), r);
-  const auto end = static_cast<std::size_t>(patterns.start[static_cast<std::size_t>(u) + 1]);
-  for (auto v = static_cast<std::size_t>(patterns.start[static_cast<std::size_t>(u)]); v < end;
-       ++v) {
-    const double* added = table.of_state.data() + cell_of(patterns, v) * k;
+  for (std::size_t v = votes.begin(row); v < votes.end(row); ++v) {
+    const double* added = table.of_state.data() + votes.cell(v) * k;
     for (Index y = 0; y < k; ++y) r[y] += added[y];
   }
 }
@@ -54,31 +48,24 @@ double softmax(double* r, Index k) {
   return largest + std::log(total);
 }
 
-/// Posterior of one pattern into `r`, (K,); returns the logarithm of its likelihood.
-double posterior_of(const Patterns& patterns, const ScoreTable& table, Index u, double* r) {
-  const Index k = table.n_vectors;
-  scores_of(patterns, table, u, r);
-  return softmax(r, k);
-}
-
 void check_votes(const ScoreTable& table, const std::vector<double>& vote_of_state) {
   if (vote_of_state.size() != table.of_state.size()) {
     throw std::invalid_argument("what votes say must be (n_columns, n_states, n_vectors)");
   }
 }
 
-/// What the votes of a pattern say on average, into `mean`, (K,); false if there are none.
-bool mean_vote(const Patterns& patterns, const std::vector<double>& of_state, Index k, Index u,
+/// What the votes of the `row`-th of the listed patterns say on average, into `mean`, (K,); false
+/// if there are none.
+bool mean_vote(const PatternVotes& votes, const std::vector<double>& of_state, Index k, Index row,
                double* mean) {
-  const auto begin = static_cast<std::size_t>(patterns.start[static_cast<std::size_t>(u)]);
-  const auto end = static_cast<std::size_t>(patterns.start[static_cast<std::size_t>(u) + 1]);
   std::fill(mean, mean + k, 0.0);
-  for (std::size_t v = begin; v < end; ++v) {
-    const double* said = of_state.data() + cell_of(patterns, v) * k;
+  for (std::size_t v = votes.begin(row); v < votes.end(row); ++v) {
+    const double* said = of_state.data() + votes.cell(v) * k;
     for (Index y = 0; y < k; ++y) mean[y] += said[y];
   }
-  for (Index y = 0; y < k; ++y) mean[y] /= static_cast<double>(end - begin);
-  return end > begin;
+  const auto n_votes = static_cast<double>(votes.end(row) - votes.begin(row));
+  for (Index y = 0; y < k; ++y) mean[y] /= n_votes;
+  return n_votes > 0;
 }
 
 /// Chunks of patterns whose sums are added in order: the same for any number of threads.
@@ -106,8 +93,10 @@ class Expecting {
 
   /// What a worker writes to.
   struct Room {
+    explicit Room(const Patterns& patterns) : votes(patterns) {}
     std::vector<double> cells, mean, logs;
     StateTile tile;
+    PatternVotes votes;
   };
 
   Expecting(const Patterns& patterns, const ScoreTable& table, const VoteShare& vote)
@@ -115,7 +104,7 @@ class Expecting {
         vote_(vote),
         k_(table.n_vectors),
         width_((k_ + 3) / 4 * 4),
-        by_column_(!patterns.keys.empty() && patterns.n_states <= kPaddedStates &&
+        by_column_(patterns.is_keyed() && patterns.n_states <= kPaddedStates &&
                    (patterns.n_states - 1) * k_ <= kMostCellsByColumn) {
     base_ = table.base;
     base_.resize(static_cast<std::size_t>(width_), 0.0);
@@ -155,7 +144,7 @@ class Expecting {
     score(begin, n, room);
     simd::loops().softmax_with_logs(cells, static_cast<std::size_t>(k_), kRows,
                                     static_cast<std::size_t>(n), room.logs.data());
-    if (vote_.share > 0) mix(begin, n, room);
+    if (vote_.share > 0) mix(n, room);
     const double* weight = patterns_.weight.data() + begin;
     part.log_likelihood += weigh(weight, n, room.logs.data());
     for (Index y = 0; y < k_; ++y) part.of_vector[at(y)] += weigh(weight, n, cells + y * kRows);
@@ -170,9 +159,8 @@ class Expecting {
       return;
     }
     for (Index r = 0; r < n; ++r) {
-      for (auto v = at(patterns_.start[at(begin + r)]); v < at(patterns_.start[at(begin + r) + 1]);
-           ++v) {
-        double* to = sums.data() + cell_of(patterns_, v) * k_;
+      for (std::size_t v = room.votes.begin(r); v < room.votes.end(r); ++v) {
+        double* to = sums.data() + room.votes.cell(v) * k_;
         for (Index y = 0; y < k_; ++y) to[y] += cells[y * kRows + r];
       }
     }
@@ -214,9 +202,10 @@ class Expecting {
 
   void score(Index begin, Index n, Room& room) const {
     if (!by_column_) {
-      simd::loops().add_votes(patterns_.start.data() + begin, patterns_.column.data(),
-                              patterns_.state.data(), at(n), patterns_.n_states, entries_.data(),
-                              base_.data(), at(width_), room.cells.data(), kRows);
+      room.votes.list(begin, n);
+      simd::loops().add_votes(room.votes.start(), room.votes.column(), room.votes.state(), at(n),
+                              patterns_.n_states, entries_.data(), base_.data(), at(width_),
+                              room.cells.data(), kRows);
       return;
     }
     RowKeys(patterns_.n_columns, patterns_.n_states)
@@ -235,14 +224,14 @@ class Expecting {
   }
 
   /// Mixes the posteriors with the mean of what the row's votes say; not where there are none.
-  void mix(Index begin, Index n, Room& room) const {
+  void mix(Index n, Room& room) const {
     room.mean.resize(at((k_ + 1) * kRows));
     double* cells = room.cells.data();
     double* mean = room.mean.data();
     if (!by_column_) {
       std::vector<double> of_row(at(k_));
       for (Index r = 0; r < n; ++r) {
-        if (!mean_vote(patterns_, vote_.of_state, k_, begin + r, of_row.data())) continue;
+        if (!mean_vote(room.votes, vote_.of_state, k_, r, of_row.data())) continue;
         for (Index y = 0; y < k_; ++y) {
           double& p = cells[y * kRows + r];
           p = (1 - vote_.share) * p + vote_.share * of_row[at(y)];
@@ -289,7 +278,7 @@ Expectation expect(const Patterns& patterns, const ScoreTable& table, const Vote
     Expectation& part = parts[static_cast<std::size_t>(chunk)];
     part.of_vector.assign(static_cast<std::size_t>(table.n_vectors), 0.0);
     std::vector<double> sums(static_cast<std::size_t>(expecting.n_sums()), 0.0);
-    Expecting::Room room;
+    Expecting::Room room(patterns);
     for (Index u = chunks.begin(chunk); u < chunks.end(chunk); u += Expecting::kRows) {
       expecting.add(u, std::min(Expecting::kRows, chunks.end(chunk) - u), room, part, sums);
       if (worker == 0 && execution.poll) execution.poll();
@@ -323,16 +312,17 @@ std::vector<double> told_by_others(const Patterns& patterns, const ScoreTable& t
     part.assign(table.of_state.size(), 0.0);
     std::vector<double> scores(static_cast<std::size_t>(k)), mean(static_cast<std::size_t>(k)),
         r(static_cast<std::size_t>(k));
+    PatternVotes votes(patterns);
     for (Index u = chunks.begin(chunk); u < chunks.end(chunk); ++u) {
-      const auto begin = static_cast<std::size_t>(patterns.start[static_cast<std::size_t>(u)]);
-      const auto end = static_cast<std::size_t>(patterns.start[static_cast<std::size_t>(u) + 1]);
+      votes.list(u, 1);
+      const std::size_t begin = votes.begin(0), end = votes.end(0);
       const double weight = patterns.weight[static_cast<std::size_t>(u)];
       if (end - begin < 2 || weight == 0) continue;
       const auto n = static_cast<double>(end - begin);
-      scores_of(patterns, table, u, scores.data());
-      if (vote.share > 0) mean_vote(patterns, vote.of_state, k, u, mean.data());
+      scores_of(votes, table, 0, scores.data());
+      if (vote.share > 0) mean_vote(votes, vote.of_state, k, 0, mean.data());
       for (std::size_t v = begin; v < end; ++v) {
-        const Index at = cell_of(patterns, v) * k;
+        const Index at = votes.cell(v) * k;
         const double* added = table.of_state.data() + at;
         for (std::size_t y = 0; y < r.size(); ++y) r[y] = scores[y] - added[y];
         softmax(r.data(), k);
@@ -361,8 +351,11 @@ std::vector<std::int32_t> preferred(const Patterns& patterns, const ScoreTable& 
   check(patterns, table);
   std::vector<std::int32_t> result(static_cast<std::size_t>(patterns.size()));
   std::vector<double> r(static_cast<std::size_t>(table.n_vectors));
+  PatternVotes votes(patterns);
   for (Index u = 0; u < patterns.size(); ++u) {
-    posterior_of(patterns, table, u, r.data());
+    votes.list(u, 1);
+    scores_of(votes, table, 0, r.data());
+    softmax(r.data(), table.n_vectors);
     result[static_cast<std::size_t>(u)] =
         static_cast<std::int32_t>(std::max_element(r.begin(), r.end()) - r.begin());
   }
@@ -380,8 +373,7 @@ HeldOut held_out_votes(const Patterns& patterns, const Forecast& forecast, Index
   }
   const auto k = static_cast<std::size_t>(table.n_vectors);
   const std::size_t n_shares = forecast.shares.size();
-  const auto n_votes = static_cast<Index>(patterns.column.size());
-  const Index every = std::max<Index>(1, (n_votes + most - 1) / std::max<Index>(1, most));
+  const Index every = std::max<Index>(1, (patterns.n_votes + most - 1) / std::max<Index>(1, most));
   const Index n_taken = (patterns.size() + every - 1) / every;
   const Index chunk_size = std::max(kMinChunk, (n_taken + kMaxChunks - 1) / kMaxChunks);
   const Index n_chunks = std::max<Index>(1, (n_taken + chunk_size - 1) / chunk_size);
@@ -391,19 +383,20 @@ HeldOut held_out_votes(const Patterns& patterns, const Forecast& forecast, Index
     HeldOut& part = parts[static_cast<std::size_t>(chunk)];
     part.log_likelihood.assign(forecast.temperatures.size() * n_shares, 0.0);
     std::vector<double> scores(k), others(k), mean(k);
+    PatternVotes votes(patterns);
     const Index end = std::min(n_taken, (chunk + 1) * chunk_size);
     for (Index taken = chunk * chunk_size; taken < end; ++taken) {
       const Index u = taken * every;
-      const auto begin = static_cast<std::size_t>(patterns.start[static_cast<std::size_t>(u)]);
-      const auto stop = static_cast<std::size_t>(patterns.start[static_cast<std::size_t>(u) + 1]);
+      votes.list(u, 1);
+      const std::size_t begin = votes.begin(0), stop = votes.end(0);
       const double weight = patterns.weight[static_cast<std::size_t>(u)];
       if (stop - begin < 2 || weight == 0) continue;
       const auto n = static_cast<double>(stop - begin);
-      scores_of(patterns, table, u, scores.data());
-      mean_vote(patterns, forecast.vote_of_state, table.n_vectors, u, mean.data());
+      scores_of(votes, table, 0, scores.data());
+      mean_vote(votes, forecast.vote_of_state, table.n_vectors, 0, mean.data());
       for (std::size_t v = begin; v < stop; ++v) {
-        if (forecast.included[static_cast<std::size_t>(patterns.column[v])] == 0) continue;
-        const Index at = cell_of(patterns, v) * table.n_vectors;
+        if (forecast.included[static_cast<std::size_t>(votes.column()[v])] == 0) continue;
+        const Index at = votes.cell(v) * table.n_vectors;
         const double* added = table.of_state.data() + at;
         const double* of_vote = forecast.of_vote.data() + at;
         const double* said = forecast.vote_of_state.data() + at;

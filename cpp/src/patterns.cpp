@@ -1,15 +1,18 @@
 #include "consilience/patterns.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <numeric>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
 #include "blocks.hpp"
 #include "consilience/parallel.hpp"
 #include "distinct_keys.hpp"
+#include "pattern_votes.hpp"
 #include "row_index.hpp"
 #include "row_keys.hpp"
 #include "simd/loops.hpp"
@@ -94,46 +97,24 @@ void sort_keys(const StateReader& reader, const double* weights, const RowKeys& 
   }
 }
 
-/// The rows that the keys stand for.
-void list_keys(const DistinctKeys& distinct, const RowKeys& rows, const Execution& execution,
+/// The distinct keys, which are left empty, as patterns.
+void take_keys(DistinctKeys& distinct, const RowKeys& rows, const Execution& execution,
                Patterns& patterns) {
   constexpr std::size_t n_buckets = DistinctKeys::kBuckets;
-  std::vector<Index> first(n_buckets + 1, 0), first_vote(n_buckets + 1, 0);
+  std::vector<std::size_t> first(n_buckets + 1, 0);
+  for (std::size_t b = 0; b < n_buckets; ++b) first[b + 1] = first[b] + distinct.size(b);
+  patterns.keys.resize(first.back());
+  patterns.weight.resize(first.back());
+  std::vector<Index> n_votes(n_buckets, 0);
   for_each_chunk(n_buckets, execution, [&](Index b, int) {
     const auto bucket = static_cast<std::size_t>(b);
-    const std::size_t size = distinct.bucket(bucket).keys.size();
-    first[bucket + 1] = static_cast<Index>(size);
-    for (std::size_t i = 0; i < size; ++i) {
-      first_vote[bucket + 1] += rows.count_votes(distinct.key(bucket, i));
+    distinct.take(bucket, patterns.keys.data() + first[bucket],
+                  patterns.weight.data() + first[bucket]);
+    for (std::size_t u = first[bucket]; u < first[bucket + 1]; ++u) {
+      n_votes[bucket] += rows.count_votes(patterns.keys[u]);
     }
   });
-  std::partial_sum(first.begin(), first.end(), first.begin());
-  std::partial_sum(first_vote.begin(), first_vote.end(), first_vote.begin());
-  const auto size = static_cast<std::size_t>(first.back());
-  const auto n_votes = static_cast<std::size_t>(first_vote.back());
-  patterns.keys.resize(size);
-  patterns.weight.resize(size);
-  patterns.start.resize(size + 1);
-  patterns.start.back() = first_vote.back();
-  patterns.column.resize(n_votes);
-  patterns.state.resize(n_votes);
-  for_each_chunk(n_buckets, execution, [&](Index b, int) {
-    const auto bucket = static_cast<std::size_t>(b);
-    auto pattern = static_cast<std::size_t>(first[bucket]);
-    Index vote = first_vote[bucket];
-    std::vector<std::int32_t> column(static_cast<std::size_t>(patterns.n_columns)),
-        state(column.size());
-    for (std::size_t i = 0; i < distinct.bucket(bucket).keys.size(); ++i, ++pattern) {
-      const std::uint64_t key = distinct.key(bucket, i);
-      patterns.keys[pattern] = key;
-      patterns.weight[pattern] = distinct.bucket(bucket).weights[i];
-      patterns.start[pattern] = vote;
-      const Index n_listed = rows.list_votes(key, column.data(), state.data());
-      std::copy_n(column.begin(), n_listed, patterns.column.begin() + vote);
-      std::copy_n(state.begin(), n_listed, patterns.state.begin() + vote);
-      vote += n_listed;
-    }
-  });
+  patterns.n_votes = std::accumulate(n_votes.begin(), n_votes.end(), Index{0});
 }
 
 /// Rows of any width, by hashing, in the order in which they first occur.
@@ -158,20 +139,33 @@ void hash_rows(const StateReader& reader, const double* weights, const Execution
   patterns.start = index.start();
   patterns.column = std::move(index.columns());
   patterns.state = std::move(index.states());
+  patterns.n_votes = patterns.start.back();
 }
 
 /// Patterns in stretches that workers take one by one.
 struct Stretches {
-  static constexpr Index kSize = Index{1} << 16;
+  static constexpr Index kSize = Index{1} << 12;
 
   explicit Stretches(Index size) : n_patterns(size), n((size + kSize - 1) / kSize) {}
-  std::size_t begin(Index stretch) const { return static_cast<std::size_t>(stretch * kSize); }
-  std::size_t end(Index stretch) const {
-    return static_cast<std::size_t>(std::min(n_patterns, (stretch + 1) * kSize));
-  }
+  Index begin(Index stretch) const { return stretch * kSize; }
+  Index size(Index stretch) const { return std::min(kSize, n_patterns - begin(stretch)); }
 
   Index n_patterns, n;
 };
+
+/// Calls `body(votes, r, weight)` for every pattern in order, the r-th of those listed.
+template <class Body>
+void for_each_row(const Patterns& patterns, const Body& body) {
+  const Stretches stretches(patterns.size());
+  PatternVotes votes(patterns);
+  for (Index stretch = 0; stretch < stretches.n; ++stretch) {
+    const Index begin = stretches.begin(stretch), n = stretches.size(stretch);
+    votes.list(begin, n);
+    for (Index r = 0; r < n; ++r) {
+      body(votes, r, patterns.weight[static_cast<std::size_t>(begin + r)]);
+    }
+  }
+}
 
 /// Bits that look drawn at random: the finaliser of SplitMix64.
 std::uint64_t scrambled(std::uint64_t bits) {
@@ -181,18 +175,134 @@ std::uint64_t scrambled(std::uint64_t bits) {
   return bits ^ (bits >> 31);
 }
 
-/// Keys of listed rows, where they fit.
-void add_keys(Patterns& patterns) {
-  if (!RowKeys::fit(patterns.n_columns, patterns.n_states)) return;
-  const RowKeys rows(patterns.n_columns, patterns.n_states);
-  patterns.keys.assign(patterns.weight.size(), 0);
-  for (std::size_t u = 0; u < patterns.keys.size(); ++u) {
-    for (auto v = static_cast<std::size_t>(patterns.start[u]);
-         v < static_cast<std::size_t>(patterns.start[u + 1]); ++v) {
-      patterns.keys[u] |= rows.of_vote(patterns.column[v], patterns.state[v]);
+/// What each of the 256 values of every byte of a key stands for: calls `body(byte, value, cell)`
+/// for each of its votes.
+template <class Body>
+void for_each_byte(const Patterns& patterns, const RowKeys& rows, const Body& body) {
+  std::vector<std::int32_t> column(static_cast<std::size_t>(patterns.n_columns)),
+      state(column.size());
+  for (int byte = 0; byte < rows.n_bytes(); ++byte) {
+    for (std::uint64_t value = 1; value < 256; ++value) {
+      const Index n = rows.list_votes(value << (8 * byte), column.data(), state.data());
+      for (std::size_t v = 0; v < static_cast<std::size_t>(n); ++v) {
+        if (state[v] >= patterns.n_states) continue;  // no key has this value
+        body(static_cast<std::size_t>(byte), static_cast<std::size_t>(value),
+             static_cast<std::size_t>(Index{column[v]} * patterns.n_states + state[v]));
+      }
     }
   }
 }
+
+/// Rows in which each cell occurs, (n_columns, n_states).
+std::vector<std::uint64_t> count_cells(const Patterns& patterns, const Execution& execution) {
+  const Stretches stretches(patterns.size());
+  std::optional<RowKeys> rows;
+  if (patterns.is_keyed()) rows.emplace(patterns.n_columns, patterns.n_states);
+  const auto n_cells = static_cast<std::size_t>(patterns.n_columns * patterns.n_states);
+  const std::size_t n_counts = rows ? 256 * static_cast<std::size_t>(rows->n_bytes()) : n_cells;
+  std::vector<std::vector<std::uint64_t>> parts(
+      static_cast<std::size_t>(n_workers(stretches.n, execution)));
+  for_each_chunk(stretches.n, execution, [&](Index stretch, int worker) {
+    auto& own = parts[static_cast<std::size_t>(worker)];
+    own.resize(n_counts);
+    const Index begin = stretches.begin(stretch), n = stretches.size(stretch);
+    if (rows) {
+      for (Index u = begin; u < begin + n; ++u) {
+        std::uint64_t key = patterns.keys[static_cast<std::size_t>(u)];
+        for (std::size_t at = 0; at < n_counts; at += 256, key >>= 8) ++own[at + (key & 0xff)];
+      }
+      return;
+    }
+    PatternVotes votes(patterns);
+    votes.list(begin, n);
+    for (std::size_t v = votes.begin(0); v < votes.end(n - 1); ++v) {
+      ++own[static_cast<std::size_t>(votes.cell(v))];
+    }
+  });
+  std::vector<std::uint64_t> counts(n_counts, 0);
+  for (const auto& own : parts) {
+    for (std::size_t c = 0; c < own.size(); ++c) counts[c] += own[c];
+  }
+  if (!rows) return counts;
+  std::vector<std::uint64_t> of_cells(n_cells, 0);
+  for_each_byte(patterns, *rows, [&](std::size_t byte, std::size_t value, std::size_t cell) {
+    of_cells[cell] += counts[256 * byte + value];
+  });
+  return of_cells;
+}
+
+/// Sums over the votes of a row of what their cells are worth, modulo 2^64.
+class CellSums {
+ public:
+  CellSums(const Patterns& patterns, const std::vector<std::uint64_t>& worth)
+      : patterns_(patterns), worth_(worth) {
+    if (!patterns.is_keyed()) return;
+    const RowKeys rows(patterns.n_columns, patterns.n_states);
+    of_byte_.resize(static_cast<std::size_t>(rows.n_bytes()));
+    for_each_byte(patterns, rows, [&](std::size_t byte, std::size_t value, std::size_t cell) {
+      of_byte_[byte][value] += worth[cell];
+    });
+  }
+
+  std::uint64_t of_row(Index row) const {
+    std::uint64_t sum = 0;
+    if (patterns_.is_keyed()) {
+      std::uint64_t key = patterns_.keys[static_cast<std::size_t>(row)];
+      for (const auto& table : of_byte_) {
+        sum += table[key & 0xff];
+        key >>= 8;
+      }
+      return sum;
+    }
+    PatternVotes votes(patterns_);
+    votes.list(row, 1);
+    for (std::size_t v = votes.begin(0); v < votes.end(0); ++v) {
+      sum += worth_[static_cast<std::size_t>(votes.cell(v))];
+    }
+    return sum;
+  }
+
+ private:
+  const Patterns& patterns_;
+  const std::vector<std::uint64_t>& worth_;
+  std::vector<std::array<std::uint64_t, 256>> of_byte_;
+};
+
+/// Appends rows to patterns whose columns and states are known.
+class Appending {
+ public:
+  explicit Appending(Patterns& to) : to_(&to) {
+    if (RowKeys::fit(to.n_columns, to.n_states)) {
+      keys_.emplace(to.n_columns, to.n_states);
+    } else {
+      to.start.assign(1, 0);
+    }
+  }
+
+  void vote(Index column, std::int32_t state) {
+    ++to_->n_votes;
+    if (keys_) {
+      key_ |= keys_->of_vote(column, state);
+    } else {
+      to_->column.push_back(static_cast<std::int32_t>(column));
+      to_->state.push_back(state);
+    }
+  }
+
+  void end_row(double weight) {
+    to_->weight.push_back(weight);
+    if (keys_) {
+      to_->keys.push_back(std::exchange(key_, 0));
+    } else {
+      to_->start.push_back(to_->n_votes);
+    }
+  }
+
+ private:
+  Patterns* to_;
+  std::optional<RowKeys> keys_;
+  std::uint64_t key_ = 0;
+};
 
 }  // namespace
 
@@ -213,7 +323,7 @@ Patterns find_patterns(const StateReader& reader, const double* weights,
   } else {
     sort_keys(reader, weights, rows, execution, distinct);
   }
-  list_keys(distinct, rows, execution, patterns);
+  take_keys(distinct, rows, execution, patterns);
   return patterns;
 }
 
@@ -224,73 +334,48 @@ Patterns select(const Patterns& patterns, const std::vector<std::int64_t>& rows,
     throw std::invalid_argument("columns must be (n_columns,)");
   }
   Patterns chosen;
-  chosen.start.assign(1, 0);
-  chosen.weight = weights;
-  std::vector<std::int32_t> place;  // of each column among those that stay
-  for (const std::uint8_t stays : columns) {
-    place.push_back(static_cast<std::int32_t>(chosen.n_columns));
-    if (stays != 0) ++chosen.n_columns;
-  }
   chosen.n_states = patterns.n_states;
-  for (const std::int64_t row : rows) {
-    if (row < 0 || row >= patterns.size()) throw std::invalid_argument("a row is out of range");
-    const auto u = static_cast<std::size_t>(row);
-    for (auto v = static_cast<std::size_t>(patterns.start[u]);
-         v < static_cast<std::size_t>(patterns.start[u + 1]); ++v) {
-      const auto column = static_cast<std::size_t>(patterns.column[v]);
-      if (columns[column] == 0) continue;
-      chosen.column.push_back(place[column]);
-      chosen.state.push_back(patterns.state[v]);
-    }
-    chosen.start.push_back(static_cast<std::int64_t>(chosen.column.size()));
+  std::vector<Index> place;  // of each column among those that stay
+  for (const std::uint8_t stays : columns) {
+    place.push_back(stays != 0 ? chosen.n_columns++ : -1);
   }
-  add_keys(chosen);
+  Appending appending(chosen);
+  PatternVotes votes(patterns);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i] < 0 || rows[i] >= patterns.size()) {
+      throw std::invalid_argument("a row is out of range");
+    }
+    votes.list(rows[i], 1);
+    for (std::size_t v = votes.begin(0); v < votes.end(0); ++v) {
+      const Index column = place[static_cast<std::size_t>(votes.column()[v])];
+      if (column >= 0) appending.vote(column, votes.state()[v]);
+    }
+    appending.end_row(weights[i]);
+  }
   return chosen;
 }
 
 Patterns thinned(const Patterns& patterns, double one_in, const Execution& execution) {
   if (!(one_in > 0)) throw std::invalid_argument("one_in must be positive");
-  const Stretches stretches(patterns.size());
-  const auto n_states = static_cast<std::size_t>(patterns.n_states);
-  const auto cell = [&](std::size_t vote) {
-    return static_cast<std::size_t>(patterns.column[vote]) * n_states +
-           static_cast<std::size_t>(patterns.state[vote]);
-  };
   // A cell is known by the number of rows that it occurs in, in whichever column it stands.
-  const auto n_cells = static_cast<std::size_t>(patterns.n_columns) * n_states;
-  std::vector<std::vector<std::uint64_t>> counts(
-      static_cast<std::size_t>(n_workers(stretches.n, execution)));
-  for_each_chunk(stretches.n, execution, [&](Index stretch, int worker) {
-    auto& own = counts[static_cast<std::size_t>(worker)];
-    own.resize(n_cells);
-    const auto end = static_cast<std::size_t>(patterns.start[stretches.end(stretch)]);
-    for (auto v = static_cast<std::size_t>(patterns.start[stretches.begin(stretch)]); v < end;
-         ++v) {
-      ++own[cell(v)];
-    }
-  });
-  std::vector<std::uint64_t> mark(n_cells, 0);
-  for (const auto& own : counts) {
-    for (std::size_t c = 0; c < own.size(); ++c) mark[c] += own[c];
-  }
+  std::vector<std::uint64_t> mark = count_cells(patterns, execution);
   for (std::uint64_t& of_cell : mark) of_cell = scrambled(of_cell);
+  const CellSums sums(patterns, mark);
   struct Drawn {
     std::vector<std::int64_t> rows;
     std::vector<double> weights;
   };
+  const Stretches stretches(patterns.size());
   std::vector<Drawn> drawn(static_cast<std::size_t>(stretches.n));
   for_each_chunk(stretches.n, execution, [&](Index stretch, int) {
     Drawn& own = drawn[static_cast<std::size_t>(stretch)];
-    for (auto u = stretches.begin(stretch); u < stretches.end(stretch); ++u) {
-      std::uint64_t sum = 0;
-      for (auto v = static_cast<std::size_t>(patterns.start[u]);
-           v < static_cast<std::size_t>(patterns.start[u + 1]); ++v) {
-        sum += mark[cell(v)];
-      }
-      const double uniform = static_cast<double>(scrambled(sum) >> 11) * 0x1p-53;
-      const double weight = std::floor(patterns.weight[u] / one_in + uniform);
+    const Index begin = stretches.begin(stretch);
+    for (Index row = begin; row < begin + stretches.size(stretch); ++row) {
+      const double uniform = static_cast<double>(scrambled(sums.of_row(row)) >> 11) * 0x1p-53;
+      const double weight =
+          std::floor(patterns.weight[static_cast<std::size_t>(row)] / one_in + uniform);
       if (weight < 1) continue;
-      own.rows.push_back(static_cast<std::int64_t>(u));
+      own.rows.push_back(row);
       own.weights.push_back(weight);
     }
   });
@@ -313,23 +398,16 @@ Patterns with_states(const Patterns& patterns, const std::vector<std::int32_t>& 
     if (state < 0 || state >= n_states) throw std::invalid_argument("a state is out of range");
   }
   Patterns chosen;
-  chosen.start.assign(1, 0);
-  chosen.weight = patterns.weight;
   chosen.n_columns = patterns.n_columns;
   chosen.n_states = n_states;
-  for (std::size_t u = 0; u < patterns.weight.size(); ++u) {
-    for (auto v = static_cast<std::size_t>(patterns.start[u]);
-         v < static_cast<std::size_t>(patterns.start[u + 1]); ++v) {
-      const auto column = static_cast<std::size_t>(patterns.column[v]);
-      const std::int32_t state = number[column * static_cast<std::size_t>(patterns.n_states) +
-                                        static_cast<std::size_t>(patterns.state[v])];
-      if (state == 0) continue;
-      chosen.column.push_back(patterns.column[v]);
-      chosen.state.push_back(state);
+  Appending appending(chosen);
+  for_each_row(patterns, [&](const PatternVotes& votes, Index r, double weight) {
+    for (std::size_t v = votes.begin(r); v < votes.end(r); ++v) {
+      const std::int32_t state = number[static_cast<std::size_t>(votes.cell(v))];
+      if (state != 0) appending.vote(votes.column()[v], state);
     }
-    chosen.start.push_back(static_cast<std::int64_t>(chosen.column.size()));
-  }
-  add_keys(chosen);
+    appending.end_row(weight);
+  });
   return chosen;
 }
 
@@ -338,28 +416,50 @@ Patterns with_column_per_state(const Patterns& patterns, const std::vector<std::
     throw std::invalid_argument("kept must be (n_columns, n_states)");
   }
   Patterns chosen;
-  chosen.start.assign(1, 0);
-  chosen.weight = patterns.weight;
   chosen.n_states = 2;
-  std::vector<std::int32_t> place;  // of each cell among those that stay
+  std::vector<Index> place;  // of each cell among those that stay
   for (const std::uint8_t stays : kept) {
-    place.push_back(static_cast<std::int32_t>(chosen.n_columns));
-    if (stays != 0) ++chosen.n_columns;
+    place.push_back(stays != 0 ? chosen.n_columns++ : -1);
   }
-  for (std::size_t u = 0; u < patterns.weight.size(); ++u) {
-    for (auto v = static_cast<std::size_t>(patterns.start[u]);
-         v < static_cast<std::size_t>(patterns.start[u + 1]); ++v) {
-      const auto cell = static_cast<std::size_t>(patterns.column[v]) *
-                            static_cast<std::size_t>(patterns.n_states) +
-                        static_cast<std::size_t>(patterns.state[v]);
-      if (kept[cell] == 0) continue;
-      chosen.column.push_back(place[cell]);
-      chosen.state.push_back(1);
+  Appending appending(chosen);
+  for_each_row(patterns, [&](const PatternVotes& votes, Index r, double weight) {
+    for (std::size_t v = votes.begin(r); v < votes.end(r); ++v) {
+      const Index column = place[static_cast<std::size_t>(votes.cell(v))];
+      if (column >= 0) appending.vote(column, 1);
     }
-    chosen.start.push_back(static_cast<std::int64_t>(chosen.column.size()));
-  }
-  add_keys(chosen);
+    appending.end_row(weight);
+  });
   return chosen;
+}
+
+std::vector<std::int64_t> count_votes(const Patterns& patterns) {
+  std::vector<std::int64_t> counts;
+  counts.reserve(patterns.weight.size());
+  for_each_row(patterns, [&](const PatternVotes& votes, Index r, double) {
+    counts.push_back(static_cast<std::int64_t>(votes.end(r) - votes.begin(r)));
+  });
+  return counts;
+}
+
+Patterns listed(const Patterns& patterns) {
+  if (!patterns.is_keyed()) return patterns;
+  Patterns result;
+  result.n_columns = patterns.n_columns;
+  result.n_states = patterns.n_states;
+  result.n_votes = patterns.n_votes;
+  result.weight = patterns.weight;
+  result.start.reserve(patterns.weight.size() + 1);
+  result.column.reserve(static_cast<std::size_t>(patterns.n_votes));
+  result.state.reserve(static_cast<std::size_t>(patterns.n_votes));
+  result.start.push_back(0);
+  for_each_row(patterns, [&](const PatternVotes& votes, Index r, double) {
+    result.column.insert(result.column.end(), votes.column() + votes.begin(r),
+                         votes.column() + votes.end(r));
+    result.state.insert(result.state.end(), votes.state() + votes.begin(r),
+                        votes.state() + votes.end(r));
+    result.start.push_back(static_cast<std::int64_t>(result.column.size()));
+  });
+  return result;
 }
 
 }  // namespace consilience

@@ -31,7 +31,8 @@ class RowKeys {
     return n_states <= 256 && n_columns <= 8 * (8 / bits_of(n_states));
   }
 
-  int n_bits() const { return static_cast<int>(8 * n_bytes_); }
+  int n_bytes() const { return static_cast<int>(n_bytes_); }
+  int n_bits() const { return 8 * n_bytes(); }
 
   void of_tile(const StateTile& tile, std::uint64_t* keys) const {
     simd::loops().row_keys(tile.states.data(), static_cast<std::size_t>(tile.stride),

@@ -2,7 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <map>
+#include <stdexcept>
 #include <vector>
 
 #include "distinct_keys.hpp"
@@ -26,7 +28,8 @@ std::map<Row, double> plain_patterns(const std::vector<std::int32_t>& states, In
   return result;
 }
 
-std::vector<Row> rows_of(const Patterns& patterns) {
+std::vector<Row> rows_of(const Patterns& found) {
+  const Patterns patterns = listed(found);
   std::vector<Row> rows;
   bool sorted = true;
   for (std::size_t u = 0; u < patterns.weight.size(); ++u) {
@@ -175,18 +178,42 @@ TEST_CASE("numbers of every width are counted exactly, slab by slab") {
       distinct.add(static_cast<Index>(size), 64, nullptr, {3, {}}, read);
       weighted.add(static_cast<Index>(size), 64, weights.data(), {3, {}}, read);
     }
-    const auto found = [](const DistinctKeys& keys) {
+    const auto found = [](DistinctKeys& all) {
       std::map<std::uint64_t, double> result;
       for (std::size_t b = 0; b < DistinctKeys::kBuckets; ++b) {
-        for (std::size_t i = 0; i < keys.bucket(b).keys.size(); ++i) {
-          result.emplace(keys.key(b, i), keys.bucket(b).weights[i]);
-        }
+        std::vector<std::uint64_t> keys(all.size(b));
+        std::vector<double> weights(all.size(b));
+        all.take(b, keys.data(), weights.data());
+        for (std::size_t i = 0; i < keys.size(); ++i) result.emplace(keys[i], weights[i]);
+        CHECK(all.size(b) == 0);
       }
       return result;
     };
     CHECK(found(distinct) == expected);
     CHECK(found(weighted) == expected_sums);
   }
+}
+
+TEST_CASE(
+    "thinned patterns are the same whether rows are keys or lists, on any number of threads") {
+  const Labels labels = random_labels(11, 20'000, 12, {3}, 0.6);
+  const HeldVotes held = dense_votes(labels);
+  const StateCoding coding = StateCoding::of_one_task(3);
+  const StateReader reader(held.view, coding);
+  const Patterns keyed = find_patterns(reader, nullptr, Execution{});
+  REQUIRE(keyed.is_keyed());
+  const Patterns lists = listed(keyed);
+  REQUIRE_FALSE(lists.is_keyed());
+  for (const double one_in : {1.0, 7.5, 1e9}) {
+    const Patterns thin = thinned(keyed, one_in, Execution{});
+    CHECK(same(thin, thinned(keyed, one_in, {3, {}})));
+    CHECK(same(thin, thinned(lists, one_in, Execution{})));
+    double items = 0;
+    for (const double weight : thin.weight) items += weight;
+    const double expected = 20'000 / one_in;
+    CHECK(std::abs(items - expected) <= 5 * std::sqrt(expected) * (one_in > 1));
+  }
+  CHECK_THROWS_AS(thinned(keyed, 0.0, Execution{}), std::invalid_argument);
 }
 
 TEST_CASE("keys hold the states of a tile, and give them back") {

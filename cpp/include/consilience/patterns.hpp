@@ -9,18 +9,22 @@
 
 namespace consilience {
 
-/// Rows that differ from each other. The votes of pattern u are those at [start[u], start[u + 1]),
-/// by increasing column.
+/// Rows that differ from each other: each one number of 64 bits where their votes fit into that,
+/// lists of votes otherwise.
 struct Patterns {
+  std::vector<double> weight;  // (n_patterns,) items, or their weights, summed in order of items
+  std::vector<std::uint64_t> keys;  // (n_patterns,) of `RowKeys`, or empty
+  // Votes of pattern u at [start[u], start[u + 1]), by increasing column; empty where there are
+  // keys.
   std::vector<std::int64_t> start;   // (n_patterns + 1,)
   std::vector<std::int32_t> column;  // (n_votes,)
   std::vector<std::int32_t> state;   // (n_votes,) from 1 on
-  std::vector<double> weight;  // (n_patterns,) items, or their weights, summed in order of items
-  std::vector<std::uint64_t> keys;  // (n_patterns,) the same votes as `RowKeys`, where they fit
+  Index n_votes = 0;                 // of all patterns
   Index n_columns = 0;
   std::int32_t n_states = 0;
 
   Index size() const { return static_cast<Index>(weight.size()); }
+  bool is_keyed() const { return start.empty(); }
 };
 
 /// One pass; memory for the distinct rows and 32 MiB. The row without votes is a pattern too, where
@@ -54,5 +58,11 @@ Patterns with_states(const Patterns& patterns, const std::vector<std::int32_t>& 
 /// n_states), in that order; other votes are left out.
 /// @throws std::invalid_argument if `kept` does not fit.
 Patterns with_column_per_state(const Patterns& patterns, const std::vector<std::uint8_t>& kept);
+
+/// Votes of each pattern, (n_patterns,).
+std::vector<std::int64_t> count_votes(const Patterns& patterns);
+
+/// The same patterns, without keys.
+Patterns listed(const Patterns& patterns);
 
 }  // namespace consilience
