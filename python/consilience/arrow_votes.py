@@ -11,21 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.arrow_columns import check_type, distinct_texts, import_pyarrow, is_text, whole_numbers
-from consilience.cells import (
+from consilience.exceptions import FileFormatError, InvalidVotesError, listed
+from consilience.vote_files import id_column_of
+from consilience.vote_texts import (
     ABSTAINS,
-    Cells,
     Classes,
     Codes,
     Meaning,
     VoteTable,
+    VoteTexts,
     check_names,
     classes_of,
     decode,
     looks_like_number,
     owners_of,
 )
-from consilience.exceptions import FileFormatError, InvalidVotesError, listed
-from consilience.vote_files import id_column_of
 from consilience.votes import SINGLE_TASK, Table, Votes
 
 __all__ = ["ArrowColumns", "ArrowVotes", "ParquetVotes", "find_meanings", "texts_in_files"]
@@ -186,7 +186,7 @@ class ArrowVotes:
             codes.of(*distinct_texts(self.columns.origin, self.columns.names[column].strip(), array))
             for column, array in zip(place, arrays, strict=True)
         ]
-        cells = Cells(
+        cells = VoteTexts(
             path=self.columns.origin,
             codes=np.column_stack(encoded),
             texts=codes.texts(),

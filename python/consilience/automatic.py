@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.accuracy_prior import AccuracyPrior
-from consilience.cautious import STRUCTURES, CautiousFit, Panel, accuracy_range, tempered
+from consilience.cautious import STRUCTURES, CautiousFit, accuracy_range, tempered
 from consilience.events import has_plain_events, states_of
 from consilience.fitting import SourceFit
 from consilience.gold import Gold, known_rows, without_gold
 from consilience.halves import DEFAULT_CAUTION, choose_caution
 from consilience.held_out import gain_of_doubt
 from consilience.likelihood import maximise_likelihood, without_copies
+from consilience.panel import Panel
 from consilience.score_table import ScoreTable, WeightedScores
 from consilience.scores import independent_scores, majority_shares, with_components
 from consilience.statistics import Observation, VoteStatistics

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
-from consilience.cautious import CautiousFit, Cells, Panel, columns_of, fit_panel
+from consilience.cautious import CautiousFit, fit_panel
+from consilience.panel import Cells, Panel, columns_of
 
 __all__ = ["CAUTIONS", "chance_corrected_agreement", "choose_caution"]
 

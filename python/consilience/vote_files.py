@@ -14,19 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.arrow_columns import distinct_texts, import_pyarrow
-from consilience.cells import (
+from consilience.exceptions import FileFormatError, InvalidArgumentError
+from consilience.vote_texts import (
     ABSTAINS,
-    Cells,
     Classes,
     Codes,
     Meaning,
     VoteTable,
+    VoteTexts,
     check_names,
     classes_of,
     decode,
     owners_of,
 )
-from consilience.exceptions import FileFormatError, InvalidArgumentError
 
 ID_COLUMNS = frozenset(("", "id", "item", "item_id", "__index_level_0__"))
 _COLUMN_KINDS = "biufU"  # booleans, integers, floats, strings
@@ -110,7 +110,7 @@ def format_of(path: str | os.PathLike[str]) -> str:
     return ending
 
 
-def _votes(cells: Cells, ids: list[Any] | None, classes: Classes | None, *, is_text: bool) -> VoteFile:
+def _votes(cells: VoteTexts, ids: list[Any] | None, classes: Classes | None, *, is_text: bool) -> VoteFile:
     """Tables of votes by task, over the same sources; class names are possible only if `is_text`."""
     source_names = list(dict.fromkeys(source for _, source in cells.owners))
     position = {source: j for j, source in enumerate(source_names)}
@@ -144,7 +144,7 @@ def _read_csv(path: str, classes: Classes | None) -> VoteFile:
             raise FileFormatError(
                 f"{path}, line {reader.line_num}: {error}; check the quotes there"
             ) from error
-    cells = Cells(
+    cells = VoteTexts(
         path=path,
         codes=flat.reshape(-1, len(rows.columns)),
         texts=codes.texts(),
@@ -209,7 +209,7 @@ def _read_npz(path: str, classes: Classes | None) -> VoteFile:
     check_names(path, source_names)
     codes = Codes()
     encoded = [codes.of(*_distinct(path, task, table)) for task, table in tables.items()]
-    cells = Cells(
+    cells = VoteTexts(
         path=path,
         codes=np.hstack(encoded),
         texts=codes.texts(),
@@ -293,7 +293,7 @@ def _read_parquet(path: str, classes: Classes | None) -> VoteFile:
     source_columns = [names[column] for column in voting]
     check_names(path, source_columns)
     codes = Codes()
-    cells = Cells(
+    cells = VoteTexts(
         path=path,
         codes=np.column_stack([codes.of(*column) for column in distinct]),
         texts=codes.texts(),

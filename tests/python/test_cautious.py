@@ -10,10 +10,11 @@ from scipy.special import gammaln, softmax
 import consilience as cs
 from consilience import _core
 from consilience.automatic import unexplained_share
-from consilience.cautious import STRUCTURES, Panel, Structure, accuracy_range, fit_panel, tempered
+from consilience.cautious import STRUCTURES, Structure, accuracy_range, fit_panel, tempered
 from consilience.events import code_votes
 from consilience.halves import CAUTIONS, DEFAULT_CAUTION, chance_corrected_agreement, choose_caution
 from consilience.held_out import TEMPERATURES, gain_of_doubt
+from consilience.panel import Panel
 from consilience.scores import independent_scores
 from consilience.task_graph import TaskGraph
 from consilience.votes import as_votes

@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?(e[-+]?\d+)?|inf)|nan", re.ASCII | re.IG
 
 
 @dataclass(frozen=True)
-class Cells:
+class VoteTexts:
     """A table of texts, ``texts[codes[row, column]]``, and where its columns belong."""
 
     path: str
@@ -131,7 +131,7 @@ class Meaning:
         return cls(classes if classes is not None else [*sorted(voting)], are_names=is_text)
 
 
-def decode(cells: Cells, columns: Sequence[int], meaning: Meaning) -> VoteTable:
+def decode(cells: VoteTexts, columns: Sequence[int], meaning: Meaning) -> VoteTable:
     """Votes in some columns, of the smallest signed integers that hold them.
 
     Raises
