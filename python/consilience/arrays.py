@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from consilience.exceptions import InvalidArgumentError
 
-__all__ = ["as_array", "distinct_rows"]
+__all__ = ["as_array", "number_rows"]
 
 
 def as_array(
@@ -28,7 +28,7 @@ def as_array(
         raise error(f"{argument} cannot be read as an array ({cause}); give rows of equal length") from cause
 
 
-def distinct_rows(table: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def number_rows(table: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Which rows of a table of integers or bools are equal.
 
     Parameters

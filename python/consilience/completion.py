@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
+from consilience.events import nodes_by_event
 from consilience.exceptions import SingularCovarianceError
 from consilience.identifiability import IdentifiabilityReport
 from consilience.moments import signed_start, warn_unless_converged, weak_nodes, with_weak_nodes
@@ -64,7 +65,7 @@ def fit_completion(system: NodeSystem, report: IdentifiabilityReport) -> NDArray
     """
     strength = np.zeros(len(system.means))
     assert report.log_z2 is not None
-    for members in _nodes_by_event(system, report.sign_components >= 0):
+    for members in nodes_by_event(system.statistics.node_event, report.sign_components >= 0):
         pairs = report.omega_mask[np.ix_(members, members)]
         sigma_o = np.ascontiguousarray(system.covariance[np.ix_(members, members)])
         a = _inverted(system, members)
@@ -110,7 +111,7 @@ def completion_influence(
         Influence of each item on each strength; its variance over items, divided by n, is the estimate's.
     """
     influence = np.zeros_like(centred)
-    for members in _nodes_by_event(system, report.sign_components >= 0):
+    for members in nodes_by_event(system.statistics.node_event, report.sign_components >= 0):
         place = np.ix_(members, members)
         pairs = report.omega_mask[place]
         sigma_o, a, x = system.covariance[place], _inverted(system, members), centred[:, members]
@@ -142,18 +143,10 @@ def completion_influence(
     return from_mean
 
 
-def _nodes_by_event(system: NodeSystem, among: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
-    """Nodes of each event, in the order of the events, of those in a (d,) mask."""
-    _, event = np.unique(system.statistics.node_event, axis=0, return_inverse=True)
-    event = event.reshape(-1)
-    groups = [np.flatnonzero((event == e) & among) for e in range(int(event.max(initial=-1)) + 1)]
-    return [members for members in groups if len(members)]
-
-
 def _inverse(system: NodeSystem) -> NDArray[np.float64]:
     """``Sigma_O^-1`` of each event's live nodes, in place; 0 between different events."""
     inverse = np.zeros_like(system.covariance)
-    for members in _nodes_by_event(system, system.live):
+    for members in nodes_by_event(system.statistics.node_event, system.live):
         inverse[np.ix_(members, members)] = _inverted(system, members)
     return inverse
 

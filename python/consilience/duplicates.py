@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from consilience.arrays import distinct_rows
+from consilience.events import number_events
 from consilience.source_graph import SourceGraph
 from consilience.statistics import VoteStatistics
 
@@ -28,7 +28,7 @@ def find_duplicates(statistics: VoteStatistics) -> NDArray[np.int64]:
     """
     m = statistics.n_sources
     node_source = statistics.node_source
-    event = distinct_rows(statistics.node_event)[1]
+    _, event = number_events(statistics.node_event)
     same = np.where(event[:, None] == event, statistics.pairs, 0)
     agreements = np.zeros((m, m), dtype=statistics.pairs.dtype)
     both = np.zeros_like(agreements)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
-from consilience.arrays import distinct_rows
+from consilience.arrays import number_rows
 from consilience.exceptions import InfeasibleVotesWarning, InvalidArgumentError, listed, warn_caller
 from consilience.task_graph import ABSTAIN, TaskGraph
 from consilience.votes import Votes
@@ -24,6 +24,8 @@ __all__ = [
     "EventProbabilities",
     "code_votes",
     "has_plain_events",
+    "nodes_by_event",
+    "number_events",
     "states_of",
     "warn_of_infeasible",
 ]
@@ -169,13 +171,38 @@ class EventProbabilities:
     def of(cls, masks: NDArray[np.bool_], class_balance: NDArray[np.float64]) -> EventProbabilities:
         """From the events and ``P(Y)`` over the feasible set, (K,)."""
         # Few events are distinct. einsum adds in one order, whatever the number of BLAS threads.
-        first, at = distinct_rows(masks)
+        first, at = number_rows(masks)
         member = masks[first].astype(np.float64)
         p = np.einsum("ay,y->a", member, class_balance)
         both = np.einsum("ay,by->ab", member * class_balance, member)
         overlap = np.einsum("ay,by->ab", member, member) > 0
         every = np.ix_(at, at)
         return cls(masks, p[at], (both - np.outer(p, p))[every], overlap[every])
+
+
+def number_events(node_event: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct events of some nodes, in order, (q, t), and which of them is each node's, (d,)."""
+    events, event = np.unique(node_event, axis=0, return_inverse=True)
+    return events, event.reshape(-1).astype(np.int64)
+
+
+def nodes_by_event(
+    node_event: NDArray[np.int64], among: NDArray[np.bool_] | None = None
+) -> list[NDArray[np.intp]]:
+    """Nodes of each event, in the order of the events.
+
+    Parameters
+    ----------
+    node_event : (d, t) int64 array
+        Event of each node.
+    among : (d,) bool array, optional
+        The nodes that are looked at: events that none of them is about are left out.
+    """
+    events, event = number_events(node_event)
+    groups = [event == e for e in range(len(events))]
+    if among is not None:
+        groups = [group & among for group in groups if (group & among).any()]
+    return [np.flatnonzero(group) for group in groups]
 
 
 def states_of(events: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:

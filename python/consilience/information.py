@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.components import ComponentLayout
-from consilience.intervals import MAX_DRAWS, QUANTILE, choose_states
+from consilience.drawing import choose_states
+from consilience.intervals import MAX_DRAWS, QUANTILE
 from consilience.joint_tables import ComponentTable
 from consilience.tied import SourceTable, vote_accuracy
 

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from consilience.drawing import draw_states
 from consilience.exceptions import (
     ConsilienceWarning,
     InvalidArgumentError,
@@ -32,7 +33,6 @@ from consilience.exceptions import (
     listed,
 )
 from consilience.fitted_model import FittedModel
-from consilience.intervals import choose_states
 from consilience.statistics import VoteStatistics, read_weights
 from consilience.table import Table
 from consilience.task_graph import ABSTAIN
@@ -272,30 +272,12 @@ def draw_votes(model: FittedModel, tables: Sequence[SourceTable], n: int, rng: n
     fit, statistics = model.fit, model.statistics
     graph, m = statistics.task_graph, statistics.n_sources
     label = rng.choice(graph.n_vectors, n, p=model.class_balance)
-    states = np.full((n, m), -1, dtype=np.int64)  # rows of the tables; -1 is still to be drawn
-    for component in fit.components:
-        assert fit.layout is not None
-        clique = component.members
-        separator = fit.layout.separators[fit.layout.members.index(clique)]
-        given = np.zeros(n, dtype=np.int64)
-        for j, step in zip(separator, fit.layout.radix(separator).tolist(), strict=True):
-            given += step * ((states[:, j] + 1) % len(tables[j].table))  # 0 abstains there
-        joint = np.zeros(n, dtype=np.int64)
-        of_state = fit.layout.separator_states(clique)
-        for state in np.unique(given).tolist():
-            items = np.flatnonzero(given == state)
-            possible = np.where((of_state == state)[:, None], component.table, 0.0)
-            joint[items] = choose_states(rng, possible, label[items])
-        for j, own in zip(clique, fit.layout.member_states(clique)[joint].T, strict=True):
-            states[:, j] = (own - 1) % len(tables[j].table)
-    for j in range(m):
-        if fit.first[j] == j and (states[:, j] < 0).all():
-            states[:, j] = choose_states(rng, tables[j].table, label)
-    states = states[:, fit.first]
+    own = np.flatnonzero(fit.first == np.arange(m)).tolist()
+    states = draw_states(label, tables, fit.layout, fit.components, own, lambda _: rng)[:, fit.first]
     silent = np.full((1, graph.n_tasks), ABSTAIN, dtype=np.int64)
     votes = {task: np.empty((n, m), dtype=np.int32) for task in graph.tasks}
     for j, table in enumerate(tables):
-        said = np.vstack([table.events, silent])[states[:, j]]
+        said = np.vstack([silent, table.events])[states[:, j]]
         for r, task in enumerate(graph.tasks):
             votes[task][:, j] = said[:, r]
     return Votes.from_tasks(votes, task_graph=graph, source_names=statistics.source_names)

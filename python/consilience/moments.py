@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from consilience import _core
 from consilience.alignment import align
+from consilience.events import number_events
 from consilience.exceptions import ConvergenceWarning, warn_caller
 from consilience.identifiability import IdentifiabilityReport
 from consilience.nodes import NodeSystem
@@ -221,8 +222,8 @@ def _with_related_events(
     Node by node an event that few items are about may have got the wrong sign, and then all its nodes keep
     each other there. Where pairs do not relate events, sources are better than chance at each.
     """
-    _, event = np.unique(system.statistics.node_event, axis=0, return_inverse=True)
-    member = (event.reshape(-1, 1) == np.arange(event.max(initial=-1) + 1)).astype(np.float64)
+    events, event = number_events(system.statistics.node_event)
+    member = (event[:, None] == np.arange(len(events))).astype(np.float64)
     expected = np.outer(start, start) * precision
     evidence = member.T @ (expected * target) @ member
     noise = member.T @ (expected * np.outer(start, start)) @ member / system.statistics.n

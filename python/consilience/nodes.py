@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from consilience.events import EventProbabilities
+from consilience.events import EventProbabilities, number_events
 from consilience.exceptions import listed
 from consilience.identifiability import IdentifiabilityReport, structure_report
 from consilience.source_graph import SourceGraph
@@ -133,8 +133,7 @@ class NodeSystem:
     @cached_property
     def same_event(self) -> NDArray[np.bool_]:
         """Pairs that Algorithm 1 explains, one event at a time: independent, and about the same event."""
-        _, event = np.unique(self.statistics.node_event, axis=0, return_inverse=True)
-        event = event.reshape(-1)
+        _, event = number_events(self.statistics.node_event)
         certain = np.abs(np.diag(self.events.g)) <= MIN_G
         same: NDArray[np.bool_] = self._independent & (event[:, None] == event) & ~certain
         return same

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
+from consilience.events import number_events
 from consilience.moments import signed_start
 from consilience.statistics import VoteStatistics
 
@@ -124,8 +125,7 @@ class PairTables:
 
         graph = statistics.task_graph
         self.class_balance = class_balance
-        events, event = np.unique(statistics.node_event[nodes], axis=0, return_inverse=True)
-        self.node_event = event.reshape(-1)
+        events, self.node_event = number_events(statistics.node_event[nodes])
         masks = graph.event_masks(events)
         p = masks @ class_balance
         joint = (masks * class_balance) @ masks.T.astype(np.float64)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.class_balance import BalanceEstimate, balance_from_skewness
+from consilience.drawing import draw_indicators
 from consilience.exceptions import SignWarning, listed, warn_caller
 from consilience.fitting import SourceFit
-from consilience.intervals import draw_indicators
 from consilience.signs import contradicted_signs
 from consilience.statistics import VoteStatistics
 from consilience.third_moments import (

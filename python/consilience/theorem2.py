@@ -21,6 +21,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience.events import nodes_by_event
 from consilience.nodes import NodeSystem, describe_event
 from consilience.table import Table
 
@@ -47,15 +48,10 @@ def theorem2_terms(system: NodeSystem, strength: NDArray[np.float64]) -> Table:
         no pair, or ``M_omega`` tells nothing; infinite where ``Sigma_O`` is singular.
     """
     statistics = system.statistics
-    _, event = np.unique(statistics.node_event, axis=0, return_inverse=True)
-    event = event.reshape(-1)
     z = np.abs(system.covariance) / np.sqrt(system.variance / float(statistics.n))
     names = ["event", "d", "pairs", "sigma_max", "lambda_min", "kappa", "weakest", "a", "b", "bound"]
     rows: dict[str, list[object]] = {name: [] for name in names}
-    for e in range(int(event.max(initial=-1)) + 1):
-        nodes = np.flatnonzero((event == e) & system.live)
-        if not len(nodes):
-            continue
+    for nodes in nodes_by_event(statistics.node_event, system.live):
         place = np.ix_(nodes, nodes)
         pairs = system.same_event[place]
         sigma_max = _largest_of_inverse(pairs)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from consilience import _core
 from consilience.alignment import align
+from consilience.events import nodes_by_event
 from consilience.identifiability import solve_log_linear, solve_positive
 from consilience.moments import signed_start
 from consilience.nodes import NodeSystem
@@ -121,13 +122,6 @@ def _within(
     three = np.diag(pairs) * n_copies * (n_copies - 1) / 2
     within: NDArray[np.float64] = of_others + own + three
     return within
-
-
-def nodes_by_event(node_event: NDArray[np.int64]) -> list[NDArray[np.intp]]:
-    """Nodes of each event, in the order of the events."""
-    _, event = np.unique(node_event, axis=0, return_inverse=True)
-    event = event.reshape(-1)
-    return [np.flatnonzero(event == e) for e in range(int(event.max(initial=-1)) + 1)]
 
 
 @dataclass(frozen=True, eq=False)
