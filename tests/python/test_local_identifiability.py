@@ -107,7 +107,8 @@ def test_drawn_vote_vectors_give_the_rank_of_all(lengths, k, monkeypatch):
     whole = local_identifiability(units, sizes, balance, balance_known=False)
     monkeypatch.setattr(module, "MAX_ROWS", 4**4 - 1)
     drawn = local_identifiability(units, sizes, balance, balance_known=False)
-    assert drawn.smallest_ratio != whole.smallest_ratio
+    if whole.identified:  # of a flat likelihood the least eigenvalue is rounding error
+        assert drawn.smallest_ratio != whole.smallest_ratio
     assert drawn.rank == whole.rank
 
 
