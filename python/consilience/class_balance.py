@@ -12,7 +12,7 @@ from consilience.exceptions import InvalidArgumentError, WrongTypeError
 from consilience.task_graph import TaskGraph
 from consilience.third_moments import skewness_of
 
-__all__ = ["ClassBalance", "read_class_balance", "read_shares"]
+__all__ = ["ClassBalance", "is_even", "read_class_balance", "read_shares"]
 
 ClassBalance = str | ArrayLike | None
 
@@ -37,6 +37,12 @@ def read_shares(class_balance: ArrayLike) -> NDArray[np.float64]:
             f"class_balance must have shape (K,), one probability for each class, got {shares.shape}"
         )
     return shares.astype(np.float64)
+
+
+def is_even(class_balance: ArrayLike) -> bool:
+    """Whether it is two halves."""
+    shares = np.asarray(class_balance, dtype=np.float64).tolist()
+    return len(shares) == 2 and shares[0] == shares[1]
 
 
 def read_class_balance(class_balance: ClassBalance, graph: TaskGraph) -> NDArray[np.float64]:

@@ -73,6 +73,13 @@ class FittedModel:
         """Share of the items whose label gold tells, in [0, 1]."""
         return self.n_certain / float(self.statistics.n)
 
+    @property
+    def shown_tables(self) -> list[SourceTable]:
+        """Table of each source as users see it: where an abstention says nothing, it has one rate."""
+        if self.params["abstentions"] != "missing":
+            return self.fit.tables
+        return [_as_missing(table, self.class_balance) for table in self.fit.tables]
+
     def to_bytes(self) -> bytes:
         """The model as bytes; the same ones for the same model."""
         tables = self.fit.tables
@@ -195,6 +202,15 @@ class FittedModel:
             float(header.get("n_certain", 0.0)),
             bool(header.get("balance_by_gold", False)),
         )
+
+
+def _as_missing(table: SourceTable, balance: NDArray[np.float64]) -> SourceTable:
+    """The table of a source whose abstention does not depend on the label."""
+    votes = table.table[:-1]
+    coverage = 1 - table.table[-1] @ balance
+    total = votes.sum(axis=0)
+    shares = np.divide(votes, total, out=np.zeros_like(votes), where=total > 0)
+    return SourceTable(table.events, np.vstack([shares * coverage, np.full(votes.shape[1], 1 - coverage)]))
 
 
 def _plain_params(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,82 +3,45 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Hashable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from consilience import _core
-from consilience.accuracy_prior import Beliefs, read_accuracy_prior
-from consilience.answers import Written, frame_like, gather, write_answers
-from consilience.automatic import could_be_tested, fit_automatically
-from consilience.chunks import Chunk, Form, VoteChunks, is_stream, open_chunks
-from consilience.class_balance import (
-    BalanceEstimate,
-    ClassBalance,
-    balance_of_labels,
-    is_told,
-    read_class_balance,
-    read_shares,
-)
+from consilience.accuracy_prior import Beliefs
+from consilience.class_balance import ClassBalance
 from consilience.container import read_file, write_atomically
-from consilience.dependence import find_dependencies, learn_from_votes
-from consilience.dependency_report import DependencyReport
 from consilience.distinct_rows import DistinctRows
 from consilience.estimator import Estimator
-from consilience.events import CodedVotes, code_votes, has_plain_events, warn_of_infeasible
+from consilience.events import has_plain_events
 from consilience.exceptions import (
     FileFormatError,
     InvalidArgumentError,
-    InvalidVotesError,
     NotFittedError,
     NotIdentifiableError,
     SingularCovarianceError,
-    WrongTypeError,
-    listed,
 )
 from consilience.explanation import Explanation, explain_votes
 from consilience.fitted_model import FittedModel
-from consilience.fitting import METHODS, SourceFit, fit_sources
-from consilience.gold import Gold, GoldCounts, count_gold, read_gold
-from consilience.label_files import label_columns
 from consilience.label_uncertainty import LabelUncertainty, measure_uncertainty
-from consilience.likelihood import maximise_likelihood
+from consilience.labelling import Labeller
+from consilience.learning import learn, learn_votes, read_further
 from consilience.local_identifiability import LocalIdentifiability, local_identifiability_of
+from consilience.parameters import Parameters
 from consilience.planning import Plan, plan_items
-from consilience.progress import Progress, Report, reporting
-from consilience.refinement import may_be_uneven, refine, uneven_balance
+from consilience.progress import Progress
 from consilience.scores import model_events, score_parts
-from consilience.signs import Trusted, is_disputed
-from consilience.source_graph import SourceGraph
-from consilience.statistics import (
-    Observation,
-    VoteStatistics,
-    count_triples,
-    graph_of,
-    observe,
-    threads_of,
-)
-from consilience.streams import Observed, observe_chunks
+from consilience.signs import Trusted
+from consilience.statistics import VoteStatistics, threads_of
+from consilience.summary import summarise
 from consilience.table import Table
 from consilience.task_graph import ABSTAIN, TaskGraph
 from consilience.theorem2 import theorem2_terms
 from consilience.tied import SourceTable
-from consilience.votes import Votes, as_votes
 
 __all__ = ["LabelModel", "load"]
-
-ABSTENTIONS = ("auto", "informative", "missing")
-
-
-MAX_LEARNED_SOURCES = 64
-"""Sources up to which the default looks for dependencies."""
-
-USE_ROWS = ("auto", "em")
-"""Methods that look at rows of votes, not at their statistics alone."""
 
 
 class LabelModel(Estimator):
@@ -239,21 +202,7 @@ class LabelModel(Estimator):
         NotIdentifiableError
             If the method is ``"completion"`` or ``"moments"`` and the votes cannot determine the accuracies.
         """
-        self._check_parameters()
-        if y is not None:
-            self._check_gold_is_of_use(votes)
-        if isinstance(votes, VoteStatistics):
-            self._set(self._learn(self._given(votes, weights)))
-        elif is_stream(votes):
-            observed = self._observe_chunks(
-                votes, weights, progress, sources=None, triples=self._counts_triples
-            )
-            self._set(self._learn(observed.statistics, observed.observation()))
-        else:
-            observation = self._observe(votes, weights)
-            items, graph = observation.coded.votes.n_items, observation.statistics.task_graph
-            gold = read_gold(y, items, graph)
-            self._set(self._learn(observation.statistics, observation, gold))
+        self._set(learn_votes(Parameters.of(self), votes, weights, y, progress))
         self._rows = None
         return self
 
@@ -273,38 +222,22 @@ class LabelModel(Estimator):
             that differ are too many, rows of what was seen are missing that ``"em"`` or ``"learn"`` need, or
             the model was fitted with gold; it is left as it was.
         """
-        self._check_parameters()
+        parameters = Parameters.of(self)
         if self._model is not None and self._model.n_gold:
             raise InvalidArgumentError(
                 f"this model was fitted with gold labels of {self._model.n_gold:g} items, which partial_fit "
                 "would lose; give all votes and their gold to fit, or begin anew with another LabelModel"
             )
-        if isinstance(votes, VoteStatistics):
-            observed = Observed(self._given(votes, weights), None)
-        else:
-            sources = None if self._seen is None else self._seen.source_names
-            # A later call may be of another method.
-            observed = self._observe_chunks(votes, weights, None, sources=sources, triples=True)
-        if self._seen is not None:
-            rows = observed.rows if self._rows is not None else None
-            rows = None if rows is None or self._rows is None else self._rows.merge(rows)
-            observed = Observed(self._seen.merge(observed.statistics), rows)
-        learns = self._learns_dependencies and not isinstance(votes, VoteStatistics)
-        if observed.rows is None and (self.method == "em" or learns):
-            what = 'dependencies="learn"' if learns else 'method="em"'
-            raise InvalidArgumentError(
-                f"{what} needs the rows of all votes, and only statistics are left of what this model has "
-                "seen; give all votes to fit, or begin with partial_fit"
-            )
+        observed = read_further(parameters, self._seen, self._rows, votes, weights)
         statistics = observed.statistics
         try:
             if statistics.n_votes.any():
-                self._set(self._learn(statistics, observed.observation()))
+                self._set(learn(parameters, statistics, observed.observation()))
             else:
                 self._postpone(statistics, "no source has voted so far")
         except (NotIdentifiableError, SingularCovarianceError) as error:
             self._postpone(statistics, str(error))
-        self._seen, self._rows = observed.statistics, observed.rows
+        self._seen, self._rows = statistics, observed.rows
         return self
 
     def _postpone(self, statistics: VoteStatistics, reason: str) -> None:
@@ -312,294 +245,6 @@ class LabelModel(Estimator):
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
             delattr(self, name)
         self._seen, self._model, self._reason = statistics, None, reason
-
-    def _check_gold_is_of_use(self, votes: Any) -> None:
-        if self.method == "majority":
-            raise InvalidArgumentError(
-                'y is not used by method="majority", which counts votes; leave it out, or use "auto"'
-            )
-        if isinstance(votes, VoteStatistics) or is_stream(votes):
-            what = "statistics of votes" if isinstance(votes, VoteStatistics) else "votes in chunks"
-            raise InvalidArgumentError(
-                f"y gives labels to items, and {what} do not keep them apart; give the votes in one piece"
-            )
-
-    def _given(self, statistics: VoteStatistics, weights: ArrayLike | None) -> VoteStatistics:
-        if weights is not None:
-            raise InvalidArgumentError("weights belong to items; the statistics hold theirs already")
-        if self.method == "em":
-            raise InvalidArgumentError('method="em" needs the votes themselves, not their statistics')
-        self._check_graph(statistics.task_graph)
-        return statistics
-
-    def _observe(self, votes: Any, weights: ArrayLike | None) -> Observation:
-        read = as_votes(votes, n_classes=self.n_classes, classes=self.classes, task_graph=self.task_graph)
-        graph = self.task_graph
-        if graph is None:
-            graph = graph_of(read, self.n_classes, self.classes)
-        return observe(
-            read,
-            graph,
-            weights,
-            self.n_threads,
-            self._given_dependencies,
-            strict=self._is_strict,
-            triples=self._counts_triples,
-        )
-
-    def _observe_chunks(
-        self,
-        votes: Any,
-        weights: ArrayLike | None,
-        progress: Progress,
-        *,
-        sources: tuple[str, ...] | None,
-        triples: bool,
-    ) -> Observed:
-        return observe_chunks(
-            votes,
-            Form(self.n_classes, self.classes, self.task_graph, sources),
-            weights=weights,
-            n_threads=self.n_threads,
-            dependencies=self._given_dependencies,
-            strict=self._is_strict,
-            keeps_rows=self.method in USE_ROWS or self._learns_dependencies,
-            triples=triples,
-            progress=progress,
-        )
-
-    @property
-    def _is_strict(self) -> bool:
-        """Whether dependent sources that cannot be counted together are an error."""
-        return self.method in ("moments", "completion")
-
-    @property
-    def _given_dependencies(self) -> Any:
-        return None if isinstance(self.dependencies, str) else self.dependencies
-
-    @property
-    def _learns_dependencies(self) -> bool:
-        return isinstance(self.dependencies, str) and self.method != "majority"
-
-    def _check_graph(self, graph: TaskGraph) -> None:
-        expected = self.task_graph
-        if expected is None and (self.n_classes is not None or self.classes is not None):
-            own: Any = self.n_classes if self.classes is None else list(self.classes)
-            expected = TaskGraph({graph.tasks[0]: own})
-        if expected is not None and expected != graph:
-            raise InvalidArgumentError(f"the statistics are about {graph!r}, the model about {expected!r}")
-
-    def _check_parameters(self) -> None:
-        given = [name for name in ("n_classes", "classes", "task_graph") if getattr(self, name) is not None]
-        if len(given) > 1:
-            raise InvalidArgumentError(
-                f"give at most one of n_classes, classes and task_graph, not {listed(given)}"
-            )
-        if self.task_graph is not None and not isinstance(self.task_graph, TaskGraph):
-            raise WrongTypeError(f"task_graph must be a TaskGraph, got {type(self.task_graph).__name__}")
-        if self.classes is not None and (
-            isinstance(self.classes, str) or not isinstance(self.classes, (Sequence, np.ndarray))
-        ):
-            raise WrongTypeError(f"classes must be a sequence of names, got {self.classes!r}")
-        if isinstance(self.dependencies, str) and self.dependencies != "learn":
-            raise InvalidArgumentError(
-                f'dependencies must be "learn" or a list of pairs of sources, got {self.dependencies!r}'
-            )
-        if self.class_balance is not None and not isinstance(self.class_balance, str):
-            read_shares(self.class_balance)
-        if self.accuracy_prior is not None and self.method not in USE_ROWS:
-            raise InvalidArgumentError(
-                f'accuracy_prior is taken up by "auto" and "em", not by method={self.method!r}; leave it out'
-            )
-        if isinstance(self.trusted, Iterator):
-            raise WrongTypeError(f"trusted must be a list of sources, got {type(self.trusted).__name__}")
-        if isinstance(self.dependencies, Iterator):
-            raise WrongTypeError(
-                f"dependencies must be a list of pairs, got {type(self.dependencies).__name__}"
-            )
-        if self.method not in METHODS:
-            raise InvalidArgumentError(f"method must be one of {listed(METHODS)}, got {self.method!r}")
-        if self.abstentions not in ABSTENTIONS:
-            raise InvalidArgumentError(
-                f"abstentions must be one of {listed(ABSTENTIONS)}, got {self.abstentions!r}"
-            )
-
-    def _learn(
-        self,
-        statistics: VoteStatistics,
-        observed: Observation | None = None,
-        gold: Gold | None = None,
-    ) -> FittedModel:
-        if not statistics.n_votes.any():
-            raise InvalidVotesError(
-                f"none of the {statistics.n_sources} sources votes on any item; give at least one vote"
-            )
-        balance = read_class_balance(self.class_balance, statistics.task_graph)
-        if self._learns_dependencies and observed is None:
-            learned = self._of_statistics(statistics, balance)
-            return self._learn_given(statistics, observed, gold, learned)
-        threads = threads_of(self.n_threads)
-        if self._learns_dependencies and observed is not None:
-            learned, observed = learn_from_votes(observed, balance, n_threads=threads)
-            return self._learn_given(observed.statistics, observed, gold, learned)
-        model = self._learn_given(statistics, observed, gold, None)
-        if observed is None or not self._may_look_for_dependencies(model):
-            return model
-        # What makes the fit cautious may be a few sources that depend on each other.
-        found, counted = learn_from_votes(observed, balance, n_threads=threads, most=statistics.n_sources)
-        if not found.pairs:
-            return model
-        other = self._learn_given(counted.statistics, counted, gold, found, warns=False)
-        return model if other.fit.parts else other
-
-    def _may_look_for_dependencies(self, model: FittedModel) -> bool:
-        """Whether a fit by default is cautious although there are votes enough for a likelihood."""
-        return (
-            self.method == "auto"
-            and self.dependencies is None
-            and bool(model.fit.parts)
-            and model.statistics.n_sources <= MAX_LEARNED_SOURCES
-            and could_be_tested(model.statistics, model.fit, len(model.class_balance))
-        )
-
-    def _learn_given(
-        self,
-        statistics: VoteStatistics,
-        observed: Observation | None,
-        gold: Gold | None,
-        learned: DependencyReport | None,
-        *,
-        warns: bool = True,
-    ) -> FittedModel:
-        """What votes tell under dependencies that were learned, or those that are given."""
-        balance = read_class_balance(self.class_balance, statistics.task_graph)
-        dependencies: Any = self._given_dependencies if learned is None else learned
-        names = SourceGraph(statistics.n_sources, (), statistics.source_names).source_names
-        prior = read_accuracy_prior(self.accuracy_prior, names)
-        if prior is not None and observed is None:
-            raise InvalidArgumentError(
-                "accuracy_prior needs the votes, and statistics alone are fitted by moments; leave it out"
-            )
-        believed = None if prior is None else prior.votes > 0
-        counts = None if gold is None or observed is None else count_gold(gold, observed)
-        estimate = None
-        if counts is not None and self.class_balance is None:
-            estimate = balance_of_labels(counts.weights)
-            balance = balance if estimate is None else estimate.class_balance
-        by_gold = estimate is not None
-        fit = fit_sources(
-            statistics,
-            balance,
-            dependencies,
-            self.method,
-            trusted=self.trusted,
-            gold=counts,
-            believed=believed,
-            warns=warns,
-        )
-        if not self._counts_triples and (self.method != "auto" or observed is not None):
-            statistics = replace(statistics, triples=None)
-        if estimate is None:
-            fit, estimate = self._with_third_moments(
-                fit, statistics, observed, dependencies, counts, believed
-            )
-            balance = fit.structure.system.class_balance
-        if self.method in ("auto", "em") and observed is not None:
-            estimate = None  # they learn the balance further, with errors of their own
-            go_on: Any = maximise_likelihood
-            if self.method == "auto":
-                go_on = partial(fit_automatically, dependencies_learned=learned is not None)
-            fit, balance = go_on(
-                observed,
-                fit,
-                balance,
-                learn_balance=self.class_balance is None,
-                missing=self.abstentions == "missing",
-                n_threads=threads_of(self.n_threads),
-                gold=gold,
-                prior=prior,
-            )
-        model = FittedModel(self.get_params(), statistics, fit, balance, learned)
-        if counts is not None:
-            model = replace(
-                model,
-                n_gold=counts.n,
-                n_certain=counts.n_certain,
-                balance_by_gold=by_gold and estimate is not None,
-            )
-        if estimate is None:
-            return model
-        return replace(model, balance_error=estimate.error, balance_told=estimate.is_told)
-
-    def _with_third_moments(
-        self,
-        fit: SourceFit,
-        statistics: VoteStatistics,
-        observed: Observation | None,
-        dependencies: Any,
-        gold: GoldCounts | None,
-        believed: NDArray[np.bool_] | None,
-    ) -> tuple[SourceFit, BalanceEstimate | None]:
-        """The fit under the class balance, and with the signs, that third moments tell.
-
-        The balance is what methods of moments learn, and where EM starts. "em" looks at the signs too, where
-        sources dispute them; "auto" does not presume that sources are as independent as that asks, unless it
-        has nothing but moments to go by.
-        """
-        if not fit.learned.any():
-            return fit, None
-        refit = partial(
-            fit_sources,
-            statistics,
-            dependencies=dependencies,
-            method=self.method,
-            trusted=self.trusted,
-            gold=gold,
-            believed=believed,
-            warns=False,
-        )
-        if statistics.triples is not None:
-            return refine(statistics, fit, refit, learn_balance=self.class_balance is None)
-        if observed is None or self.method not in USE_ROWS:
-            return fit, None
-        settles_signs = self.method == "em" and self._sign_is_open(fit)
-        if not settles_signs and (self.class_balance is not None or not may_be_uneven(fit)):
-            return fit, None
-        # Copies are known by now, and meet in no triple with what they repeat.
-        component = fit.structure.system.source_graph.component[fit.first]
-        counted = count_triples(observed, component, threads_of(self.n_threads)).statistics
-        if settles_signs:
-            return refine(counted, fit, refit, learn_balance=self.class_balance is None)
-        uneven = uneven_balance(counted, fit)
-        return (fit if uneven is None else refit(class_balance=uneven)), None
-
-    @property
-    def _counts_triples(self) -> bool:
-        """Whether triples are counted with the pairs: where they tell the class balance, or the signs."""
-        if self.method not in ("moments", "completion"):
-            return False
-        if isinstance(self.class_balance, str):
-            graph = self.task_graph
-            k = self.n_classes if self.classes is None else len(self.classes)
-            return (k if graph is None else graph.n_vectors) != 2
-        return self.class_balance is None or not _is_even(self.class_balance)
-
-    def _sign_is_open(self, fit: SourceFit) -> bool:
-        """Whether sources disagree about which way is right, and third moments could tell."""
-        choice, balance = fit.sign_choice, fit.structure.system.class_balance
-        told = len(balance) > 2 if self.class_balance is None else not _is_even(balance)
-        return told and choice is not None and is_disputed(fit.structure.report, fit.strength, choice)
-
-    @staticmethod
-    def _of_statistics(statistics: VoteStatistics, balance: NDArray[np.float64]) -> DependencyReport:
-        """What pairs tell, which suffices only where there is nothing to count together."""
-        learned = find_dependencies(statistics, balance)
-        if learned.pairs:
-            raise InvalidArgumentError(
-                f"the statistics show dependent sources, {learned.pairs}, but do not count them together; "
-                "fit on the votes, or give these pairs to VoteStatistics.of and to the model as dependencies"
-            )
-        return learned
 
     def _set(self, model: FittedModel) -> None:
         """Take over what was learned; nothing before this changes the model."""
@@ -619,20 +264,13 @@ class LabelModel(Estimator):
         self.classes_ = graph.classes if graph.n_tasks > 1 else graph.classes[graph.tasks[0]]
         self.source_names_ = fit.report.source_names
         self.n_features_in_ = model.statistics.n_sources
-        tables = self._tables()
+        tables = model.shown_tables
         silent = np.full((1, graph.n_tasks), ABSTAIN, dtype=np.int64)
         self.states_ = [np.concatenate([table.events, silent]) for table in tables]
         self.emission_ = (
             _dense_emission(tables, graph) if has_plain_events(graph) else [t.table for t in tables]
         )
         self.accuracy_ = fit.accuracy(balance)
-
-    def _tables(self) -> list[SourceTable]:
-        """Table of each source as it is shown."""
-        model = self._fitted()
-        if model.params["abstentions"] != "missing":
-            return model.fit.tables
-        return [_as_missing(table, model.class_balance) for table in model.fit.tables]
 
     # --- prediction ----------------------------------------------------------------------------------------
 
@@ -679,15 +317,15 @@ class LabelModel(Estimator):
         OSError
             If a file cannot be read, or `out` not be written.
         """
-        single = _is_single_precision(dtype)
+        labeller, single = self._labeller, _is_single_precision(dtype)
         if out is not None:
-            return self._write(votes, out, progress, with_probabilities=True, single=single)
-        return self._answer(votes, lambda coded: self._probabilities(coded, single=single), progress)
+            return labeller.write(votes, out, progress, with_probabilities=True, single=single)
+        return labeller.answer(votes, partial(labeller.probabilities, single=single), progress)
 
     def predict_joint(self, votes: Any, *, dtype: DTypeLike = np.float64) -> NDArray[Any]:
         """``P(Y = y | votes)`` over the feasible set, (n_items, K); see :meth:`predict_proba`."""
-        single = _is_single_precision(dtype)
-        joint: NDArray[Any] = self._answer(votes, lambda coded: self._joint(coded, single=single), None)
+        labeller, single = self._labeller, _is_single_precision(dtype)
+        joint: NDArray[Any] = labeller.answer(votes, partial(labeller.joint, single=single))
         return joint
 
     def predict(
@@ -717,9 +355,10 @@ class LabelModel(Estimator):
         OSError
             If a file cannot be read, or `out` not be written.
         """
+        labeller = self._labeller
         if out is not None:
-            return self._write(votes, out, progress, with_probabilities=False, single=False)
-        return self._answer(votes, self._labels, progress)
+            return labeller.write(votes, out, progress, with_probabilities=False)
+        return labeller.answer(votes, labeller.labels, progress)
 
     def transform(self, votes: Any) -> Any:
         """Labels and probabilities of a frame of votes, as a frame of the same kind with the same index.
@@ -742,139 +381,11 @@ class LabelModel(Estimator):
         NotFittedError, ConsilienceError
             As :meth:`predict_proba`.
         """
-        coded = self._code(self._read(votes))
-        warn_of_infeasible(coded.n_infeasible, coded.votes.source_names)
-        graph = self._fitted().statistics.task_graph
-        return frame_like(votes, label_columns(graph, self._labels(coded), self._probabilities(coded)))
+        return self._labeller.frame(votes)
 
-    def _probabilities(self, coded: CodedVotes, *, single: bool = False) -> Any:
-        graph = self._fitted().statistics.task_graph
-        columns = [graph.feasible_set[:, r].astype(np.int32) for r in range(graph.n_tasks)]
-        results = self._posterior(coded, columns, single=single)
-        if graph.n_tasks == 1:
-            return _widen(results[0], graph.cardinalities[0])
-        return {
-            task: _widen(result, k)
-            for task, result, k in zip(graph.tasks, results, graph.cardinalities, strict=True)
-        }
-
-    def _joint(self, coded: CodedVotes, *, single: bool = False) -> NDArray[Any]:
-        vectors = np.arange(self._fitted().statistics.task_graph.n_vectors, dtype=np.int32)
-        return self._posterior(coded, [vectors], single=single)[0]
-
-    def _labels(self, coded: CodedVotes) -> Any:
-        graph = self._fitted().statistics.task_graph
-        preference = np.lexsort((np.arange(graph.n_vectors), -self.class_balance_)).astype(np.int32)
-        best = self._ask(_core.most_probable, coded, preference=preference)
-        if has_plain_events(graph):
-            return best
-        labels = {task: graph.feasible_set[best, r] for r, task in enumerate(graph.tasks)}
-        return labels if graph.n_tasks > 1 else labels[graph.tasks[0]]
-
-    def _posterior(
-        self, coded: CodedVotes, class_of_vector: list[NDArray[np.int32]], *, single: bool
-    ) -> list[NDArray[Any]]:
-        """Marginals of the posterior; of the mean posterior, where there are several score tables."""
-        results: list[NDArray[Any]] = self._ask(
-            _core.posterior, coded, class_of_vector=class_of_vector, single_precision=single
-        )
-        return results
-
-    def _ask(self, kernel: Callable[..., Any], coded: CodedVotes, **arguments: Any) -> Any:
-        parts = [(p.weight, p.scores.of_state, p.scores.base, p.scores.link) for p in self._parts]
-        try:
-            return kernel(coded.view, coded.coding, parts, n_threads=threads_of(self.n_threads), **arguments)
-        except _core.LabelOutOfRange as error:
-            raise coded.votes.label_error(error) from None
-
-    def _answer(self, votes: Any, answer: Callable[[CodedVotes], Any], progress: Progress) -> Any:
-        """Answer for all items, of votes in one piece or in chunks."""
-        if not is_stream(votes):
-            coded = self._code(self._read(votes))
-            warn_of_infeasible(coded.n_infeasible, coded.votes.source_names)
-            return answer(coded)
-        chunks = open_chunks(votes, self._form(), n_threads=self.n_threads)
-        with reporting(progress) as report:
-            return gather((answer(coded) for _, coded in self._coded(chunks, report)), chunks.n_items)
-
-    def _write(
-        self,
-        votes: Any,
-        out: str | os.PathLike[str],
-        progress: Progress,
-        *,
-        with_probabilities: bool,
-        single: bool,
-    ) -> Written:
-        graph = self._fitted().statistics.task_graph
-        n_voted = 0
-
-        def parts(chunks: VoteChunks, report: Report) -> Iterator[dict[str, Any]]:
-            for chunk, coded in self._coded(chunks, report):
-                probabilities = self._probabilities(coded, single=single) if with_probabilities else None
-                columns = label_columns(graph, self._labels(coded), probabilities)
-                nonlocal n_voted
-                n_voted += chunk.votes.count_voted()
-                yield columns if chunk.ids is None else {"item": chunk.ids, **columns}
-
-        with reporting(progress) as report:
-            written = write_answers(
-                votes,
-                out,
-                replace(self._form(), with_ids=True),
-                parts,
-                fingerprint=lambda: self._fitted().to_bytes() + bytes([with_probabilities, single]),
-                n_threads=self.n_threads,
-                report=report,
-            )
-        return replace(written, n_voted=n_voted)
-
-    def _coded(self, chunks: VoteChunks, report: Report) -> Iterator[tuple[Chunk, CodedVotes]]:
-        """Chunks as the core takes them, an empty one if there are none; warns of infeasible votes."""
-        statistics, n_read = self._fitted().statistics, 0
-        n_infeasible = np.zeros(statistics.n_sources, dtype=np.int64)
-        for chunk in chunks:
-            coded = self._code(chunk.votes)
-            yield chunk, coded
-            n_read += chunk.votes.n_items
-            n_infeasible += coded.n_infeasible
-            report(n_read, chunks.n_items)
-        if not n_read:
-            table = np.empty((0, statistics.n_sources), dtype=np.int8)
-            nothing = self._read(dict.fromkeys(statistics.task_graph.tasks, table))
-            yield Chunk(nothing), self._code(nothing)
-        warn_of_infeasible(n_infeasible, statistics.source_names)
-
-    def _form(self) -> Form:
-        """What is known of votes to be labelled."""
-        statistics = self._fitted().statistics
-        graph = statistics.task_graph
-        return Form(
-            task_graph=graph,
-            sources=statistics.source_names,
-            takes_others=True,
-            answer_width=sum(graph.cardinalities),
-        )
-
-    def _read(self, votes: Any) -> Votes:
-        statistics = self._fitted().statistics
-        return as_votes(votes, task_graph=statistics.task_graph, sources=statistics.source_names)
-
-    def _code(self, read: Votes) -> CodedVotes:
-        """Votes as the core takes them, of as many sources as the model has."""
-        model = self._fitted()
-        statistics, graph = model.statistics, model.statistics.task_graph
-        if read.n_sources != statistics.n_sources:
-            raise InvalidVotesError(
-                f"votes have {read.n_sources} sources (columns), the model was fitted with "
-                f"{statistics.n_sources}; give the same columns"
-            )
-        known = None if has_plain_events(graph) else model_events(model)
-        coded = code_votes(read, graph, known=known, n_threads=threads_of(self.n_threads))
-        layout = self._parts[0].scores.layout  # the only part, where there is one
-        if layout is None:
-            return coded
-        return replace(coded, coding=layout.code(coded.coding, model_events(model)))
+    @property
+    def _labeller(self) -> Labeller:
+        return Labeller(self._fitted(), self._parts, self.n_threads)
 
     def _fitted(self) -> FittedModel:
         if self._model is None:
@@ -913,40 +424,7 @@ class LabelModel(Estimator):
             Columns source, coverage, overlaps, conflicts (shares of all items), accuracy, its 95 % interval
             (neither where it was not learned), notes.
         """
-        model = self._fitted()
-        statistics, n, learned = model.statistics, model.statistics.n, model.fit.learned
-        notes = [f"method: {model.params['method']}"]
-        if model.fit.model is not None:
-            notes.append(f"tables: {model.fit.model}, by BIC")
-        if model.params["class_balance"] is None:
-            notes.append("class balance: " + self._describe_balance())
-        if not self.identifiability_.identifiable:
-            notes += ["not identifiable: " + " ".join(self.identifiability_.advice)]
-            notes += self._locally_identified()
-        if model.n_gold:
-            notes.append(f"gold labels of {model.n_gold:g} items")
-        notes += model.fit.remarks
-        if model.dependencies is not None:
-            notes.append(model.dependencies.in_words())
-        infeasible = int(statistics.n_infeasible.sum())
-        if infeasible:
-            notes.append(f"{infeasible} infeasible votes were taken as abstentions")
-        return Table(
-            {
-                "source": self.source_names_,
-                "coverage": statistics.n_votes / n,
-                "overlaps": statistics.n_overlaps / n,
-                "conflicts": statistics.n_conflicts / n,
-                "accuracy": [a if known else None for a, known in zip(self.accuracy_, learned, strict=True)],
-                "interval": [
-                    tuple(interval) if known else None
-                    for interval, known in zip(self.accuracy_interval_.tolist(), learned, strict=True)
-                ],
-                "notes": ["; ".join(of_source) for of_source in model.fit.notes],
-            },
-            title=f"{statistics.n_sources} sources, {n:g} items, {statistics.n_covered / n:.1%} with a vote",
-            notes=notes,
-        )
+        return summarise(self._fitted(), self.accuracy_, self.accuracy_interval_, self.class_balance_error_)
 
     def explain(
         self, votes: Any, *, task: str | None = None, label: Any = None, against: Any = None
@@ -992,10 +470,10 @@ class LabelModel(Estimator):
         <BLANKLINE>
         The fewest votes without which the label is 1: 'source 0', 'source 1'.
         """
-        model, coded = self._fitted(), self._code(self._read(votes))
+        model, labeller = self._fitted(), self._labeller
         return explain_votes(
-            coded,
-            self._parts,
+            labeller.code(labeller.read(votes)),
+            labeller.parts,
             model.statistics.task_graph,
             self.class_balance_,
             model_events(model),
@@ -1086,10 +564,10 @@ class LabelModel(Estimator):
                 f"this model was fitted with gold labels of {model.n_gold:g} items, which refits to other "
                 "items would not have; fit on the votes alone to measure this"
             )
-        read = self._read(votes)
+        read = self._labeller.read(votes)
         return measure_uncertainty(
             model,
-            self._tables(),
+            model.shown_tables,
             read,
             self.predict_joint(read),
             weights,
@@ -1145,38 +623,6 @@ class LabelModel(Estimator):
             raise InvalidArgumentError('method="majority" learns no accuracies; fit by another method')
         return theorem2_terms(fit.structure.system, fit.strength)
 
-    def _locally_identified(self) -> list[str]:
-        """What is to be said of tables that second moments do not determine and the distribution does."""
-        if self._fitted().fit.method == "majority":
-            return []
-        try:
-            local = local_identifiability_of(self._fitted(), max_parameters=300)
-        except InvalidArgumentError:  # too many parameters
-            return []
-        return [f"second moments do not, but {local.in_words()}"] if local.identified else []
-
-    def _describe_balance(self) -> str:
-        error = self.class_balance_error_
-        if error is None:
-            if self._fitted().fit.parts:
-                return "learned, drawn towards uniform"
-            if self._fitted().fit.balance_learned:
-                return "learned, but how sure it is is not known; give class_balance if you know it"
-            model, assumed = self._fitted(), "assumed uniform; give class_balance if you know it"
-            if model.balance_error is not None:
-                return f"the votes cannot tell it; {assumed}"
-            by_moments = model.fit.model is None and model.params["method"] != "majority"
-            lacks = by_moments and model.statistics.triples is None
-            return f"{assumed}, or count triples: VoteStatistics.of(..., triples=True)" if lacks else assumed
-        shares = [f"{p:.3g} ± {e:.2g}" for p, e in zip(self.class_balance_[:6], error, strict=False)]
-        model, by = self._fitted(), "the votes"
-        if model.n_gold and model.fit.balance_learned:
-            by = "votes and gold"
-        elif model.balance_by_gold:
-            by = "gold"
-        hardly = "" if is_told(error) else "; they hardly tell it: give class_balance if you know it"
-        return f"{', '.join(shares)}{', ...' if len(error) > 6 else ''} (standard errors), from {by}{hardly}"
-
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a file, wholly or not at all; ``consilience.load`` reads it.
 
@@ -1190,12 +636,6 @@ class LabelModel(Estimator):
         write_atomically(path, self._fitted().to_bytes())
 
 
-def _is_even(balance: ArrayLike) -> bool:
-    """Whether it is two halves."""
-    shares = np.asarray(balance, dtype=np.float64).tolist()
-    return len(shares) == 2 and shares[0] == shares[1]
-
-
 def _is_single_precision(dtype: DTypeLike) -> bool:
     try:
         wanted = np.dtype(dtype)
@@ -1206,15 +646,6 @@ def _is_single_precision(dtype: DTypeLike) -> bool:
     return wanted == np.float32
 
 
-def _as_missing(table: SourceTable, balance: NDArray[np.float64]) -> SourceTable:
-    """The table of a source whose abstention does not depend on the label."""
-    votes = table.table[:-1]
-    coverage = 1 - table.table[-1] @ balance
-    total = votes.sum(axis=0)
-    shares = np.divide(votes, total, out=np.zeros_like(votes), where=total > 0)
-    return SourceTable(table.events, np.vstack([shares * coverage, np.full(votes.shape[1], 1 - coverage)]))
-
-
 def _dense_emission(tables: list[SourceTable], graph: TaskGraph) -> NDArray[np.float64]:
     k = graph.n_vectors
     emission = np.zeros((len(tables), k + 1, k))
@@ -1222,12 +653,6 @@ def _dense_emission(tables: list[SourceTable], graph: TaskGraph) -> NDArray[np.f
         emission[j, table.events[:, 0]] = table.table[:-1]
         emission[j, k] = table.table[-1]
     return emission
-
-
-def _widen(probabilities: NDArray[Any], k: int) -> NDArray[Any]:
-    """Columns of zeros for classes that no feasible vector has."""
-    missing = k - probabilities.shape[1]
-    return probabilities if missing == 0 else np.pad(probabilities, ((0, 0), (0, missing)))
 
 
 def load(path: str | os.PathLike[str]) -> LabelModel:
@@ -1244,7 +669,7 @@ def load(path: str | os.PathLike[str]) -> LabelModel:
     fitted = FittedModel.from_bytes(read_file(path), name=name)
     try:
         model = LabelModel(**fitted.params)
-        model._check_parameters()
+        Parameters.of(model)
         model._set(fitted)
     except (TypeError, ValueError) as error:
         raise FileFormatError(f"{name} does not hold a label model: {error}; save it again") from error

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 import consilience as cs
 from consilience.components import ComponentLayout
 from consilience.container import pack, unpack
+from consilience.statistics import observe
+from consilience.votes import as_votes
 
 
 def of(table, k=3, **arguments):
@@ -407,7 +409,7 @@ def test_items_with_fractional_weights_and_zeros_leave_no_trace_of_the_zeros():
 
 def test_rows_that_differ_are_found_once_for_each_way_to_read_the_sources():
     table = np.random.default_rng(0).integers(-1, 2, (500, 4))
-    observed = cs.LabelModel(n_classes=2)._observe(table, None)
+    observed = observe(as_votes(table, n_classes=2), cs.TaskGraph.single(2), None, 1, strict=True)
     events = tuple(np.arange(2)[:, None] for _ in range(4))
     alone = ComponentLayout(4, (), (), events, ("a", "b", "c", "d"))
     patterns, coding = observed.patterns(alone, 1)

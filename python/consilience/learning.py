@@ -1,0 +1,380 @@
+"""From votes to a fitted model: the steps of a fit, in order.
+
+Votes are read and counted (:func:`learn_votes`, :func:`read_further`); then (:func:`learn`) dependencies are
+learned where that is asked for, tables by the moments, the class balance and the signs by third moments, and
+what the method goes on to from there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from consilience.accuracy_prior import read_accuracy_prior
+from consilience.automatic import could_be_tested, fit_automatically
+from consilience.chunks import is_stream
+from consilience.class_balance import (
+    BalanceEstimate,
+    balance_of_labels,
+    is_even,
+    read_class_balance,
+)
+from consilience.dependence import find_dependencies, learn_from_votes
+from consilience.dependency_report import DependencyReport
+from consilience.distinct_rows import DistinctRows
+from consilience.exceptions import InvalidArgumentError, InvalidVotesError
+from consilience.fitted_model import FittedModel
+from consilience.fitting import SourceFit, fit_sources
+from consilience.gold import Gold, GoldCounts, count_gold, read_gold
+from consilience.likelihood import maximise_likelihood
+from consilience.parameters import Parameters
+from consilience.progress import Progress
+from consilience.refinement import may_be_uneven, refine, uneven_balance
+from consilience.signs import is_disputed
+from consilience.source_graph import SourceGraph
+from consilience.statistics import (
+    Observation,
+    VoteStatistics,
+    count_triples,
+    graph_of,
+    observe,
+    threads_of,
+)
+from consilience.streams import Observed, observe_chunks
+from consilience.task_graph import TaskGraph
+from consilience.votes import as_votes
+
+__all__ = ["learn", "learn_votes", "read_further"]
+
+MAX_LEARNED_SOURCES = 64
+"""Sources up to which the default looks for dependencies."""
+
+
+# --- votes are read ----------------------------------------------------------------------------------------
+
+
+def learn_votes(
+    parameters: Parameters,
+    votes: Any,
+    weights: ArrayLike | None = None,
+    y: Any = None,
+    progress: Progress = None,
+) -> FittedModel:
+    """What votes in any form tell; the arguments are those of ``LabelModel.fit``."""
+    if y is not None:
+        _check_gold_is_of_use(parameters, votes)
+    if isinstance(votes, VoteStatistics):
+        return learn(parameters, _given(parameters, votes, weights))
+    if is_stream(votes):
+        triples = parameters.counts_triples
+        observed = _observe_chunks(parameters, votes, weights, progress, sources=None, triples=triples)
+        return learn(parameters, observed.statistics, observed.observation())
+    observation = _observe(parameters, votes, weights)
+    gold = read_gold(y, observation.coded.votes.n_items, observation.statistics.task_graph)
+    return learn(parameters, observation.statistics, observation, gold)
+
+
+def read_further(
+    parameters: Parameters,
+    seen: VoteStatistics | None,
+    rows: DistinctRows | None,
+    votes: Any,
+    weights: ArrayLike | None = None,
+) -> Observed:
+    """What was seen so far together with further votes, of which nothing is learned yet.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Of the model.
+    seen : VoteStatistics or None
+        Statistics of all items before; None if there were none.
+    rows : DistinctRows or None
+        Their rows, where all of them were kept.
+    votes, weights
+        As for ``LabelModel.partial_fit``.
+
+    Raises
+    ------
+    ConsilienceError
+        If the votes are not of an allowed form, or rows are missing that the method needs.
+    """
+    if isinstance(votes, VoteStatistics):
+        observed = Observed(_given(parameters, votes, weights), None)
+    else:
+        sources = None if seen is None else seen.source_names
+        # A later call may be of another method.
+        observed = _observe_chunks(parameters, votes, weights, None, sources=sources, triples=True)
+    if seen is not None:
+        both = None if rows is None or observed.rows is None else rows.merge(observed.rows)
+        observed = Observed(seen.merge(observed.statistics), both)
+    learns = parameters.learns_dependencies and not isinstance(votes, VoteStatistics)
+    if observed.rows is None and (parameters.method == "em" or learns):
+        what = 'dependencies="learn"' if learns else 'method="em"'
+        raise InvalidArgumentError(
+            f"{what} needs the rows of all votes, and only statistics are left of what this model has "
+            "seen; give all votes to fit, or begin with partial_fit"
+        )
+    return observed
+
+
+def _check_gold_is_of_use(parameters: Parameters, votes: Any) -> None:
+    if parameters.method == "majority":
+        raise InvalidArgumentError(
+            'y is not used by method="majority", which counts votes; leave it out, or use "auto"'
+        )
+    if isinstance(votes, VoteStatistics) or is_stream(votes):
+        what = "statistics of votes" if isinstance(votes, VoteStatistics) else "votes in chunks"
+        raise InvalidArgumentError(
+            f"y gives labels to items, and {what} do not keep them apart; give the votes in one piece"
+        )
+
+
+def _given(parameters: Parameters, statistics: VoteStatistics, weights: ArrayLike | None) -> VoteStatistics:
+    """Statistics that were handed over, checked."""
+    if weights is not None:
+        raise InvalidArgumentError("weights belong to items; the statistics hold theirs already")
+    if parameters.method == "em":
+        raise InvalidArgumentError('method="em" needs the votes themselves, not their statistics')
+    graph, expected = statistics.task_graph, parameters.task_graph
+    if expected is None and (parameters.n_classes is not None or parameters.classes is not None):
+        own: Any = parameters.n_classes if parameters.classes is None else list(parameters.classes)
+        expected = TaskGraph({graph.tasks[0]: own})
+    if expected is not None and expected != graph:
+        raise InvalidArgumentError(f"the statistics are about {graph!r}, the model about {expected!r}")
+    return statistics
+
+
+def _observe(parameters: Parameters, votes: Any, weights: ArrayLike | None) -> Observation:
+    graph, n_classes, classes = parameters.task_graph, parameters.n_classes, parameters.classes
+    read = as_votes(votes, n_classes=n_classes, classes=classes, task_graph=graph)
+    return observe(
+        read,
+        graph_of(read, n_classes, classes) if graph is None else graph,
+        weights,
+        parameters.n_threads,
+        parameters.given_dependencies,
+        strict=parameters.is_strict,
+        triples=parameters.counts_triples,
+    )
+
+
+def _observe_chunks(
+    parameters: Parameters,
+    votes: Any,
+    weights: ArrayLike | None,
+    progress: Progress,
+    *,
+    sources: tuple[str, ...] | None,
+    triples: bool,
+) -> Observed:
+    return observe_chunks(
+        votes,
+        parameters.form(sources),
+        weights=weights,
+        n_threads=parameters.n_threads,
+        dependencies=parameters.given_dependencies,
+        strict=parameters.is_strict,
+        keeps_rows=parameters.keeps_rows,
+        triples=triples,
+        progress=progress,
+    )
+
+
+# --- and learned from --------------------------------------------------------------------------------------
+
+
+def learn(
+    parameters: Parameters,
+    statistics: VoteStatistics,
+    observed: Observation | None = None,
+    gold: Gold | None = None,
+) -> FittedModel:
+    """What statistics tell, and the votes themselves where these are at hand.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        What is asked.
+    statistics : VoteStatistics
+        Of all votes.
+    observed : Observation or None
+        The votes.
+    gold : Gold or None
+        What is known of their labels.
+
+    Raises
+    ------
+    InvalidVotesError
+        If there is no vote.
+    InvalidArgumentError, WrongTypeError
+        If a parameter does not fit the votes.
+    NotIdentifiableError, SingularCovarianceError
+        If the method is ``"completion"`` or ``"moments"`` and the votes cannot determine the accuracies.
+    """
+    if not statistics.n_votes.any():
+        raise InvalidVotesError(
+            f"none of the {statistics.n_sources} sources votes on any item; give at least one vote"
+        )
+    balance = read_class_balance(parameters.class_balance, statistics.task_graph)
+    if parameters.learns_dependencies and observed is None:
+        return _learn_given(parameters, statistics, None, gold, _of_statistics(statistics, balance))
+    threads = threads_of(parameters.n_threads)
+    if parameters.learns_dependencies and observed is not None:
+        learned, observed = learn_from_votes(observed, balance, n_threads=threads)
+        return _learn_given(parameters, observed.statistics, observed, gold, learned)
+    model = _learn_given(parameters, statistics, observed, gold, None)
+    if observed is None or not _may_look_for_dependencies(parameters, model):
+        return model
+    # What makes the fit cautious may be a few sources that depend on each other.
+    found, counted = learn_from_votes(observed, balance, n_threads=threads, most=statistics.n_sources)
+    if not found.pairs:
+        return model
+    other = _learn_given(parameters, counted.statistics, counted, gold, found, warns=False)
+    return model if other.fit.parts else other
+
+
+def _of_statistics(statistics: VoteStatistics, balance: NDArray[np.float64]) -> DependencyReport:
+    """What pairs tell of dependencies, which suffices only where there is nothing to count together."""
+    learned = find_dependencies(statistics, balance)
+    if learned.pairs:
+        raise InvalidArgumentError(
+            f"the statistics show dependent sources, {learned.pairs}, but do not count them together; "
+            "fit on the votes, or give these pairs to VoteStatistics.of and to the model as dependencies"
+        )
+    return learned
+
+
+def _may_look_for_dependencies(parameters: Parameters, model: FittedModel) -> bool:
+    """Whether a fit by default is cautious although there are votes enough for a likelihood."""
+    return (
+        parameters.method == "auto"
+        and parameters.dependencies is None
+        and bool(model.fit.parts)
+        and model.statistics.n_sources <= MAX_LEARNED_SOURCES
+        and could_be_tested(model.statistics, model.fit, len(model.class_balance))
+    )
+
+
+def _learn_given(
+    parameters: Parameters,
+    statistics: VoteStatistics,
+    observed: Observation | None,
+    gold: Gold | None,
+    learned: DependencyReport | None,
+    *,
+    warns: bool = True,
+) -> FittedModel:
+    """What votes tell under dependencies that were learned, or those that are given."""
+    balance = read_class_balance(parameters.class_balance, statistics.task_graph)
+    dependencies: Any = parameters.given_dependencies if learned is None else learned
+    names = SourceGraph(statistics.n_sources, (), statistics.source_names).source_names
+    prior = read_accuracy_prior(parameters.accuracy_prior, names)
+    if prior is not None and observed is None:
+        raise InvalidArgumentError(
+            "accuracy_prior needs the votes, and statistics alone are fitted by moments; leave it out"
+        )
+    believed = None if prior is None else prior.votes > 0
+    counts = None if gold is None or observed is None else count_gold(gold, observed)
+    estimate = None
+    if counts is not None and parameters.class_balance is None:
+        estimate = balance_of_labels(counts.weights)
+        balance = balance if estimate is None else estimate.class_balance
+    by_gold = estimate is not None
+    fit = fit_sources(
+        statistics,
+        balance,
+        dependencies,
+        parameters.method,
+        trusted=parameters.trusted,
+        gold=counts,
+        believed=believed,
+        warns=warns,
+    )
+    if not parameters.counts_triples and (parameters.method != "auto" or observed is not None):
+        statistics = replace(statistics, triples=None)
+    if estimate is None:
+        fit, estimate = _with_third_moments(
+            parameters, fit, statistics, observed, dependencies, counts, believed
+        )
+        balance = fit.structure.system.class_balance
+    if parameters.uses_rows and observed is not None:
+        estimate = None  # they learn the balance further, with errors of their own
+        go_on: Any = maximise_likelihood
+        if parameters.method == "auto":
+            go_on = partial(fit_automatically, dependencies_learned=learned is not None)
+        fit, balance = go_on(
+            observed,
+            fit,
+            balance,
+            learn_balance=parameters.class_balance is None,
+            missing=parameters.abstentions == "missing",
+            n_threads=threads_of(parameters.n_threads),
+            gold=gold,
+            prior=prior,
+        )
+    model = FittedModel(parameters.by_name(), statistics, fit, balance, learned)
+    if counts is not None:
+        model = replace(
+            model,
+            n_gold=counts.n,
+            n_certain=counts.n_certain,
+            balance_by_gold=by_gold and estimate is not None,
+        )
+    if estimate is None:
+        return model
+    return replace(model, balance_error=estimate.error, balance_told=estimate.is_told)
+
+
+def _with_third_moments(
+    parameters: Parameters,
+    fit: SourceFit,
+    statistics: VoteStatistics,
+    observed: Observation | None,
+    dependencies: Any,
+    gold: GoldCounts | None,
+    believed: NDArray[np.bool_] | None,
+) -> tuple[SourceFit, BalanceEstimate | None]:
+    """The fit under the class balance, and with the signs, that third moments tell.
+
+    The balance is what methods of moments learn, and where EM starts. "em" looks at the signs too, where
+    sources dispute them; "auto" does not presume that sources are as independent as that asks, unless it
+    has nothing but moments to go by.
+    """
+    if not fit.learned.any():
+        return fit, None
+    refit = partial(
+        fit_sources,
+        statistics,
+        dependencies=dependencies,
+        method=parameters.method,
+        trusted=parameters.trusted,
+        gold=gold,
+        believed=believed,
+        warns=False,
+    )
+    if statistics.triples is not None:
+        return refine(statistics, fit, refit, learn_balance=parameters.class_balance is None)
+    if observed is None or not parameters.uses_rows:
+        return fit, None
+    settles_signs = parameters.method == "em" and _sign_is_open(parameters, fit)
+    if not settles_signs and (parameters.class_balance is not None or not may_be_uneven(fit)):
+        return fit, None
+    # Copies are known by now, and meet in no triple with what they repeat.
+    component = fit.structure.system.source_graph.component[fit.first]
+    counted = count_triples(observed, component, threads_of(parameters.n_threads)).statistics
+    if settles_signs:
+        return refine(counted, fit, refit, learn_balance=parameters.class_balance is None)
+    uneven = uneven_balance(counted, fit)
+    return (fit if uneven is None else refit(class_balance=uneven)), None
+
+
+def _sign_is_open(parameters: Parameters, fit: SourceFit) -> bool:
+    """Whether sources disagree about which way is right, and third moments could tell."""
+    choice, balance = fit.sign_choice, fit.structure.system.class_balance
+    told = len(balance) > 2 if parameters.class_balance is None else not is_even(balance)
+    return told and choice is not None and is_disputed(fit.structure.report, fit.strength, choice)
