@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from consilience.exceptions import InvalidArgumentError, listed
+from consilience.optional import require
 
 __all__ = ["Estimator"]
 
@@ -15,6 +16,8 @@ EstimatorT = TypeVar("EstimatorT", bound="Estimator")
 
 class Estimator:
     """Base of classes whose constructor does nothing but store its arguments under their names."""
+
+    _needs_labels = True  # whether fit asks for labels, or soft ones
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters of the constructor and their values."""
@@ -38,6 +41,16 @@ class Estimator:
         for name, value in params.items():
             setattr(self, name, value)
         return self
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks about an estimator before it puts it in a pipeline or cross-validates it."""
+        utils = require("sklearn.utils", install="consilience[sklearn]", purpose="__sklearn_tags__")
+        return utils.Tags(
+            estimator_type="classifier",
+            target_tags=utils.TargetTags(required=self._needs_labels),
+            classifier_tags=utils.ClassifierTags(),
+            input_tags=utils.InputTags(sparse=True),
+        )
 
     def __repr__(self) -> str:
         estimator: Any = type(self)

@@ -153,6 +153,7 @@ class LabelModel(Estimator):
         self.trusted = trusted
         self.accuracy_prior = accuracy_prior
 
+    _needs_labels = False
     _model: FittedModel | None = None
     _seen: VoteStatistics | None = None
     _rows: DistinctRows | None = None  # of what partial_fit has seen; None where some of it left no rows
@@ -178,7 +179,8 @@ class LabelModel(Estimator):
             that gives a fresh one. Class names need `classes`, unless files or a callable bring them.
             ``"auto"`` and ``"em"`` keep the rows of chunks that differ, in up to 256 MiB.
         weights : (n_items,) array, optional
-            How many items each row stands for.
+            How many items each row stands for. They come second, where scikit-learn's classifiers have their
+            labels: give gold labels by name, ``fit(votes, y=gold)``.
         y : (n_items,) array, or {task: (n_items,) array}, optional
             Gold labels of some items: class indices, -1 where unknown, or class names, None where unknown.
             Numbers are indices, also where classes are named by numbers and in arrays of objects.

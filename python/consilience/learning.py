@@ -7,6 +7,7 @@ what the method goes on to from there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from consilience.accuracy_prior import read_accuracy_prior
+from consilience.arrays import as_array
 from consilience.automatic import could_be_tested, fit_automatically
 from consilience.chunks import is_stream
 from consilience.class_balance import (
@@ -26,7 +28,7 @@ from consilience.class_balance import (
 from consilience.dependence import find_dependencies, learn_from_votes
 from consilience.dependency_report import DependencyReport
 from consilience.distinct_rows import DistinctRows
-from consilience.exceptions import InvalidArgumentError, InvalidVotesError
+from consilience.exceptions import InvalidArgumentError, InvalidVotesError, WrongTypeError, listed
 from consilience.fitted_model import FittedModel
 from consilience.fitting import SourceFit, fit_sources
 from consilience.gold import Gold, GoldCounts, count_gold, read_gold
@@ -67,6 +69,8 @@ def learn_votes(
     """What votes in any form tell; the arguments are those of ``LabelModel.fit``."""
     if y is not None:
         _check_gold_is_of_use(parameters, votes)
+    elif weights is not None:
+        _check_no_labels(weights)
     if isinstance(votes, VoteStatistics):
         return learn(parameters, _given(parameters, votes, weights))
     if is_stream(votes):
@@ -120,6 +124,21 @@ def read_further(
             "seen; give all votes to fit, or begin with partial_fit"
         )
     return observed
+
+
+def _check_no_labels(weights: Any) -> None:
+    """Refuse gold labels where weights belong: scikit-learn hands labels over second, without their name."""
+    remedy = "weights come second; if these are gold labels, give them as y=: fit(votes, y=gold)"
+    if isinstance(weights, Mapping):
+        raise WrongTypeError(
+            f"weights must be numbers, one an item, got a dict of {listed(weights)}; {remedy}"
+        )
+    array = as_array(weights, "weights")
+    if array.dtype.kind in "OSU" and array.size:
+        raise WrongTypeError(f"weights must be numbers, one an item, got {array.flat[0]!r:.80}; {remedy}")
+    if array.ndim == 1 and array.dtype.kind in "if" and (array < 0).any():
+        row = int(np.argmax(array < 0))
+        raise InvalidArgumentError(f"weights[{row}] is {array[row]}; weights must be at least 0; {remedy}")
 
 
 def _check_gold_is_of_use(parameters: Parameters, votes: Any) -> None:

@@ -992,11 +992,6 @@ def test_a_clone_by_its_parameters_is_equal_and_not_fitted(votes):
     assert not hasattr(clone, "emission_")
 
 
-def test_sklearn_clones_the_model():
-    base = pytest.importorskip("sklearn.base")
-    assert base.clone(cs.LabelModel(n_classes=3)).get_params() == cs.LabelModel(n_classes=3).get_params()
-
-
 def test_set_params_returns_the_model_and_refuses_unknown_names():
     model = cs.LabelModel()
     assert model.set_params(n_classes=4) is model

@@ -482,16 +482,6 @@ class MultiTaskClassifier(Estimator):
         for start in range(0, max(len(table), 1), _CHUNK):
             yield logits_of(network, table, np.arange(start, min(start + _CHUNK, len(table))), settings)
 
-    def __sklearn_tags__(self) -> Any:
-        """What scikit-learn asks about an estimator before it cross-validates it."""
-        utils = require("sklearn.utils", install="consilience[sklearn]", purpose="__sklearn_tags__")
-        return utils.Tags(
-            estimator_type="classifier",
-            target_tags=utils.TargetTags(required=True),
-            classifier_tags=utils.ClassifierTags(),
-            input_tags=utils.InputTags(sparse=True),
-        )
-
     def _fitted(self) -> MultiTaskNetwork:
         network: MultiTaskNetwork | None = getattr(self, "network_", None)
         if network is None:
