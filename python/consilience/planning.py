@@ -17,7 +17,7 @@ from consilience.table import Table, Value
 __all__ = ["Plan", "plan_items"]
 
 _MOST = 2**53
-"""Numbers of items beyond this are not told from never."""
+"""Larger numbers of items are not told."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -32,13 +32,15 @@ class Plan:
     target_error : float
         What was asked for.
     n_items : int or None
-        Items until the error of every source is at the target; None if that is never.
+        Items until the error of every source is at the target; None if that is never (`never` then names the
+        sources), or takes more than 2^53.
     n_items_rms : int or None
-        Items until the root mean square of the errors is, which one poor source does not decide.
+        Items until the root mean square of the errors that are finite is, which one poor source does not
+        decide.
     errors : (m,) float64 array
         Standard errors now; infinite where the accuracy is not learned.
     n_by_source : tuple of int or None
-        Items until each source's error is at the target; None if that is never.
+        Items until each source's error is at the target; None as above.
     n_seen : int or float
         Items that the model was fitted on.
     never : tuple of str
@@ -75,15 +77,16 @@ class Plan:
     def in_words(self) -> str:
         """One sentence."""
         target = f"a standard error of {self.target_error:g}"
-        if self.n_items is not None:
-            mean = "" if self.n_items_rms is None else f" (root mean square: {self.n_items_rms})"
-            return f"{self.n_items} items for {target} of every accuracy{mean}; {self.n_seen:g} seen"
-        if self.n_items_rms is None:
+        if not np.isfinite(self.errors).any():
             return f"No number of such items gives {target}"
-        return (
-            f"No number of such items gives {target} of every accuracy; {self.n_items_rms} give it as the "
-            f"root mean square of those that are learned; {self.n_seen:g} seen"
-        )
+        mean, seen = _counted(self.n_items_rms), f"{self.n_seen:g} seen"
+        if self.never:
+            return (
+                f"No number of such items gives {target} of every accuracy; {mean} do for the root mean "
+                f"square of those that are learned; {seen}"
+            )
+        found = f"{_counted(self.n_items)} for {target} of every accuracy (root mean square: {mean}); {seen}"
+        return found[0].upper() + found[1:]
 
     def __iter__(self) -> Iterator[dict[str, Value]]:
         """Rows of the table, each a dict by column name."""
@@ -144,8 +147,8 @@ def plan_items(
     errors = np.where(known, half / QUANTILE, np.inf)
     cut = known & (intervals[:, 0] <= 0) & (intervals[:, 1] >= 1)
     by_source = tuple(_items(n, float(error), target) for error in errors)
-    never = tuple(name for name, own in zip(source_names, by_source, strict=True) if own is None)
-    found = [own for own in by_source if own is not None]
+    never = tuple(name for name, error in zip(source_names, errors, strict=True) if np.isinf(error))
+    worst = float(errors.max(initial=0.0))
     mean = float(np.sqrt(np.mean(errors[known] ** 2))) if known.any() else math.inf
     notes = []
     if never:
@@ -153,6 +156,10 @@ def plan_items(
             f"not learned from such items, however many: {listed(never)}; identifiability_.advice says what "
             "would help"
         )
+    beyond = np.isfinite(errors) & np.array([own is None for own in by_source], dtype=np.bool_)
+    if beyond.any():
+        names = [name for name, own in zip(source_names, beyond, strict=True) if own]
+        notes.append(f"{_counted(None)}: {listed(names)}")
     if cut.any():
         names = [name for name, own in zip(source_names, cut, strict=True) if own]
         notes.append(f"hardly anything is known yet of {listed(names)}: at least so many items")
@@ -164,7 +171,7 @@ def plan_items(
         )
     return Plan(
         target,
-        max(found) if found and not never else None,
+        _items(n, worst, target),
         _items(n, mean, target),
         errors,
         by_source,
@@ -176,6 +183,14 @@ def plan_items(
 
 
 def _items(n: float, error: float, target: float) -> int | None:
-    """Items until an error that falls with their root is at the target."""
-    needed = n * (error / target) ** 2
+    """Items until an error that falls with their root is at the target; None beyond ``_MOST``."""
+    ratio = error / target  # may overflow to infinity, and so may its square
+    needed = n * (ratio * ratio)
     return max(1, math.ceil(needed * (1 - 1e-12))) if needed < _MOST else None
+
+
+def _counted(n_items: int | None) -> str:
+    """A number of items in words."""
+    if n_items is None:
+        return f"more than {_MOST:.0e} items".replace("e+", "e")
+    return "1 item" if n_items == 1 else f"{n_items} items"

@@ -97,6 +97,30 @@ def test_a_learned_interval_from_0_to_1_is_a_lower_end():
     assert "known yet of 'a': at least so many items" in str(plan)
 
 
+@pytest.mark.parametrize("target", [1e-9, 1e-300, 5e-324])
+def test_a_target_that_takes_more_items_than_there_are_numbers_for_is_not_called_hopeless(exact, target):
+    plan = fit(exact, 2000).plan(target)
+    assert plan.n_items is plan.n_items_rms is None
+    assert plan.never == ()
+    text = str(plan)
+    assert text.startswith("More than 9e15 items for a standard error of")
+    assert "however many" not in text
+    assert "more than 9e15 items: 'source 0'" in text
+
+
+def test_a_plan_of_sources_beyond_reach_and_others_that_never_vote_tells_them_apart(exact):
+    votes, _ = draw(np.random.default_rng(0), exact, 2000)
+    model = cs.LabelModel(n_classes=2, method="moments").fit(np.column_stack([votes, np.full(2000, -1)]))
+    plan = model.plan(1e-9)
+    assert plan.never == ("source 6",)
+    assert str(plan).startswith("No number of such items gives")
+    assert "not learned from such items, however many: 'source 6'" in str(plan)
+
+
+def test_a_coarse_target_takes_one_item(exact):
+    assert fit(exact, 2000).plan(0.99).in_words().startswith("1 item for a standard error of 0.99")
+
+
 @pytest.mark.parametrize("target", [0, 1, -0.1, 2.0, float("nan")])
 def test_a_target_that_is_no_error_is_refused(target, exact):
     with pytest.raises(cs.InvalidArgumentError, match="target_error must lie between 0 and 1"):
