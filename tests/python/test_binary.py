@@ -149,11 +149,11 @@ def test_numpy_is_the_only_base_dependency():
 
 
 def test_import_takes_less_than_300_milliseconds():
-    code = "import time; t = time.perf_counter(); import consilience; print(time.perf_counter() - t)"
+    code = "import time; t = time.process_time(); import consilience; print(time.process_time() - t)"
 
     seconds = [float(python(code)) for _ in range(5)]
 
-    assert min(seconds) < 0.3  # what it takes when nothing else runs
+    assert min(seconds) < 0.3  # of the processor: what else runs makes little difference
 
 
 def test_import_loads_no_optional_dependency():
