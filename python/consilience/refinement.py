@@ -26,7 +26,7 @@ from consilience.third_moments import (
 __all__ = ["BalanceEvidence", "balance_evidence", "may_be_uneven", "refine", "uneven_balance"]
 
 MAX_ROUNDS = 3
-MAX_CELLS, MIN_DRAWS, MAX_DRAWS = 400_000, 1000, 4000
+MAX_CELLS, MIN_DRAWS, MAX_DRAWS = 150_000, 1000, 4000
 DRAWS_PER_VECTOR, MOST_CELLS = 30, 8_000_000
 """With more feasible vectors and nodes than these allow, errors would be guesses, and nothing is said."""
 
