@@ -35,7 +35,7 @@ from consilience.gold import Gold, GoldCounts, count_gold, read_gold
 from consilience.likelihood import maximise_likelihood
 from consilience.parameters import Parameters
 from consilience.progress import Progress
-from consilience.refinement import may_be_uneven, refine, uneven_balance
+from consilience.refinement import may_be_uneven, refine, uneven_balance, warn_of_signs
 from consilience.signs import is_disputed
 from consilience.source_graph import SourceGraph
 from consilience.statistics import (
@@ -54,6 +54,9 @@ __all__ = ["learn", "learn_votes", "read_further"]
 
 MAX_LEARNED_SOURCES = 64
 """Sources up to which the default looks for dependencies."""
+
+CHANCE = 10.0
+"""Difference of BIC from which on the signs that third moments choose are followed."""
 
 
 # --- votes are read ----------------------------------------------------------------------------------------
@@ -247,7 +250,14 @@ def learn(
         learned, observed = learn_from_votes(observed, balance, n_threads=threads)
         return _learn_given(parameters, observed.statistics, observed, gold, learned)
     model = _learn_given(parameters, statistics, observed, gold, None)
-    if observed is None or not _may_look_for_dependencies(parameters, model):
+    if observed is None:
+        return model
+    if parameters.method == "auto" and _sign_is_open(parameters, model.fit):
+        turned = _learn_given(parameters, statistics, observed, gold, None, warns=False, settles_signs=True)
+        if _is_likelier(turned, model):
+            warn_of_signs(turned.fit)
+            return turned
+    if not _may_look_for_dependencies(parameters, model):
         return model
     # What makes the fit cautious may be a few sources that depend on each other.
     found, counted = learn_from_votes(observed, balance, n_threads=threads, most=statistics.n_sources)
@@ -266,6 +276,13 @@ def _of_statistics(statistics: VoteStatistics, balance: NDArray[np.float64]) -> 
             "fit on the votes, or give these pairs to VoteStatistics.of and to the model as dependencies"
         )
     return learned
+
+
+def _is_likelier(turned: FittedModel, model: FittedModel) -> bool:
+    """Whether a fit whose signs third moments chose is trusted, and the other is not, or is less likely."""
+    if "third moments" not in turned.fit.sign_rules or turned.fit.parts:
+        return False
+    return bool(model.fit.parts) or min(turned.fit.bic.values()) < min(model.fit.bic.values()) - CHANCE
 
 
 def _may_look_for_dependencies(parameters: Parameters, model: FittedModel) -> bool:
@@ -287,8 +304,12 @@ def _learn_given(
     learned: DependencyReport | None,
     *,
     warns: bool = True,
+    settles_signs: bool = False,
 ) -> FittedModel:
-    """What votes tell under dependencies that were learned, or those that are given."""
+    """What votes tell under dependencies that were learned, or those that are given.
+
+    With `settles_signs` third moments choose the signs where sources dispute them.
+    """
     balance = read_class_balance(parameters.class_balance, statistics.task_graph)
     dependencies: Any = parameters.given_dependencies if learned is None else learned
     names = SourceGraph(statistics.n_sources, (), statistics.source_names).source_names
@@ -318,7 +339,15 @@ def _learn_given(
         statistics = replace(statistics, triples=None)
     if estimate is None:
         fit, estimate = _with_third_moments(
-            parameters, fit, statistics, observed, dependencies, counts, believed
+            parameters,
+            fit,
+            statistics,
+            observed,
+            dependencies,
+            counts,
+            believed,
+            settles_signs=settles_signs or parameters.method == "em",
+            warns=warns,
         )
         balance = fit.structure.system.class_balance
     if parameters.uses_rows and observed is not None:
@@ -357,12 +386,15 @@ def _with_third_moments(
     dependencies: Any,
     gold: GoldCounts | None,
     believed: NDArray[np.bool_] | None,
+    *,
+    settles_signs: bool,
+    warns: bool,
 ) -> tuple[SourceFit, BalanceEstimate | None]:
     """The fit under the class balance, and with the signs, that third moments tell.
 
     The balance is what methods of moments learn, and where EM starts. "em" looks at the signs too, where
-    sources dispute them; "auto" does not presume that sources are as independent as that asks, unless it
-    has nothing but moments to go by.
+    sources dispute them; "auto" first does without, as that asks of sources to be independent, unless it has
+    nothing but moments to go by.
     """
     if not fit.learned.any():
         return fit, None
@@ -377,17 +409,17 @@ def _with_third_moments(
         warns=False,
     )
     if statistics.triples is not None:
-        return refine(statistics, fit, refit, learn_balance=parameters.class_balance is None)
+        return refine(statistics, fit, refit, learn_balance=parameters.class_balance is None, warns=warns)
     if observed is None or not parameters.uses_rows:
         return fit, None
-    settles_signs = parameters.method == "em" and _sign_is_open(parameters, fit)
+    settles_signs = settles_signs and _sign_is_open(parameters, fit)
     if not settles_signs and (parameters.class_balance is not None or not may_be_uneven(fit)):
         return fit, None
     # Copies are known by now, and meet in no triple with what they repeat.
     component = fit.structure.system.source_graph.component[fit.first]
     counted = count_triples(observed, component, threads_of(parameters.n_threads)).statistics
     if settles_signs:
-        return refine(counted, fit, refit, learn_balance=parameters.class_balance is None)
+        return refine(counted, fit, refit, learn_balance=parameters.class_balance is None, warns=warns)
     uneven = uneven_balance(counted, fit)
     return (fit if uneven is None else refit(class_balance=uneven)), None
 

@@ -23,7 +23,14 @@ from consilience.third_moments import (
     third_moment_sums,
 )
 
-__all__ = ["BalanceEvidence", "balance_evidence", "may_be_uneven", "refine", "uneven_balance"]
+__all__ = [
+    "BalanceEvidence",
+    "balance_evidence",
+    "may_be_uneven",
+    "refine",
+    "uneven_balance",
+    "warn_of_signs",
+]
 
 MAX_ROUNDS = 3
 MAX_CELLS, MIN_DRAWS, MAX_DRAWS = 150_000, 1000, 4000
@@ -160,7 +167,7 @@ class Refit(Protocol):
 
 
 def refine(
-    statistics: VoteStatistics, fit: SourceFit, refit: Refit, *, learn_balance: bool
+    statistics: VoteStatistics, fit: SourceFit, refit: Refit, *, learn_balance: bool, warns: bool = True
 ) -> tuple[SourceFit, BalanceEstimate | None]:
     """Fit with the signs and the class balance that third moments tell.
 
@@ -174,6 +181,8 @@ def refine(
         How it was made.
     learn_balance : bool
         Whether the class balance is unknown.
+    warns : bool
+        Whether to warn of signs that are turned.
 
     Returns
     -------
@@ -201,8 +210,9 @@ def refine(
             None if learn_balance else before,
         )
     if (signs < 0).any():
-        _warn_of_signs(fit, signs)
         first = fit = refit(class_balance=before, signs=signs)
+        if warns:
+            warn_of_signs(fit)
         evidence = balance_evidence(statistics, fit)
     if not learn_balance:
         return fit, None
@@ -216,9 +226,11 @@ def refine(
     return (fit if estimate.is_told else first), estimate
 
 
-def _warn_of_signs(fit: SourceFit, signs: NDArray[np.float64]) -> None:
+def warn_of_signs(fit: SourceFit) -> None:
+    """Warn of the sources whose signs third moments turned."""
     report, source = fit.report, fit.structure.system.statistics.node_source
-    turned = (report.sign_components >= 0) & (signs[report.sign_components] < 0)
+    by_moments = np.array([rule == "third moments" for rule in fit.sign_rules], dtype=np.bool_)
+    turned = (report.sign_components >= 0) & by_moments[report.sign_components]
     names = listed(report.source_names[j] for j in np.unique(source[turned]))
     warn_caller(
         f"third moments contradict that {names} are better than chance on average, by more than three "

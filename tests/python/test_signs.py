@@ -29,7 +29,7 @@ def drawn(rng, balance, n, **arguments):
     return table, y
 
 
-METHODS = ["moments", "completion", "em"]
+METHODS = ["moments", "completion", "em", "auto"]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -42,6 +42,18 @@ def test_third_moments_overrule_a_majority_of_adversarial_sources_and_say_so(met
     assert (model.predict(table) == y).mean() > 0.85
     assert set(model.identifiability_.sign_rules) == {"third moments"}
     assert "third moments" in str(model.identifiability_)
+
+
+def test_the_default_does_not_follow_third_moments_of_votes_that_hang_together():
+    rng = np.random.default_rng(2)
+    table, y = drawn(rng, [0.8, 0.2], 20_000, n_bad=2, n_good=8)
+    # Most sources repeat one habit, which has nothing to do with the label, half of the time.
+    habit = rng.integers(0, 2, len(y))
+    follows = rng.random(table.shape) < np.linspace(0.3, 0.7, 10)
+    table = np.where(follows & (table >= 0), habit[:, None], table)
+    model = cs.LabelModel(n_classes=2, class_balance=[0.8, 0.2]).fit(table)
+    assert model._fitted().fit.parts
+    assert set(model.identifiability_.sign_rules) == {"sum"}
 
 
 @pytest.mark.parametrize("method", METHODS)
