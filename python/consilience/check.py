@@ -133,7 +133,7 @@ def check_identifiability(
     >>> print(check_identifiability(n_sources=3, dependencies=[(0, 1)]))
     Identifiable: no
       2 pairs of indicators, rank 2 of 3 unknowns
-      independent groups of sources with signal: 2 (3 needed)
+      independent groups of sources that may have signal: 2 (3 needed)
       scale ambiguous (3): 'source 0', 'source 1', 'source 2'
     - Add 1 source that is independent of all others and votes on the same classes.
     - Or drop the dependency, if the data allow it: 'source 0' with 'source 1'.

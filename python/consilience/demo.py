@@ -86,8 +86,8 @@ def _print_data_set(data: DemoData[Any]) -> None:
     size = f"{graph.n_tasks} tasks" if graph.n_tasks > 1 else f"{graph.cardinalities[0]} classes"
     heading = f"{data.name}: {len(data.split)} items, {len(data.source_names)} sources, {size}"
     verdict = (
-        f"Identifiable: {'yes' if report.identifiable else 'no'}, rank {report.rank} of {report.n_unknowns} "
-        f"unknowns, {report.n_components} independent groups of sources"
+        f"Identifiable: {'yes' if report.identifiable else 'no'}, from {report.n_components} independent "
+        f"groups of sources, {report.rank_in_words()}"
     )
     print(f"\n{heading}\n{'=' * len(heading)}")
     print(_filled(data.description))

@@ -143,6 +143,14 @@ class IdentifiabilityReport:
         smallest = [graph.eigenvalues(c)[int(bipartite)] for c, bipartite in enumerate(graph.bipartite)]
         return float(1 / np.sqrt(min(smallest))) if smallest else float("inf")
 
+    def rank_in_words(self) -> str:
+        """What the rank leaves open, and whether that is settled all the same."""
+        rank = f"rank {self.rank} of {_counted(self.n_unknowns, 'unknown')}"
+        rest = self.n_unknowns - self.rank
+        if not self.identifiable or not rest:
+            return rank
+        return f"{rank}; the other {f'{rest} are' if rest > 1 else 'one is'} seen to be near zero"
+
     def __repr__(self) -> str:
         rank = f"rank={self.rank}, n_unknowns={self.n_unknowns}"
         return f"IdentifiabilityReport(identifiable={self.identifiable}, {rank})"
@@ -152,8 +160,8 @@ class IdentifiabilityReport:
         n_pairs = int(np.count_nonzero(self.omega_mask)) // 2
         lines = [
             f"Identifiable: {'yes' if self.identifiable else 'no'}",
-            f"  {n_pairs} pairs of indicators, rank {self.rank} of {self.n_unknowns} unknowns",
-            f"  independent groups of sources with signal: {self.n_components} (3 needed)",
+            _wrapped(f"{_counted(n_pairs, 'pair')} of indicators, {self.rank_in_words()}", "  "),
+            f"  independent groups of sources that may have signal: {self.n_components} (3 needed)",
         ]
         if self.residual is not None:
             lines.append(f"  misfit of the log-linear system: {self.residual:.3g} (root mean square)")
@@ -165,7 +173,8 @@ class IdentifiabilityReport:
         for status in SOURCE_STATUSES:
             names = [name for name, own in zip(self.source_names, self.sources, strict=True) if own == status]
             if names:
-                lines.append(_wrapped(f"{status} ({len(names)}): {listed(names, limit=20)}", "  "))
+                found = "no signal found" if status == "no signal" else status
+                lines.append(_wrapped(f"{found} ({len(names)}): {listed(names, limit=20)}", "  "))
         lines += [_wrapped(sentence, "- ") for sentence in self.advice]
         return "\n".join(lines)
 
@@ -592,6 +601,10 @@ def _advice(
     if len(weak):
         sentences.append(f"No agreement with others beyond chance: {listed(names[j] for j in weak)}.")
     return tuple(sentences)
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _wrapped(text: str, bullet: str) -> str:

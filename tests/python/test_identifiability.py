@@ -272,6 +272,23 @@ def test_a_weak_source_does_not_break_the_rest():
     assert report.advice == ("No agreement with others beyond chance: 'source 3'.",)
 
 
+@pytest.mark.parametrize(("n_weak", "said"), [(0, None), (1, "the other one is"), (2, "the other 2 are")])
+def test_a_rank_that_is_not_full_is_explained_where_all_is_well(n_weak, said):
+    d = 3 + n_weak
+    report = independent_nodes(~np.eye(d, dtype=bool), has_signal=np.arange(d) < 3)
+    assert report.identifiable
+    expected = f"rank 3 of {d} unknowns" + (f"; {said} seen to be near zero" if said else "")
+    assert report.rank_in_words() == expected
+    assert expected in " ".join(str(report).split())
+
+
+def test_a_single_source_is_not_said_to_have_signal_and_none():
+    text = str(check_identifiability(n_sources=1))
+    assert "0 pairs of indicators, rank 0 of 1 unknown\n" in text
+    assert "groups of sources that may have signal: 1 (3 needed)" in text
+    assert "no signal found (1): 'source 0'" in text
+
+
 def test_two_sources_with_signal_are_not_enough():
     signal = np.array([True, True, False, False])
     report = independent_nodes(~np.eye(4, dtype=bool), has_signal=signal)
