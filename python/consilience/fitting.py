@@ -26,12 +26,13 @@ from consilience.identifiability import IdentifiabilityReport
 from consilience.information import MAX_PARAMETERS, likelihood_uncertainty
 from consilience.intervals import accuracy_intervals
 from consilience.joint_tables import ComponentTable, fit_component_tables
-from consilience.moments import fit_moments, moments_influence, unexplained_pairs, with_weak_nodes
+from consilience.moments import fit_moments, moments_influence, with_weak_nodes
 from consilience.nodes import NodeSystem
 from consilience.score_table import WeightedScores
 from consilience.signs import SignChoice, Trusted, choose_signs, read_trusted
 from consilience.source_graph import Dependencies, SourceGraph
 from consilience.statistics import VoteStatistics, layout_of
+from consilience.suspects import unexplained_pairs
 from consilience.tied import SourceTable, expand_tied, feasible_strength, vote_accuracy
 
 __all__ = ["METHODS", "SourceFit", "fit_sources", "learned_layout", "structure_for"]

@@ -24,7 +24,6 @@ __all__ = [
     "moments_influence",
     "moments_report",
     "signed_start",
-    "unexplained_pairs",
     "weak_nodes",
     "with_weak_nodes",
 ]
@@ -100,47 +99,6 @@ def with_weak_nodes(
         above = np.einsum("ab,b->a", g * system.covariance[weak] / system.variance[weak], strength)
         strength[weak] = np.divide(above, below, out=np.zeros_like(below), where=below > 0)
     return strength
-
-
-def unexplained_pairs(
-    system: NodeSystem, strength: NDArray[np.float64], known: NDArray[np.bool_], most: int = 3
-) -> list[tuple[int, int, float]]:
-    """Pairs of sources whose votes hang together more than their accuracies explain.
-
-    Parameters
-    ----------
-    system : NodeSystem
-        The nodes.
-    strength : (d,) float64 array
-        ``alpha - beta`` of each node.
-    known : (d,) bool array
-        Nodes that were learned; only these are looked at.
-    most : int
-        How many pairs at most.
-
-    Returns
-    -------
-    list of (i, j, z)
-        By the largest number of standard errors between a covariance of their nodes and ``G_ab d_a d_b``,
-        where that is more than chance allows among so many pairs.
-    """
-    d = len(strength)
-    pairs = np.triu(system.related & known[:, None] & known)
-    if not pairs.any():
-        return []
-    explained = system.events.g * np.outer(strength, strength)
-    z = (system.covariance - explained) / np.sqrt(system.variance / system.statistics.n)
-    z = np.where(pairs, np.abs(z), 0.0)
-    limit = float(np.sqrt(2 * np.log(np.count_nonzero(pairs)))) + 1.5
-    found: dict[tuple[int, int], float] = {}
-    beyond = np.flatnonzero(z > limit)
-    for cell in beyond[np.argsort(-z.ravel()[beyond], kind="stable")][: 50 * most].tolist():
-        a, b = divmod(cell, d)
-        if len(found) == most:
-            break
-        i, j = int(system.statistics.node_source[a]), int(system.statistics.node_source[b])
-        found.setdefault((i, j), float(z[a, b]))
-    return [(i, j, value) for (i, j), value in found.items()]
 
 
 def moments_influence(
