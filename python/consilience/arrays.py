@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from consilience.exceptions import InvalidArgumentError
 
-__all__ = ["as_array", "number_rows"]
+__all__ = ["as_array", "in_item_order", "number_rows"]
 
 
 def as_array(
@@ -26,6 +27,49 @@ def as_array(
         return np.asarray(values)
     except (ValueError, TypeError, OverflowError) as cause:
         raise error(f"{argument} cannot be read as an array ({cause}); give rows of equal length") from cause
+
+
+def in_item_order(values: Any, votes: Any, argument: str) -> Any:
+    """What a series of pandas says of items, in the order of a frame of votes, where the indices tell it.
+
+    Anything else, one value an item, is in that order already, and comes back as it is.
+
+    Parameters
+    ----------
+    values
+        One an item.
+    votes
+        In any form; of several tables the first says the order.
+    argument : str
+        What callers call the values.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If both have an index, and the labels differ or are not unique.
+    """
+    if isinstance(votes, Mapping):
+        votes = next(iter(votes.values()), None)
+    index, own = (getattr(one, "index", None) if _is_of_pandas(one) else None for one in (votes, values))
+    if index is None or own is None or own.equals(index) or len(own) != len(index):
+        return values  # the length is checked where values are read
+    if not (own.is_unique and index.is_unique):
+        raise InvalidArgumentError(
+            f"{argument} and votes have indices that differ and name some items twice; give "
+            f"{argument}.to_numpy() if both are in the same order"
+        )
+    place = own.get_indexer(index)
+    if (place < 0).any():
+        missing = index[int((place < 0).argmax())]
+        raise InvalidArgumentError(
+            f"{argument} has no item {missing!r}, which the index of votes has; give "
+            f"{argument}.to_numpy() if both are in the same order"
+        )
+    return values.iloc[place]
+
+
+def _is_of_pandas(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] == "pandas"
 
 
 def number_rows(table: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from consilience.accuracy_prior import Beliefs
+from consilience.arrays import in_item_order
 from consilience.class_balance import ClassBalance
 from consilience.container import read_file, write_atomically
 from consilience.distinct_rows import DistinctRows
@@ -188,7 +189,8 @@ class LabelModel(Estimator):
             Gold for some tasks leaves the label vectors that agree with it. To ``"auto"`` and ``"em"`` the
             labels of these items are known; ``"moments"`` and ``"completion"`` take from gold the signs and,
             from 50 items on, the class balance. The items should be drawn like the others. Later predictions
-            treat them like any other item: by their votes.
+            treat them like any other item: by their votes. A series of pandas beside a frame goes by the
+            index, where both have the same labels; so do weights.
         progress : bool or callable, optional
             True shows on standard error how many items of chunks are read; a function is called with that
             number and, where it is known, that of all.
@@ -222,8 +224,8 @@ class LabelModel(Estimator):
         ------
         InvalidVotesError, InvalidArgumentError, WrongTypeError
             If an argument is not of an allowed form, classes or sources differ from those seen so far, rows
-            that differ are too many, rows of what was seen are missing that ``"em"`` or ``"learn"`` need, or
-            the model was fitted with gold; it is left as it was.
+            that differ are too many, rows of what was seen are missing that ``"em"``, ``"learn"`` or
+            `accuracy_prior` need, or the model was fitted with gold; it is left as it was.
         """
         parameters = Parameters.of(self)
         if self._model is not None and self._model.n_gold:
@@ -573,7 +575,7 @@ class LabelModel(Estimator):
             model.shown_tables,
             read,
             self.predict_joint(read),
-            weights,
+            in_item_order(weights, votes, "weights"),
             type(self),
             n_draws=n_draws,
             random_state=self.random_state,

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from consilience.accuracy_prior import read_accuracy_prior
-from consilience.arrays import as_array
+from consilience.arrays import as_array, in_item_order
 from consilience.automatic import could_be_tested, fit_automatically
 from consilience.chunks import is_stream
 from consilience.class_balance import (
@@ -76,11 +76,16 @@ def learn_votes(
         _check_no_labels(weights)
     if isinstance(votes, VoteStatistics):
         return learn(parameters, _given(parameters, votes, weights))
+    weights = in_item_order(weights, votes, "weights")
     if is_stream(votes):
         triples = parameters.counts_triples
         observed = _observe_chunks(parameters, votes, weights, progress, sources=None, triples=triples)
         return learn(parameters, observed.statistics, observed.observation())
     observation = _observe(parameters, votes, weights)
+    if isinstance(y, Mapping):
+        y = {task: in_item_order(labels, votes, f"y[{task!r}]") for task, labels in y.items()}
+    else:
+        y = in_item_order(y, votes, "y")
     gold = read_gold(y, observation.coded.votes.n_items, observation.statistics.task_graph)
     return learn(parameters, observation.statistics, observation, gold)
 
@@ -113,15 +118,20 @@ def read_further(
     if isinstance(votes, VoteStatistics):
         observed = Observed(_given(parameters, votes, weights), None)
     else:
+        weights = in_item_order(weights, votes, "weights")
         sources = None if seen is None else seen.source_names
         # A later call may be of another method.
         observed = _observe_chunks(parameters, votes, weights, None, sources=sources, triples=True)
     if seen is not None:
         both = None if rows is None or observed.rows is None else rows.merge(observed.rows)
         observed = Observed(seen.merge(observed.statistics), both)
-    learns = parameters.learns_dependencies and not isinstance(votes, VoteStatistics)
-    if observed.rows is None and (parameters.method == "em" or learns):
-        what = 'dependencies="learn"' if learns else 'method="em"'
+    needs = {
+        'method="em"': parameters.method == "em",
+        'dependencies="learn"': parameters.learns_dependencies,
+        "accuracy_prior": bool(parameters.accuracy_prior),
+    }
+    what = next((name for name, does in needs.items() if does), None)
+    if what is not None and observed.rows is None and not isinstance(votes, VoteStatistics):
         raise InvalidArgumentError(
             f"{what} needs the rows of all votes, and only statistics are left of what this model has "
             "seen; give all votes to fit, or begin with partial_fit"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from consilience import _core
-from consilience.arrays import as_array
+from consilience.arrays import as_array, in_item_order
 from consilience.chunks import Form, is_stream
 from consilience.components import ComponentLayout, JointCounts, joint_counts
 from consilience.container import pack, unpack
@@ -138,6 +138,7 @@ class VoteStatistics:
         ConsilienceError
             If the votes or the weights are not of an allowed form; see :class:`Votes`.
         """
+        weights = in_item_order(weights, votes, "weights")
         if is_stream(votes):
             from consilience.streams import observe_chunks  # it merges what this module counts
 

@@ -163,3 +163,20 @@ def test_a_cautious_fit_counts_beliefs_once(votes):
     assert model._model.fit.parts
     expected = (np.sum(table[:, 4] == y) + 0.6 * votes) / (len(y) + votes)
     assert model.accuracy_[4] == pytest.approx(expected, abs=0.003)
+
+
+def test_beliefs_need_the_rows_of_all_votes_when_a_model_goes_on(tmp_path):
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 2, 300)[:, None]
+    votes = np.where(rng.random((300, 4)) < 0.8, label, 1 - label)
+    model = cs.LabelModel(n_classes=2, accuracy_prior={0: (0.9, 20)})
+    model.fit(votes).save(tmp_path / "model")
+    for begun in (model, cs.load(tmp_path / "model")):
+        with pytest.raises(cs.InvalidArgumentError, match="accuracy_prior needs the rows of all votes"):
+            begun.partial_fit(votes)
+        begun.predict(votes)  # as it was
+        begun.set_params(accuracy_prior=None).partial_fit(votes)
+    parts = cs.LabelModel(n_classes=2, accuracy_prior={0: (0.9, 20)})
+    parts.partial_fit(votes[:100]).partial_fit(votes[100:])
+    whole = cs.LabelModel(n_classes=2, accuracy_prior={0: (0.9, 20)}).fit(votes)
+    np.testing.assert_allclose(parts.accuracy_, whole.accuracy_, atol=1e-12)

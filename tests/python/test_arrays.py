@@ -1,9 +1,10 @@
-"""Rows that are equal."""
+"""Rows that are equal, and values in the order of the items that they are about."""
 
 import numpy as np
 import pytest
 
-from consilience.arrays import number_rows
+from consilience.arrays import in_item_order, number_rows
+from consilience.exceptions import InvalidArgumentError
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.bool_])
@@ -13,3 +14,41 @@ def test_distinct_rows_are_those_of_numpy_in_the_order_of_their_first_occurrence
     first, at = number_rows(table)
     assert np.array_equal(table[first][at], table)
     assert first.tolist() == sorted(np.unique(table, axis=0, return_index=True)[1].tolist())
+
+
+def frames(order):
+    """A frame of three votes, and the gold label of each in another order, by the same names."""
+    pandas = pytest.importorskip("pandas")
+    names = np.array(["a", "b", "c"])
+    votes = pandas.DataFrame({"x": [0, 1, 1], "y": [0, 1, 0]}, index=names)
+    return votes, pandas.Series(np.array([10, 11, 12])[order], index=names[order])
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1]])
+def test_a_series_beside_a_frame_goes_by_the_index(order):
+    votes, values = frames(order)
+    assert np.asarray(in_item_order(values, votes, "y")).tolist() == [10, 11, 12]
+    assert np.asarray(in_item_order(values, {"task": votes}, "y")).tolist() == [10, 11, 12]
+
+
+def test_what_has_no_index_is_in_the_order_of_the_items():
+    votes, values = frames([2, 0, 1])
+    assert in_item_order(values, votes.to_numpy(), "y") is values
+    array = values.to_numpy()
+    assert in_item_order(array, votes, "y") is array
+    assert in_item_order(None, votes, "y") is None
+
+
+def test_a_series_about_other_items_is_refused():
+    votes, values = frames([2, 0, 1])
+    with pytest.raises(InvalidArgumentError, match=r"y has no item 'a', .* give y\.to_numpy\(\)"):
+        in_item_order(values.reset_index(drop=True), votes, "y")
+
+
+def test_indices_that_name_items_twice_are_refused_unless_they_are_equal():
+    votes, values = frames([2, 0, 1])
+    twice = ["a", "a", "b"]
+    with pytest.raises(InvalidArgumentError, match="name some items twice"):
+        in_item_order(values.set_axis(twice), votes, "weights")
+    same = values.set_axis(twice)
+    assert in_item_order(same, votes.set_axis(twice), "weights") is same

@@ -412,3 +412,26 @@ def test_a_plan_has_the_errors_of_the_intervals_with_gold_too():
     model = cs.LabelModel(n_classes=2, method="em").fit(table, y=some_of(y, 600))
     low, high = model.accuracy_interval_.T
     np.testing.assert_allclose(model.plan(0.01).errors, (high - low) / 2 / QUANTILE, rtol=1e-9)
+
+
+def test_gold_and_weights_as_series_go_by_the_index_of_the_votes():
+    pandas = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 2, 200)
+    table = np.where(rng.random((200, 4)) < 0.7, label[:, None], 1 - label[:, None])
+    names = np.array([f"item {i}" for i in range(200)])
+    votes = pandas.DataFrame(table, columns=list("abcd"), index=names)
+    gold = pandas.Series(np.where(np.arange(200) < 60, label, -1), index=names)
+    weights = pandas.Series(np.arange(200) % 3 + 1, index=names)
+    order = rng.permutation(200)
+    plain = cs.LabelModel(n_classes=2).fit(table, weights.to_numpy(), gold.to_numpy())
+    shuffled = cs.LabelModel(n_classes=2).fit(
+        pandas.DataFrame(table, columns=list("abcd"), index=names), weights.iloc[order], gold.iloc[order]
+    )
+    np.testing.assert_array_equal(shuffled.predict_proba(votes), plain.predict_proba(table))
+    by_task = cs.LabelModel(n_classes=2).fit(votes, weights.iloc[order], {"label": gold.iloc[order]})
+    np.testing.assert_array_equal(by_task.predict_proba(votes), plain.predict_proba(table))
+    counted = cs.VoteStatistics.of(votes, weights.iloc[order], n_classes=2)
+    assert counted.to_bytes() == cs.VoteStatistics.of(votes, weights, n_classes=2).to_bytes()
+    with pytest.raises(cs.InvalidArgumentError, match=r"y has no item 'item 0'"):
+        cs.LabelModel(n_classes=2).fit(votes, y=gold.reset_index(drop=True))
