@@ -25,7 +25,7 @@ from consilience.exceptions import (
 )
 from consilience.task_graph import TaskGraph
 from consilience.vote_files import read_votes
-from consilience.votes import SINGLE_TASK, Votes, as_votes, refuse_missing
+from consilience.votes import Votes, as_votes, refuse_missing
 
 __all__ = ["Chunk", "Form", "VoteChunks", "is_stream", "open_chunks", "open_parquet", "parquet_files"]
 
@@ -271,19 +271,7 @@ def _is_arrow_stream(votes: Any) -> bool:
 
 def _of_file(path: str | os.PathLike[str], form: Form) -> VoteChunks:
     found = read_votes(path, classes=form.names())
-    tables, names = found["votes"], found["classes"]
-    if not isinstance(tables, dict):
-        tables, names = {SINGLE_TASK: tables}, {SINGLE_TASK: names}  # type: ignore[dict-item]
-    n_items, n_sources = next(iter(tables.values())).shape
-    read = Votes(
-        tables,
-        n_items,
-        n_sources,
-        names if isinstance(names, dict) else dict.fromkeys(tables),
-        dict.fromkeys(tables),
-        found["source_names"],
-        origin=os.fspath(path),
-    )
+    read = Votes.of_file(found, origin=os.fspath(path))
     return _of_one(Chunk(form.matched(read), found["ids"]), form)
 
 

@@ -25,9 +25,10 @@ from consilience.chunks import Form, is_stream, open_parquet, parquet_files
 from consilience.demo import print_demo
 from consilience.dependence import learn_dependencies
 from consilience.exceptions import ConsilienceError, ConsilienceWarning, FileFormatError, InvalidArgumentError
+from consilience.gold_files import read_gold_file
 from consilience.label_model import LabelModel, load
 from consilience.task_graph import TaskGraph
-from consilience.vote_files import format_of
+from consilience.vote_files import format_of, read_votes
 from consilience.votes import Votes
 
 __all__ = ["main"]
@@ -123,14 +124,35 @@ def _parser() -> argparse.ArgumentParser:
     fit = command("fit", _fit, "learn from votes, print the sources, and save the model")
     fit.add_argument("votes", metavar="VOTES", help=_VOTES_HELP)
     fit.add_argument("-o", "--output", metavar="MODEL", required=True, help="where to save the model")
-    _add_model_arguments(fit)
+    _add_model_arguments(
+        fit,
+        balance="by default learned where the votes tell it, and uniform elsewhere",
+        dependencies="by default, sources that vote alike are found, and by method auto a few others where "
+        "these explain the votes",
+    )
     fit.add_argument(
         "--method", default="auto", metavar="METHOD",
-        help="auto (the default; always answers), moments, completion or majority",
+        help="auto (the default; always answers), em (maximum likelihood), moments, completion (Algorithm 1 "
+        "of the paper) or majority (counts votes)",
     )  # fmt: skip
     fit.add_argument(
         "--abstentions", default="auto", metavar="HOW",
-        help="auto (the default), informative (a state of the source) or missing (says nothing)",
+        help="informative (a state of the source), missing (says nothing) or auto (the default; informative)",
+    )  # fmt: skip
+    fit.add_argument(
+        "--gold", metavar="FILE",
+        help="gold labels of some items: a file like that of votes with one column of labels (or one a task, "
+        "named task:gold), empty or -1 where unknown; rows by the ids of both files, or without ids an item "
+        "each. VOTES must then be one file",
+    )  # fmt: skip
+    fit.add_argument(
+        "--trusted", type=_names, action="extend", metavar="A,B,...",
+        help="sources that are better than chance, by name or index from 0",
+    )  # fmt: skip
+    fit.add_argument(
+        "--accuracy-prior", type=_beliefs, action="extend", metavar="A=ACC:VOTES,...",
+        help="what you believe of sources, beside their votes: annotator=0.9:50 counts as 50 votes of which "
+        "90 %% were right; for auto and em",
     )  # fmt: skip
 
     predict = command("predict", _predict, "label items by their votes with a saved model")
@@ -146,7 +168,11 @@ def _parser() -> argparse.ArgumentParser:
 
     check = command("check", _check, "tell whether accuracies can be learned from votes, without fitting")
     check.add_argument("votes", metavar="VOTES", help=_VOTES_HELP)
-    _add_model_arguments(check)
+    _add_model_arguments(
+        check,
+        balance="uniform is the default",
+        dependencies="by default, only sources that vote alike are found",
+    )
     check.add_argument(
         "--method", default="moments", metavar="METHOD",
         help="whose equations: moments (the default) or completion",
@@ -154,7 +180,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_model_arguments(command: argparse.ArgumentParser) -> None:
+def _add_model_arguments(command: argparse.ArgumentParser, *, balance: str, dependencies: str) -> None:
+    """What both read votes and take for granted; `balance` and `dependencies` say what is so by default."""
     classes = command.add_mutually_exclusive_group()
     classes.add_argument(
         "--n-classes", type=int, metavar="K", help="number of classes, where not every one need occur"
@@ -163,18 +190,18 @@ def _add_model_arguments(command: argparse.ArgumentParser) -> None:
         "--classes", type=_names, metavar="A,B,...", help="class names, in the order of the indices"
     )
     classes.add_argument(
-        "--task-graph", metavar="FILE.json",
-        help='several tasks: {"tasks": {task: [class, ...]}, "parents": {child: [task, class]}}, or with '
-        '"feasible": [[class index of each task], ...] in place of "parents"',
+        "--task-graph", metavar="FILE",
+        help='several tasks, as JSON: {"tasks": {task: [class, ...]}, "parents": {child: [task, class]}}, or '
+        'with "feasible": [[class index of each task], ...] in place of "parents"',
     )  # fmt: skip
     command.add_argument(
         "--class-balance", type=_balance, metavar="P,P,...",
-        help="probability of each class (of each feasible label vector), or uniform (the default)",
+        help=f"probability of each class (of each feasible label vector), or uniform; {balance}",
     )  # fmt: skip
     command.add_argument(
         "--dependencies", type=_pairs, metavar="A:B,...",
         help="pairs of sources that depend on each other given the label, by name or index from 0; or learn; "
-        'by default, only sources that vote alike are found; "" stands for none at all',
+        f'{dependencies}; "" stands for none at all',
     )  # fmt: skip
 
 
@@ -196,6 +223,20 @@ def _balance(text: str) -> str | list[float]:
         ) from None
 
 
+def _beliefs(text: str) -> list[tuple[str, tuple[float, float]]]:
+    beliefs = []
+    for part in text.split(","):
+        source, equals, belief = part.rpartition("=")
+        try:
+            accuracy, votes = map(float, belief.split(":"))
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise argparse.ArgumentTypeError(f"give beliefs such as annotator=0.9:50, not {part!r}")
+        beliefs.append((source.strip(), (accuracy, votes)))
+    return beliefs
+
+
 def _pairs(text: str) -> list[list[str]] | str:
     if text == "learn":
         return text
@@ -214,18 +255,29 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _fit(options: argparse.Namespace) -> None:
-    files = _keep(options.votes, options.task_graph, of=options.output)
+    files = _keep(options.votes, options.task_graph, options.gold, of=options.output)
     graph = None if options.task_graph is None else _read_task_graph(options.task_graph)
-    votes, names = _open(options.votes, options.classes if graph is None else graph.classes)
+    classes = options.classes if graph is None else graph.classes
+    gold = None
+    if options.gold is None:
+        votes, names = _open(options.votes, classes)
+    else:
+        votes, gold = _open_with_gold(options.votes, options.gold, graph, options.classes)
+        names = votes.source_names
+    beliefs = {_resolved(name, names): belief for name, belief in options.accuracy_prior or ()}
+    if len(beliefs) < len(options.accuracy_prior or ()):
+        raise InvalidArgumentError("--accuracy-prior names a source twice; give one belief")
     model = LabelModel(
         n_classes=options.n_classes,
         classes=options.classes,
         task_graph=graph,
         class_balance=options.class_balance,
-        dependencies=_resolved(options.dependencies, names),
+        dependencies=_resolved_pairs(options.dependencies, names),
         method=options.method,
         abstentions=options.abstentions,
-    ).fit(votes, progress=sys.stderr.isatty())
+        trusted=None if options.trusted is None else [_resolved(name, names) for name in options.trusted],
+        accuracy_prior=beliefs or None,
+    ).fit(votes, y=gold, progress=sys.stderr.isatty())
     with _naming(options.output, files):
         model.save(options.output)
     print(f"{model.summary()}\n\n{model.identifiability_}\n\nWrote the model to {options.output}")
@@ -248,7 +300,7 @@ def _predict(options: argparse.Namespace) -> None:
 def _check(options: argparse.Namespace) -> None:
     graph = None if options.task_graph is None else _read_task_graph(options.task_graph)
     votes, names = _open(options.votes, options.classes if graph is None else graph.classes)
-    dependencies: Any = _resolved(options.dependencies, names)
+    dependencies: Any = _resolved_pairs(options.dependencies, names)
     if isinstance(dependencies, str):
         learned = learn_dependencies(
             votes, n_classes=options.n_classes, task_graph=graph, class_balance=options.class_balance
@@ -308,6 +360,20 @@ def _open(path: str, classes: Any) -> tuple[Any, tuple[str, ...] | None]:
     return votes, names
 
 
+def _open_with_gold(
+    path: str, gold: str, graph: TaskGraph | None, classes: list[str] | None
+) -> tuple[Votes, Any]:
+    """Votes of a file, wholly read, and the gold labels of its items."""
+    if is_stream(path) and parquet_files(path) != [path]:
+        raise InvalidArgumentError(f"--gold goes with one file of votes, and {path} stands for several")
+    found = read_votes(path, classes=classes if graph is None else graph.classes)
+    votes = Votes.of_file(found, origin=path)
+    if votes.n_items == 0:
+        raise FileFormatError(f"{path} has no items; give it one row an item")
+    names = votes.classes if graph is None else graph.classes
+    return votes, read_gold_file(gold, votes.n_items, found["ids"], names)
+
+
 def _read_task_graph(path: str) -> TaskGraph:
     """Task graph of a JSON file with the arguments of ``TaskGraph``."""
     try:
@@ -331,14 +397,15 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _resolved(
+def _resolved_pairs(
     pairs: list[list[str]] | str | None, names: Sequence[str] | None
 ) -> list[list[int | str]] | str | None:
-    """Pairs of sources by name, or by index where no source has the name."""
+    """Pairs of sources by name or index; what are no pairs as it is."""
     if pairs is None or isinstance(pairs, str):
         return pairs
+    return [[_resolved(source, names) for source in pair] for pair in pairs]
 
-    def resolved(source: str) -> int | str:
-        return int(source) if source.isdecimal() and source not in (names or ()) else source
 
-    return [[resolved(source) for source in pair] for pair in pairs]
+def _resolved(source: str, names: Sequence[str] | None) -> int | str:
+    """A source by name, or by index where no source has the name."""
+    return int(source) if source.isdecimal() and source not in (names or ()) else source

@@ -15,7 +15,7 @@ from consilience import _core
 from consilience.arrays import as_array
 from consilience.exceptions import InvalidArgumentError, InvalidVotesError, WrongTypeError, listed
 from consilience.task_graph import ABSTAIN, TaskGraph
-from consilience.vote_files import read_votes
+from consilience.vote_files import VoteFile, read_votes
 
 __all__ = ["ABSTAIN", "Votes", "as_votes"]
 
@@ -345,13 +345,19 @@ class Votes:
         FileFormatError
             If the file is damaged or a cell is no vote; names file, line and column.
         """
-        found = read_votes(path, classes=classes)
+        return cls.of_file(read_votes(path, classes=classes))
+
+    @classmethod
+    def of_file(cls, found: VoteFile, *, origin: str = "votes") -> Votes:
+        """Votes that :func:`consilience.vote_files.read_votes` found; `origin` is what messages call them."""
         tables, names = found["votes"], found["classes"]
         if not isinstance(tables, dict):
             tables, names = {SINGLE_TASK: tables}, {SINGLE_TASK: names}  # type: ignore[dict-item]
         of_task = names if isinstance(names, dict) else dict.fromkeys(tables)
         shape = next(iter(tables.values())).shape
-        return cls(tables, shape[0], shape[1], of_task, dict.fromkeys(tables), found["source_names"])
+        lengths: dict[str, int | None] = dict.fromkeys(tables)
+        n_items, n_sources = shape
+        return cls(tables, n_items, n_sources, of_task, lengths, found["source_names"], origin=origin)
 
     # --- parts ---------------------------------------------------------------------------------------------
 

@@ -203,6 +203,133 @@ def test_options_reach_the_model(run: Run) -> None:
     assert (params["method"], params["abstentions"]) == ("moments", "missing")
 
 
+def _write_gold(path: str, rows: dict[str, str], column: str = "gold") -> str:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["item", column], *rows.items()])
+    return path
+
+
+def test_gold_is_found_by_the_ids_of_both_files(run: Run) -> None:
+    votes = _sample()
+    _write_csv("votes.csv", votes, SPORTS)
+    gold = np.full(600, -1)
+    gold[::7] = np.arange(600)[::7] % 3
+    known = {f"no. {i}": SPORTS[gold[i]] for i in np.flatnonzero(gold >= 0)[::-1]}
+    _write_gold("gold.csv", {"another": "judo", **known})
+
+    status, out, err = run("fit", "votes.csv", "-o", "model", "--gold", "gold.csv", "--method", "em")
+
+    assert (status, err) == (0, "")
+    assert "gold labels of 86 items" in out
+    model = cs.LabelModel(classes=sorted(SPORTS), method="em")  # as the file names them
+    as_file = np.array([sorted(SPORTS).index(name) for name in SPORTS])
+    relabelled = np.where(votes >= 0, as_file[votes], -1)
+    model.fit(relabelled, y=np.where(gold >= 0, as_file[gold], -1))
+    assert np.array_equal(cs.load("model").accuracy_, model.accuracy_)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".npz", ".parquet"])
+def test_gold_without_ids_is_a_label_an_item(run: Run, ending: str) -> None:
+    votes = _sample()
+    gold = np.where(np.arange(600) < 60, votes[:, 0], -1)
+    paths = [f"votes{ending}", f"gold{ending}"]
+    for path, table in zip(paths, (votes, gold[:, None]), strict=True):
+        if ending == ".csv":
+            _write_csv(path, table, ids=False)
+        elif ending == ".npz":
+            np.savez(path, votes=table)
+        else:
+            pyarrow = pytest.importorskip("pyarrow")
+            parquet = pytest.importorskip("pyarrow.parquet")
+            parquet.write_table(pyarrow.table({f"s{j}": table[:, j] for j in range(table.shape[1])}), path)
+
+    status, _, err = run("fit", paths[0], "-o", "model", "--gold", paths[1], "--n-classes", "3")
+
+    assert (status, err) == (0, "")
+    expected = cs.LabelModel(n_classes=3).fit(votes, y=gold)
+    assert np.array_equal(cs.load("model").accuracy_, expected.accuracy_)
+
+
+def test_gold_of_several_tasks_has_a_column_each(run: Run) -> None:
+    _write_hierarchy()
+    with open("gold.csv", "w", newline="", encoding="utf-8") as file:
+        rows = [["person", "doctor"], ["org", "N/A"], ["", ""], ["org", ""]] * 100
+        csv.writer(file).writerows([["kind:gold", "person_type:gold"], *rows])
+
+    status, out, err = run(
+        "fit", "votes.csv", "-o", "model", "--task-graph", "graph.json", "--gold", "gold.csv"
+    )
+
+    assert (status, err) == (0, "")
+    assert "gold labels of 300 items" in out
+
+
+def test_trusted_sources_and_beliefs_reach_the_model(run: Run) -> None:
+    votes = _sample()
+    _write_csv("votes.csv", votes, ids=False)
+
+    status, out, err = run(
+        "fit", "votes.csv", "-o", "model", "--trusted", "source_0,1", "--trusted", "source_2",
+        "--accuracy-prior", "source_0=0.9:50,1=.6:5", "--accuracy-prior", "source_2=0.7:1",
+    )  # fmt: skip
+
+    assert (status, err) == (0, "")
+    assert max(map(len, out.splitlines())) <= 80
+    params = cs.load("model").get_params()
+    assert params["trusted"] == ["source_0", 1, "source_2"]
+    assert params["accuracy_prior"] == {"source_0": (0.9, 50), 1: (0.6, 5), "source_2": (0.7, 1)}
+
+
+@pytest.mark.parametrize("command", ["fit", "check", "predict"])
+def test_help_names_every_method_and_fits_80_columns(
+    run: Run, command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    if command == "fit":
+        assert all(f" {method}" in text for method in ("auto", "em", "moments", "completion", "majority"))
+        assert "by default learned where the votes tell it" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("rows", "column", "said"),
+    [
+        ({"no. 1": "chess", "no. 2": "tennis"}, "gold", "'tennis', expected one of the class names"),
+        ({"x": "chess"}, "gold", "gold.csv has no item of the votes, whose first is 'no. 0'"),
+        ({"no. 1": "chess"}, "kind:gold", "gold.csv is about the task 'kind', but classes are given for"),
+    ],
+)
+def test_gold_that_does_not_fit_is_refused(run: Run, rows: dict[str, str], column: str, said: str) -> None:
+    _write_csv("votes.csv", _sample(), SPORTS)
+    _write_gold("gold.csv", rows, column)
+
+    status, out, err = run("fit", "votes.csv", "-o", "model", "--gold", "gold.csv")
+
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+    assert not Path("model").exists()
+
+
+def test_gold_of_other_rows_or_columns_is_refused(run: Run) -> None:
+    _write_csv("votes.csv", _sample(), ids=False)
+    for text, said in [
+        ("gold\n1\n2\n", "gold.csv has 2 rows for 600 items"),
+        ("a,b\n" + "1,2\n" * 600, "gold.csv has 2 columns of labels"),
+        ("gold\n" + "chess\n" * 600, "gold.csv holds class names, 'chess', and the votes hold indices"),
+        ("item,gold\n" + "a,1\n" * 2, "gold.csv has 2 rows for 600 items"),
+    ]:
+        Path("gold.csv").write_text(text, encoding="utf-8")
+        status, _, err = run("fit", "votes.csv", "-o", "model", "--gold", "gold.csv")
+        assert status == 2
+        assert said in err
+    _write_csv("votes.csv", _sample())
+    status, _, err = run("fit", "votes.csv", "-o", "model", "--gold", "gold.csv")
+    assert "gold.csv names the item 'a' twice" in err
+
+
 def test_a_number_is_the_name_of_a_source_before_it_is_an_index(run: Run) -> None:
     Path("votes.csv").write_text("3,2,1,0\n" + "0,0,1,1\n1,1,0,1\n0,0,0,1\n" * 9, encoding="utf-8")
 
