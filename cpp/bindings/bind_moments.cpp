@@ -1,5 +1,6 @@
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "arrays.hpp"
@@ -24,6 +25,30 @@ py::dict to_dict(Moments<Sum>&& moments) {
   result["conflicts"] = to_array(std::move(moments.conflicts));
   result["n_covered"] = moments.n_covered;
   return result;
+}
+
+template <class Sum>
+py::tuple to_tuple(Marginals<Sum>&& marginals, Index m) {
+  const auto n_states = static_cast<py::ssize_t>(marginals.counts.size()) / std::max<Index>(1, m);
+  return py::make_tuple(to_array(std::move(marginals.counts), {m, n_states}),
+                        to_array(std::move(marginals.overlaps)),
+                        to_array(std::move(marginals.conflicts)), marginals.n_covered);
+}
+
+template <class Weight>
+py::tuple marginals_of(const BoundVotes& votes, const StateCoding& coding,
+                       const std::optional<Array<Weight>>& weights, const Relations& relations,
+                       int n_threads) {
+  require_shape(!weights || (weights->ndim() == 1 && weights->size() == votes.view().n_items),
+                "weights must have shape (n_items,)");
+  const Execution execution = interruptible(n_threads);
+  Marginals<Weight> marginals;
+  {
+    const py::gil_scoped_release unlocked;
+    const StateReader reader(votes.view(), coding);
+    marginals = count_marginals(reader, relations, weights ? weights->data() : nullptr, execution);
+  }
+  return to_tuple(std::move(marginals), votes.view().n_sources);
 }
 
 MomentsKernel kernel_named(const std::string& name) {
@@ -106,6 +131,27 @@ void bind_moments(py::module_& m) {
   m.def("count_weighted_moments", &count_weighted<double>, "votes"_a, "coding"_a,
         "weights"_a.noconvert(), "disjoint"_a.noconvert(), py::kw_only(),
         "component"_a.noconvert() = py::none(), "n_threads"_a);
+
+  m.def(
+      "count_marginals",
+      [](const BoundVotes& votes, const StateCoding& coding,
+         const std::optional<Array<std::uint8_t>>& disjoint,
+         const std::optional<Array<std::int64_t>>& weights, int n_threads) {
+        const Relations relations = as_relations(disjoint, std::nullopt, votes, coding);
+        return marginals_of(votes, coding, weights, relations, n_threads);
+      },
+      "votes"_a, "coding"_a, "disjoint"_a.noconvert(), "weights"_a.noconvert(), py::kw_only(),
+      "n_threads"_a);
+  m.def(
+      "count_marginals",
+      [](const BoundVotes& votes, const StateCoding& coding,
+         const std::optional<Array<std::uint8_t>>& disjoint, const Array<double>& weights,
+         int n_threads) {
+        const Relations relations = as_relations(disjoint, std::nullopt, votes, coding);
+        return marginals_of(votes, coding, std::optional(weights), relations, n_threads);
+      },
+      "votes"_a, "coding"_a, "disjoint"_a.noconvert(), "weights"_a.noconvert(), py::kw_only(),
+      "n_threads"_a);
 
   m.def(
       "choose_kernel",

@@ -291,7 +291,8 @@ def _with_caution(
     caution = DEFAULT_CAUTION
     if panel.share_one_sided < MANY_ONE_SIDED:
         caution, _ = choose_caution(panel)
-    structures = STRUCTURES if panel.share_one_sided > FEW_ONE_SIDED else STRUCTURES[:1]
+    n_structures = len(STRUCTURES) if panel.share_one_sided > FEW_ONE_SIDED else 1
+    structures = [s for s in STRUCTURES[:n_structures] if panel.agreements is not None or not s.discount]
     fits = [tempered(panel, structure, caution) for structure in structures]
     balance = cautious_balance = np.mean([one.class_balance for one in fits], axis=0)
     tables = np.mean([one.tables for one in fits], axis=0)
@@ -324,7 +325,7 @@ def _with_likely(
     ranges: NDArray[np.float64], fit: SourceFit, class_balance: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Ranges that also hold the intervals of the most likely fit, where these are soon found."""
-    if not fit.learned.any() or len(fit.strength) > MAX_NODES_OF_INTERVALS:
+    if not fit.learned.any() or not 0 < len(fit.strength) <= MAX_NODES_OF_INTERVALS:
         return ranges
     likely, _ = fit.sampling_uncertainty(class_balance)
     wider = np.column_stack([np.minimum(ranges[:, 0], likely[:, 0]), np.maximum(ranges[:, 1], likely[:, 1])])
@@ -345,28 +346,41 @@ def _panel(
     own = fit.first == np.arange(m)
     patterns, coding = without_gold(gold, observed).patterns(without_copies(fit), n_threads)
     n_states = coded.coding.n_states
-    counts = np.zeros((m, n_states))
-    state = states_of(coded.events, statistics.node_event)
-    counts[statistics.node_source, state] = np.diag(statistics.pairs)
+    counts, agreements = _counts(observed)
     counts[~own] = 0.0
+    if agreements is not None:
+        agreements[~own], agreements[:, ~own] = 0.0, 0.0
     masks = np.zeros((n_states, graph.n_vectors), dtype=np.bool_)
     masks[1 : len(coded.events) + 1] = graph.event_masks(coded.events)
     support = counts > 0
     if has_plain_events(graph):
         support[:, 1:] = True
-    agreements = np.zeros((m, m))
-    for s in np.unique(state):
-        nodes = np.flatnonzero(state == s)
-        source = statistics.node_source[nodes]
-        agreements[np.ix_(source, source)] += statistics.pairs[np.ix_(nodes, nodes)]
-    agreements /= max(float(statistics.n_covered), 1.0)
-    agreements[~own], agreements[:, ~own] = 0.0, 0.0
     panel = Panel.of(patterns, counts, masks, support, agreements, given_balance, n_threads)
     if gold is not None:
         panel = panel.with_known(known_rows(gold, observed, coding, (m, n_states)))
     if missing:  # then how often a source fires says nothing either
         panel = replace(panel, one_sided=np.zeros(m))
     return panel
+
+
+def _counts(observed: Observation) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Votes of each source in each state, (m, S), and the share of items on which sources agree, (m, m).
+
+    The latter is None where sources are too many for their pairs.
+    """
+    statistics, coded = observed.statistics, observed.coded
+    if observed.marginals is not None:
+        return observed.marginals.astype(np.float64), None
+    m = statistics.n_sources
+    counts, agreements = np.zeros((m, coded.coding.n_states)), np.zeros((m, m))
+    state = states_of(coded.events, statistics.node_event)
+    counts[statistics.node_source, state] = np.diag(statistics.pairs)
+    for s in np.unique(state):
+        nodes = np.flatnonzero(state == s)
+        source = statistics.node_source[nodes]
+        agreements[np.ix_(source, source)] += statistics.pairs[np.ix_(nodes, nodes)]
+    agreements /= max(float(statistics.n_covered), 1.0)
+    return counts, agreements
 
 
 def _parts(

@@ -361,6 +361,7 @@ class _Reading:
     def _power(self, expected: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weight of each source's votes: 1, and less the more they agree with others' given the label."""
         panel, cells = self.panel, self.panel.cells
+        assert panel.agreements is not None
         share = weights / max(panel.n, 1.0)
         rates = expected / np.maximum(weights, 1e-9)
         scaled = rates * np.sqrt(share)

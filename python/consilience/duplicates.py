@@ -28,6 +28,8 @@ def find_duplicates(statistics: VoteStatistics) -> NDArray[np.int64]:
     """
     m = statistics.n_sources
     node_source = statistics.node_source
+    if not len(node_source):
+        return np.arange(m, dtype=np.int64)
     _, event = number_events(statistics.node_event)
     same = np.where(event[:, None] == event, statistics.pairs, 0)
     agreements = np.zeros((m, m), dtype=statistics.pairs.dtype)

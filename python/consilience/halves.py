@@ -74,7 +74,9 @@ def choose_caution(panel: Panel) -> tuple[float, dict[float, float]]:
 def _in_canonical_order(panel: Panel) -> NDArray[np.int64]:
     """Sources that vote, in an order that depends on their votes and not on their places."""
     voting = np.flatnonzero(panel.counts.sum(axis=1) > 0)
-    keys = (panel.agreements.sum(axis=1)[voting], *panel.counts[voting].T)
+    keys = list(panel.counts[voting].T)
+    if panel.agreements is not None:
+        keys.insert(0, panel.agreements.sum(axis=1)[voting])
     return voting[np.lexsort(keys)]
 
 
@@ -108,7 +110,7 @@ def _half(
         counts=cells.spread(votes[:, 1, 0], panel.counts.shape[1]),
         support=panel.support[kept],
         one_sided=panel.one_sided[kept],
-        agreements=panel.agreements[np.ix_(kept, kept)],
+        agreements=None if panel.agreements is None else panel.agreements[np.ix_(kept, kept)],
         n_threads=1,
         known=None,
         prior=None if panel.prior is None else panel.prior.take(kept),

@@ -56,6 +56,8 @@ def accuracy_intervals(
     """
     statistics, p = system.statistics, system.events.p
     d, k = len(system.means), len(system.class_balance)
+    if d == 0:
+        return np.tile([0.0, 1.0], (statistics.n_sources, 1))
     label = np.random.default_rng(0).choice(k, n_draws(d), p=system.class_balance)
     indicators = draw_indicators(label, system, tables, layout, components)
     centred = indicators - indicators.mean(axis=0)

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from consilience.accuracy_prior import read_accuracy_prior
 from consilience.arrays import as_array, in_item_order
-from consilience.automatic import could_be_tested, fit_automatically
+from consilience.automatic import MIN_VOTES_PER_STRENGTH, could_be_tested, fit_automatically
 from consilience.chunks import is_stream
 from consilience.class_balance import (
     BalanceEstimate,
@@ -33,6 +33,7 @@ from consilience.fitted_model import FittedModel
 from consilience.fitting import SourceFit, fit_sources
 from consilience.gold import Gold, GoldCounts, count_gold, read_gold
 from consilience.likelihood import maximise_likelihood
+from consilience.many_sources import observe_alone, with_prior_tables
 from consilience.parameters import Parameters
 from consilience.progress import Progress
 from consilience.refinement import may_be_uneven, refine, uneven_balance, warn_of_signs
@@ -54,6 +55,9 @@ __all__ = ["learn", "learn_votes", "read_further"]
 
 MAX_LEARNED_SOURCES = 64
 """Sources up to which the default looks for dependencies."""
+
+MIN_VOTES_PER_INDICATOR = {"auto": MIN_VOTES_PER_STRENGTH, "em": MIN_VOTES_PER_STRENGTH, "majority": np.inf}
+"""Votes for each indicator from which on a method has a use for pairs, if there are many indicators."""
 
 CHANCE = 10.0
 """Difference of BIC from which on the signs that third moments choose are followed."""
@@ -184,9 +188,15 @@ def _given(parameters: Parameters, statistics: VoteStatistics, weights: ArrayLik
 def _observe(parameters: Parameters, votes: Any, weights: ArrayLike | None) -> Observation:
     graph, n_classes, classes = parameters.task_graph, parameters.n_classes, parameters.classes
     read = as_votes(votes, n_classes=n_classes, classes=classes, task_graph=graph)
+    graph = graph_of(read, n_classes, classes) if graph is None else graph
+    if parameters.dependencies is None and not parameters.is_strict:
+        enough = MIN_VOTES_PER_INDICATOR[parameters.method]
+        alone = observe_alone(read, graph, weights, parameters.n_threads, min_votes_per_indicator=enough)
+        if alone is not None:
+            return alone
     return observe(
         read,
-        graph_of(read, n_classes, classes) if graph is None else graph,
+        graph,
         weights,
         parameters.n_threads,
         parameters.given_dependencies,
@@ -329,6 +339,7 @@ def _learn_given(
             "accuracy_prior needs the votes, and statistics alone are fitted by moments; leave it out"
         )
     believed = None if prior is None else prior.votes > 0
+    without_pairs = observed is not None and observed.marginals is not None
     counts = None if gold is None or observed is None else count_gold(gold, observed)
     estimate = None
     if counts is not None and parameters.class_balance is None:
@@ -343,8 +354,10 @@ def _learn_given(
         trusted=parameters.trusted,
         gold=counts,
         believed=believed,
-        warns=warns,
+        warns=warns and not without_pairs,
     )
+    if without_pairs and observed is not None:
+        fit = with_prior_tables(fit, observed, balance)
     if not parameters.counts_triples and (parameters.method != "auto" or observed is not None):
         statistics = replace(statistics, triples=None)
     if estimate is None:
@@ -420,7 +433,7 @@ def _with_third_moments(
     )
     if statistics.triples is not None:
         return refine(statistics, fit, refit, learn_balance=parameters.class_balance is None, warns=warns)
-    if observed is None or not parameters.uses_rows:
+    if observed is None or observed.marginals is not None or not parameters.uses_rows:
         return fit, None
     settles_signs = settles_signs and _sign_is_open(parameters, fit)
     if not settles_signs and (parameters.class_balance is not None or not may_be_uneven(fit)):

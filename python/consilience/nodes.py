@@ -27,6 +27,12 @@ MIN_VARIANCE = 1e-12
 MIN_EXPECTED_TOGETHER = 10.0
 """Items that two sources would both vote on by chance, from which on never to do so is no coincidence."""
 
+NOT_PAIRED = (
+    "There are so many sources and classes that pairs of their votes were not looked at: accuracies are read "
+    "off the votes that meet on each item."
+)
+"""What is said of statistics without indicators, see :mod:`consilience.many_sources`."""
+
 SIGNAL = 3.0
 """A node whose covariances are all within this many standard errors of zero has no detectable signal."""
 
@@ -153,6 +159,8 @@ class NodeSystem:
                 has_signal=has_signal,
             )
 
+        if not len(self.statistics.node_source) and self.statistics.n_votes.any():
+            return replace(report_on(self.live), advice=(NOT_PAIRED,))
         report = report_on(self.live & (np.where(pairs, z, 0.0).max(axis=1, initial=0.0) >= SIGNAL))
         if not report.identifiable:  # what no node shows alone, all nodes of a source may show together
             together = report_on(self.live & self.agrees_with_others(pairs))

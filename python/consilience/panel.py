@@ -82,8 +82,8 @@ class Panel:
         States that a source may be in.
     one_sided : (m,) float64 array
         How surely each source cannot vote for every class.
-    agreements : (m, m) float64 array
-        Share of rows on which two sources cast the same vote.
+    agreements : (m, m) float64 array or None
+        Share of rows on which two sources cast the same vote; None where sources are too many to look.
     class_balance : (K,) float64 array or None
         ``P(Y)`` where it is given.
     n_threads : int
@@ -101,7 +101,7 @@ class Panel:
     masks: NDArray[np.bool_]
     support: NDArray[np.bool_]
     one_sided: NDArray[np.float64]
-    agreements: NDArray[np.float64]
+    agreements: NDArray[np.float64] | None
     class_balance: NDArray[np.float64] | None
     n_threads: int
     known: KnownRows | None = None
@@ -114,7 +114,7 @@ class Panel:
         counts: NDArray[np.float64],
         masks: NDArray[np.bool_],
         support: NDArray[np.bool_],
-        agreements: NDArray[np.float64],
+        agreements: NDArray[np.float64] | None,
         class_balance: NDArray[np.float64] | None,
         n_threads: int,
     ) -> Panel:

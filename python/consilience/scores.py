@@ -64,7 +64,10 @@ def model_events(model: FittedModel) -> NDArray[np.int64]:
     graph = model.statistics.task_graph
     if has_plain_events(graph):
         return np.arange(graph.n_vectors, dtype=np.int64)[:, None]
-    return np.unique(model.statistics.node_event, axis=0)
+    events = model.statistics.node_event
+    if not len(events):  # of very many sources only tables tell the events
+        events = np.concatenate([table.events for table in model.fit.tables])
+    return np.unique(events, axis=0)
 
 
 def model_scores(

@@ -467,11 +467,15 @@ class Observation:
         The votes as the core takes them.
     weights : (n_items,) array or None
         As read.
+    marginals : (m, S) array or None
+        Votes of each source in each state, where the statistics hold no indicators because there are too many
+        of them to look at pairs; see :mod:`consilience.many_sources`.
     """
 
     statistics: VoteStatistics
     coded: CodedVotes
     weights: NDArray[Any] | None
+    marginals: NDArray[Any] | None = None
     _found: dict[Any, tuple[_core.Patterns, _core.StateCoding]] = field(
         default_factory=dict, init=False, repr=False
     )

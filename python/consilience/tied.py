@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from consilience.nodes import NodeSystem
 
-__all__ = ["SourceTable", "chance_accuracy", "expand_tied", "feasible_strength", "vote_accuracy"]
+__all__ = [
+    "SourceTable",
+    "chance_accuracy",
+    "expand_tied",
+    "feasible_strength",
+    "prior_tables",
+    "vote_accuracy",
+]
 
 MIN_RATIO = 1e-4
 """Least probability of a vote given a label vector, relative to the vote's overall rate.
@@ -76,16 +83,54 @@ def expand_tied(
     """
     statistics, rate, p = system.statistics, system.means, system.events.p
     beta = rate - strength * p
-    alpha = beta + strength
     # With the prior only the ratio is meant; at most the observed rate, it fits in beside other votes.
-    alpha = np.where(known, alpha, rate)
+    alpha = np.where(known, beta + strength, rate)
     beta = np.where(known, beta, rate * _prior_ratio(p))
     of_node = np.where(system.events.masks, alpha[:, None], beta[:, None])
+    silence = 1 - statistics.n_votes / statistics.n
+    return _tables(statistics.node_source, statistics.node_event, of_node, rate, silence, known)
+
+
+def prior_tables(
+    node_source: NDArray[np.int64],
+    node_event: NDArray[np.int64],
+    masks: NDArray[np.bool_],
+    p: NDArray[np.float64],
+    rate: NDArray[np.float64],
+    silence: NDArray[np.float64],
+) -> list[SourceTable]:
+    """Table of each source if nothing is known of any node, as in :func:`expand_tied`.
+
+    Parameters
+    ----------
+    node_source, node_event : (d,) and (d, t) int64 arrays
+        Source and event of each node, sorted by source.
+    masks : (d, K) bool array
+        The events.
+    p : (d,) float64 array
+        Their probabilities.
+    rate : (d,) float64 array
+        Share of the items on which each node is 1.
+    silence : (m,) float64 array
+        Share of the items on which each source abstains.
+    """
+    of_node = np.where(masks, rate[:, None], (rate * _prior_ratio(p))[:, None])
+    return _tables(node_source, node_event, of_node, rate, silence, np.zeros(len(rate), dtype=np.bool_))
+
+
+def _tables(
+    node_source: NDArray[np.int64],
+    node_event: NDArray[np.int64],
+    of_node: NDArray[np.float64],
+    rate: NDArray[np.float64],
+    silence: NDArray[np.float64],
+    known: NDArray[np.bool_],
+) -> list[SourceTable]:
+    """Tables from the probability of each node's vote given each label vector, (d, K)."""
     of_node = np.maximum(of_node, MIN_RATIO * rate[:, None])
     tables = []
-    bounds = np.searchsorted(statistics.node_source, np.arange(statistics.n_sources + 1)).tolist()
-    silence = (1 - statistics.n_votes / statistics.n).tolist()
-    for first, last, silent in zip(bounds, bounds[1:], silence, strict=False):
+    bounds = np.searchsorted(node_source, np.arange(len(silence) + 1)).tolist()
+    for first, last, silent in zip(bounds, bounds[1:], silence.tolist(), strict=False):
         votes = of_node[first:last]
         table = np.empty((last - first + 1, votes.shape[1]))
         table[:-1] = votes
@@ -93,7 +138,7 @@ def expand_tied(
             table[-1] = 0.0
         else:
             table[-1] = np.maximum(1 - votes.sum(axis=0), MIN_RATIO * silent)
-        tables.append(SourceTable(statistics.node_event[first:last], table / table.sum(axis=0)))
+        tables.append(SourceTable(node_event[first:last], table / table.sum(axis=0)))
     return tables
 
 

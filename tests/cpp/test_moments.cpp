@@ -387,6 +387,36 @@ TEST_CASE("no items and no votes have moments without indicators") {
   }
 }
 
+TEST_CASE("marginals are the diagonal of the moments, for any number of threads") {
+  const Labels labels = random_labels(31, 5000, 9, {3}, 0.4);
+  const HeldVotes held = dense_votes(labels);
+  const StateCoding coding = StateCoding::of_one_task(3);
+  const StateReader reader(held.view, coding);
+  std::vector<double> weights(5000);
+  Random random(32);
+  for (double& weight : weights) weight = random.uniform(0, 2);
+  for (const Relations& relations : {kByDifference, random_conflicts(33, 4)}) {
+    const auto check = [&](const auto& found, const auto& expected) {
+      CHECK(same_bits(found.overlaps, expected.overlaps));
+      CHECK(same_bits(found.conflicts, expected.conflicts));
+      CHECK(found.n_covered == expected.n_covered);
+      const std::size_t d = expected.node_source.size();
+      for (std::size_t a = 0; a < d; ++a) {
+        const auto cell =
+            static_cast<std::size_t>(expected.node_source[a] * 4 + expected.node_state[a]);
+        CHECK(found.counts[cell] == expected.pairs[a * d + a]);
+      }
+    };
+    const auto counted = count_moments(reader, relations, MomentsKernel::row_lists, {1, {}});
+    const auto weighed = count_moments(reader, relations, weights.data(), {1, {}});
+    for (const int n_threads : kThreadCounts) {
+      const std::int64_t* none = nullptr;
+      check(count_marginals(reader, relations, none, {n_threads, {}}), counted);
+      check(count_marginals(reader, relations, weights.data(), {n_threads, {}}), weighed);
+    }
+  }
+}
+
 TEST_CASE("the cost model takes bit planes for dense votes and row lists for sparse ones") {
   const StateCoding coding = StateCoding::of_one_task(2);
   const HeldVotes dense = dense_votes(random_labels(41, 10000, 10, {2}, 0.9));

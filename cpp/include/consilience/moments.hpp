@@ -63,6 +63,23 @@ Moments<std::int64_t> count_moments(const StateReader& reader, const Relations& 
 Moments<double> count_moments(const StateReader& reader, const Relations& relations,
                               const double* weights, const Execution& execution);
 
+/// What `count_moments` counts of each indicator and source alone: memory for m n_states counts.
+template <class Sum>
+struct Marginals {
+  std::vector<Sum> counts;    // (m, n_states) items on which the source is in the state; state 0: 0
+  std::vector<Sum> overlaps;  // (m,) votes on items on which another source votes too
+  std::vector<Sum> conflicts;  // (m,) of those, which another contradicts
+  Sum n_covered = 0;           // items with at least one vote
+};
+
+/// One pass, without any pairs. `weights`, (n_items,), may be null: each item then counts once.
+/// Whole counts do not depend on the number of threads; floating weights are added by one, in the
+/// order of the items.
+Marginals<std::int64_t> count_marginals(const StateReader& reader, const Relations& relations,
+                                        const std::int64_t* weights, const Execution& execution);
+Marginals<double> count_marginals(const StateReader& reader, const Relations& relations,
+                                  const double* weights, const Execution& execution);
+
 /// The kernel that `automatic` takes.
 MomentsKernel choose_kernel(const StateReader& reader);
 
