@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
-from consilience.alignment import align
+from consilience.alignment import align, beyond_chance
 from consilience.events import number_events
 from consilience.exceptions import ConvergenceWarning, warn_caller
 from consilience.identifiability import IdentifiabilityReport
@@ -185,8 +185,15 @@ def _with_related_events(
     expected = np.outer(start, start) * precision
     evidence = member.T @ (expected * target) @ member
     noise = member.T @ (expected * np.outer(start, start)) @ member / system.statistics.n
+    # Sources that vote for an event do so on the same items: what they say of another comes in one.
+    weight = start / np.sqrt(np.diag(system.variance))
+    within = np.where(event[:, None] == event, system.covariance, 0.0)
+    together = member.T @ (weight * (within @ weight))
+    apart = member.T @ (weight**2 * np.diag(system.covariance))
+    inflation = np.maximum(together / np.maximum(apart, 1e-300), 1.0)
+    noise *= np.outer(inflation, inflation)
     z = np.divide(evidence, np.sqrt(noise), out=np.zeros_like(evidence), where=noise > 0)
-    signs, groups = align(z)
+    signs, groups = align(z, beyond_chance(int(np.count_nonzero(np.triu(noise, 1)))))
     of_event = member.T @ start
     for group in np.unique(groups):
         members = groups == group

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience.alignment import beyond_chance
 from consilience.nodes import NodeSystem
 
 __all__ = ["unexplained_pairs"]
@@ -43,16 +44,16 @@ def unexplained_pairs(
 
     # Two votes. Most pairs are out of the question by the spread of unrelated ones, which is less.
     n_pairs = int(np.count_nonzero(pairs))
-    a, b = np.nonzero(pairs & (residual > _limit(n_pairs) * np.sqrt(system.variance / n)))
+    a, b = np.nonzero(pairs & (residual > beyond_chance(n_pairs) * np.sqrt(system.variance / n)))
     of_votes = _Spread.of_products(system.means[a], system.means[b], explained[a, b], n)
-    z_votes = of_votes.beyond_chance(residual[a, b], n, n_pairs)
+    z_votes = of_votes.standard_errors(residual[a, b], n, n_pairs)
 
     # Agreement, over all events that both vote for.
     alike = pairs & system.same_event
     i, j = np.nonzero(_by_source(alike.astype(np.float64), source))
     agreement = _by_source(np.where(alike, np.outer(system.means, system.means) + explained, 0.0), source)
     more = _by_source(np.where(alike, residual, 0.0), source)
-    z_agreement = _Spread.of_event(agreement[i, j], n).beyond_chance(more[i, j], n, len(i))
+    z_agreement = _Spread.of_event(agreement[i, j], n).standard_errors(more[i, j], n, len(i))
 
     voters = np.unique(source)
     first, second = np.concatenate([source[a], voters[i]]), np.concatenate([source[b], voters[j]])
@@ -63,11 +64,6 @@ def unexplained_pairs(
             found[pair] = max(found.get(pair, 0.0), float(z))
     ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
     return [(one, other, z) for (one, other), z in ordered[:most]]
-
-
-def _limit(n_pairs: int) -> float:
-    """Standard errors that so many pairs do not reach by chance."""
-    return float(np.sqrt(2 * np.log(max(n_pairs, 1)))) + 1.5
 
 
 def _by_source(of_nodes: NDArray[np.float64], source: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -121,9 +117,9 @@ class _Spread:
             (np.maximum(1 - first - second + both, 0.0), first * second),
         )
 
-    def beyond_chance(self, more: NDArray[np.float64], n: float, n_pairs: int) -> NDArray[np.float64]:
+    def standard_errors(self, more: NDArray[np.float64], n: float, n_pairs: int) -> NDArray[np.float64]:
         """Standard errors by which means of n items are off; 0 for what chance allows among so many pairs."""
-        z, limit = more * np.sqrt(n) / self.deviation, _limit(n_pairs)
+        z, limit = more * np.sqrt(n) / self.deviation, beyond_chance(n_pairs)
         # Cornish and Fisher (1938): quantiles of a skewed distribution.
         allowed = limit + self.skewness / np.sqrt(n) * (limit**2 - 1) / 6
         return np.where(z > allowed, z, 0.0)

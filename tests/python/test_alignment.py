@@ -27,3 +27,11 @@ def test_the_strongest_evidence_goes_first():
 
 def test_nothing_to_align_is_no_error():
     assert len(align(np.zeros((0, 0)))[0]) == 0
+
+
+def test_evidence_below_what_is_asked_for_relates_nothing():
+    z = np.full((3, 3), -4.0)
+    assert np.unique(align(z)[1]).size == 1
+    signs, groups = align(z, 4.1)
+    assert np.unique(groups).size == 3
+    assert (signs == 1).all()

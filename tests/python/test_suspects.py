@@ -26,7 +26,7 @@ def suspects(seed, n, k, **arguments):
     return [note for note in model._fitted().fit.remarks if "hang together" in note]
 
 
-@pytest.mark.parametrize(("n", "k"), [(1000, 2), (1000, 20), (5000, 20), (5000, 50)])
+@pytest.mark.parametrize(("n", "k"), [(1000, 2), (1000, 20), (5000, 20), (5000, 50), (5000, 100)])
 def test_independent_sources_are_not_said_to_hang_together(n, k):
     assert not any(suspects(seed, n, k) for seed in range(4))
 
