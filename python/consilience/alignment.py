@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CONTRADICTION", "align", "beyond_chance"]
+from consilience.nodes import NodeSystem
+
+__all__ = ["CONTRADICTION", "align", "align_groups", "beyond_chance"]
 
 CONTRADICTION = 3.0
 """Standard errors from which on evidence about a sign is believed."""
@@ -48,3 +50,37 @@ def align(
                 signs[moved] *= -1
             groups[moved] = groups[first]
     return signs, groups
+
+
+def align_groups(
+    system: NodeSystem,
+    group: NDArray[np.int64],
+    strength: NDArray[np.float64],
+    pairs: NDArray[np.bool_],
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Signs of groups of nodes relative to each other, from the pairs across them: see :func:`align`.
+
+    Parameters
+    ----------
+    system : NodeSystem
+        The ``d`` nodes.
+    group : (d,) int array
+        Group of each node, -1 for nodes of none.
+    strength : (d,) float64 array
+        ``alpha - beta`` of each node, up to a sign for each group.
+    pairs : (d, d) bool array
+        Those that are looked at.
+    """
+    member = (group[:, None] == np.arange(group.max(initial=-1) + 1)).astype(np.float64)
+    expected = np.where(pairs, system.events.g * np.outer(strength, strength), 0.0)
+    evidence = member.T @ (expected * system.covariance / system.variance) @ member
+    noise = member.T @ (expected**2 / system.variance) @ member / float(system.statistics.n)
+    # Sources that vote for an event do so on the same items: what they say of another comes in one.
+    weight = strength / np.sqrt(np.diag(system.variance))
+    within = np.where(group[:, None] == group, system.covariance, 0.0)
+    together = member.T @ (weight * (within @ weight))
+    apart = member.T @ (weight**2 * np.diag(system.covariance))
+    inflation = np.maximum(together / np.maximum(apart, 1e-300), 1.0)
+    noise *= np.outer(inflation, inflation)
+    z = np.divide(evidence, np.sqrt(noise), out=np.zeros_like(evidence), where=noise > 0)
+    return align(z, beyond_chance(int(np.count_nonzero(np.triu(noise, 1)))))

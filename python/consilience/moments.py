@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
-from consilience.alignment import align, beyond_chance
+from consilience.alignment import align_groups
 from consilience.events import number_events
 from consilience.exceptions import ConvergenceWarning, warn_caller
 from consilience.identifiability import IdentifiabilityReport
@@ -66,7 +66,7 @@ def fit_moments(
     fit = _core.complete_rank_one(
         np.where(pairs, target, 0.0),
         precision,
-        _with_related_events(system, start, precision, target),
+        _with_related_events(system, start, pairs),
         tolerance=1e-12,
     )
     if warns:
@@ -170,10 +170,7 @@ def signed_start(log_z2: NDArray[np.float64], weighted: NDArray[np.float64]) -> 
 
 
 def _with_related_events(
-    system: NodeSystem,
-    start: NDArray[np.float64],
-    precision: NDArray[np.float64],
-    target: NDArray[np.float64],
+    system: NodeSystem, start: NDArray[np.float64], pairs: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """The start with signs of whole events that agree with what pairs of different events say together.
 
@@ -182,18 +179,7 @@ def _with_related_events(
     """
     events, event = number_events(system.statistics.node_event)
     member = (event[:, None] == np.arange(len(events))).astype(np.float64)
-    expected = np.outer(start, start) * precision
-    evidence = member.T @ (expected * target) @ member
-    noise = member.T @ (expected * np.outer(start, start)) @ member / system.statistics.n
-    # Sources that vote for an event do so on the same items: what they say of another comes in one.
-    weight = start / np.sqrt(np.diag(system.variance))
-    within = np.where(event[:, None] == event, system.covariance, 0.0)
-    together = member.T @ (weight * (within @ weight))
-    apart = member.T @ (weight**2 * np.diag(system.covariance))
-    inflation = np.maximum(together / np.maximum(apart, 1e-300), 1.0)
-    noise *= np.outer(inflation, inflation)
-    z = np.divide(evidence, np.sqrt(noise), out=np.zeros_like(evidence), where=noise > 0)
-    signs, groups = align(z, beyond_chance(int(np.count_nonzero(np.triu(noise, 1)))))
+    signs, groups = align_groups(system, event, start, pairs)
     of_event = member.T @ start
     for group in np.unique(groups):
         members = groups == group

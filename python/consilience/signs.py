@@ -24,7 +24,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from consilience.alignment import CONTRADICTION, align
+from consilience.alignment import CONTRADICTION, align_groups
 from consilience.class_balance import balance_from_skewness
 from consilience.exceptions import WrongTypeError
 from consilience.identifiability import IdentifiabilityReport
@@ -164,12 +164,8 @@ def _aligned(
     n_components = int(component.max(initial=-1)) + 1
     if n_components < 2:
         return np.ones(n_components), np.arange(n_components)
-    member = (component[:, None] == np.arange(n_components)).astype(np.float64)
     across = system.related & (component[:, None] != component)
-    expected = np.where(across, system.events.g * np.outer(strength, strength), 0.0)
-    evidence = member.T @ (expected * system.covariance / system.variance) @ member
-    noise = member.T @ (expected**2 / system.variance) @ member / system.statistics.n
-    return align(np.divide(evidence, np.sqrt(noise), out=np.zeros_like(evidence), where=noise > 0))
+    return align_groups(system, component, strength, across)
 
 
 def contradicted_signs(
