@@ -2,8 +2,9 @@
 
 A clique of the triangulated source graph is one variable whose state stands for the states of all its
 members. Given the labels, the votes of a component have the product of its cliques' tables as probability,
-each given the state of its separator: what it shares with the cliques before it in a junction tree. How the
-members of a clique hang together is left free. Different components are independent.
+each given the state of its separator: what it shares with the cliques before it in a junction tree. What a
+clique's table may look like is the matter of :mod:`consilience.joint_forms`. Different components are
+independent.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
 Three models of a source, from few to many parameters: ``"one-coin"`` (one strength for all its votes),
 ``"tied"`` (two numbers for each event it votes for, see :mod:`consilience.tied`) and ``"free"`` (a
-probability for each of its states under each label vector). Dependent sources are read as one column, whose
-joint table is always free. Which model is fitted is left to BIC, which presumes that different columns are
-independent given the label: where they are not and nobody said so, free tables spend their freedom on the
-dependence.
+probability for each of its states under each label vector). Dependent sources are read as one column; their
+joint table has one of the forms of :mod:`consilience.joint_forms`. Which model is fitted is left to BIC. It
+presumes that different columns are independent given the label: where they are not and nobody said so, free
+tables spend their freedom on the dependence.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from consilience import _core
 from consilience.accuracy_prior import AccuracyPrior
 from consilience.gold import KnownRows
+from consilience.joint_forms import Clique, JointForm, best_form, forms_of
 
 __all__ = [
     "MAX_PASSES",
@@ -50,6 +51,9 @@ TOLERANCE = 1e-6
 MIN_GAIN, MAX_IDLE = 1e-6, 5
 """It has as well when so many rounds in a row each gain less than this in log-likelihood, of all items: the
 likelihood is flat, and where on it the tables lie means nothing."""
+
+MAX_TURNS = 10
+"""Times that EM, having converged, may go on because another form suits the table of a clique better."""
 
 MAX_STEPS, MAX_NEWTON = 5, 32
 """Newton's steps for tied tables of the greatest likelihood, and label vectors up to which they are made."""
@@ -91,6 +95,8 @@ class Columns:
         are a sample, leave out of all rows.
     prior : AccuracyPrior or None
         Of the accuracy of columns that are one source.
+    cliques : tuple of Clique
+        What the last columns stand for, where their tables may have other forms than the free one.
     """
 
     patterns: _core.Patterns
@@ -103,6 +109,12 @@ class Columns:
     n_threads: int
     known: KnownRows | None = None
     prior: AccuracyPrior | None = None
+    cliques: tuple[Clique, ...] = ()
+
+    @property
+    def of_cliques(self) -> range:
+        """Columns of the cliques."""
+        return range(len(self.single) - len(self.cliques), len(self.single))
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +137,8 @@ class EMFit:
         Passes over the rows.
     converged : bool
         Whether the tables stopped changing.
+    forms : tuple of JointForm
+        Of the tables of cliques.
     """
 
     model: str
@@ -134,6 +148,7 @@ class EMFit:
     n_parameters: int
     n_passes: int
     converged: bool
+    forms: tuple[JointForm, ...] = ()
 
     def bic(self, n: float) -> float:
         """Bayesian information criterion for `n` items; the lower the better."""
@@ -181,7 +196,9 @@ def best_of_models(
         Asked about the best fit after ``TRIAL_PASSES``; where it says so, no fit goes on.
     """
     runs = [Ascent(columns, start, class_balance, model, learn_balance) for model in MODELS]
-    if runs[-1].n_parameters == runs[-2].n_parameters:  # with two label vectors, tied tables are free
+    if (
+        not columns.cliques and runs[-1].n_parameters == runs[-2].n_parameters
+    ):  # two label vectors: tied is free
         runs.pop()
 
     def best_after(n_passes: int) -> list[EMFit]:
@@ -203,7 +220,7 @@ def best_of_models(
             runs.append(again)
         fits = best_after(MAX_PASSES)
     narrow, wide = runs[MODELS.index("one-coin")].fit(), runs[MODELS.index("tied")].fit()
-    more = wide.n_parameters - narrow.n_parameters
+    more = max(wide.n_parameters - narrow.n_parameters, 1)
     if 2 * (wide.log_likelihood - narrow.log_likelihood) > more + 3 * np.sqrt(2 * more):
         # More than chance: "one-coin" is wrong, or its step, which averages, has come to rest on a boundary.
         runs.append(Ascent(columns, wide.tables, wide.class_balance, "one-coin", learn_balance))
@@ -268,6 +285,10 @@ class Ascent:
     kept. The step of ``"one-coin"``, and that of ``"tied"`` with more than ``MAX_NEWTON`` label vectors,
     matches the expected rates of each event, and stops where these agree with the tables: near the maximum,
     not at it.
+
+    The tables of cliques begin with the forms that suit the counts expected at the start. Where EM has
+    converged, they change to the forms that suit the counts expected there, and it goes on. Where abstentions
+    say nothing, they are free.
     """
 
     def __init__(
@@ -286,6 +307,13 @@ class Ascent:
         self.point, self.converged = Point(start, class_balance), False
         self.n_passes, self.n_idle, self.last = 0, 0, -np.inf
         self._fit: EMFit | None = None
+        of_cliques = zip(columns.of_cliques, columns.cliques, strict=True)
+        possible = [forms_of(clique, self.occurs[c, : len(clique.states)], model) for c, clique in of_cliques]
+        # Given who votes, tables of other forms are not those of the greatest likelihood.
+        self.possible = possible if columns.voters is None else [forms[-1:] for forms in possible]
+        self.forms: tuple[JointForm, ...] = ()
+        self.ended: dict[tuple[int, JointForm], dict[int, NDArray[np.float64]]] = {}
+        self.n_turns = 0
 
     def go_on(self, n_passes: int) -> None:
         """Up to so many passes over the rows, all that were made included; fewer where EM has converged."""
@@ -306,6 +334,29 @@ class Ascent:
                 self.point = ahead if better else second
             else:
                 self.point = second
+                self.converged = not self._turns()
+
+    def _turns(self) -> bool:
+        """Go over to forms that suit the cliques' tables better; whether there were any."""
+        if self.n_turns == MAX_TURNS or not any(len(forms) > 1 for forms in self.possible):
+            return False
+        before = self.forms
+        self.forms = self._best_forms(expect_counts(self.columns, self.point)[0])
+        turned = self.forms != before
+        self.n_turns, self.n_idle = self.n_turns + turned, 0
+        return turned
+
+    def _best_forms(self, counts: Tables) -> tuple[JointForm, ...]:
+        """Of each clique's table, from expected counts."""
+        columns = self.columns
+        counts = _with_prior_counts(counts, self.occurs)
+        current = self.forms or (None,) * len(columns.cliques)
+        return tuple(
+            best_form(forms, counts[c, : len(clique.states)], clique.given, form)
+            for c, clique, forms, form in zip(
+                columns.of_cliques, columns.cliques, self.possible, current, strict=True
+            )
+        )
 
     def fit(self) -> EMFit:
         """Where it stands."""
@@ -318,13 +369,14 @@ class Ascent:
                 self.n_parameters,
                 self.n_passes,
                 self.converged,
+                self.forms,
             )
         return self._fit
 
     @property
     def n_parameters(self) -> int:
         """Free parameters, those of the class balance included where it is learned."""
-        of_tables = _n_parameters(self.model, self.columns, self.occurs)
+        of_tables = _n_parameters(self.model, self.columns, self.occurs, self.forms)
         return of_tables + (len(self.point.balance) - 1) * self.learn_balance
 
     def _step(self, at: Point) -> tuple[Point, float]:
@@ -338,7 +390,16 @@ class Ascent:
         columns = self.columns
         if columns.prior is not None:
             counts = _with_prior(columns, columns.prior, counts, weights)
-        tables = _floored(columns, self.maximise(columns, counts, weights, self.occurs), counts, self.occurs)
+        tables = self.maximise(columns, counts, weights, self.occurs)
+        if not self.forms:
+            self.forms = self._best_forms(counts)
+        observed = _with_prior_counts(counts, self.occurs)
+        for c, clique, form in zip(columns.of_cliques, columns.cliques, self.forms, strict=True):
+            if form.name != "free":
+                n_states = len(clique.states)
+                ended = self.ended.setdefault((c, form), {})
+                tables[c, :n_states] = form.most_likely(observed[c, :n_states], clique.given, ended)
+        tables = _floored(columns, tables, counts, self.occurs)
         tables[columns.held] = self.start[columns.held]
         balance = at.balance
         if self.learn_balance:
@@ -429,8 +490,12 @@ def _shares(tables: Tables, groups: NDArray[np.int64]) -> Tables:
 def _free(
     columns: Columns, counts: Tables, weights: NDArray[np.float64], occurs: NDArray[np.bool_]
 ) -> Tables:
+    return _shares(_with_prior_counts(counts, occurs), columns.given)
+
+
+def _with_prior_counts(counts: Tables, occurs: NDArray[np.bool_]) -> Tables:
     share = PRIOR_COUNT * occurs / occurs.sum(axis=1, keepdims=True)
-    return _shares(counts + share[:, :, None], columns.given)
+    return np.asarray(counts + share[:, :, None], dtype=np.float64)
 
 
 def _tied(
@@ -566,7 +631,9 @@ def _logs(tables: Tables, occurs: NDArray[np.bool_]) -> NDArray[np.float64]:
     return logs
 
 
-def _n_parameters(model: str, columns: Columns, occurs: NDArray[np.bool_]) -> int:
+def _n_parameters(
+    model: str, columns: Columns, occurs: NDArray[np.bool_], forms: tuple[JointForm, ...]
+) -> int:
     states = occurs[:, 1:].sum(axis=1)
     abstains = occurs[:, 0]
     k = columns.masks.shape[2]
@@ -579,4 +646,5 @@ def _n_parameters(model: str, columns: Columns, occurs: NDArray[np.bool_]) -> in
         "one-coin": np.where(abstains, states + 1, states),
     }[model]
     counted = np.where(columns.single, np.minimum(of_single, free), free)
+    counted[columns.of_cliques] = [form.n_parameters for form in forms]
     return int(counted[~columns.held & (states > 0)].sum())

@@ -17,6 +17,7 @@ from consilience.container import pack, unpack
 from consilience.dependency_report import DependencyReport
 from consilience.exceptions import FileFormatError
 from consilience.fitting import METHODS, SourceFit, learned_layout, structure_for
+from consilience.joint_forms import FORMS
 from consilience.joint_tables import ComponentTable
 from consilience.score_table import ScoreTable, WeightedScores
 from consilience.source_graph import SourceGraph
@@ -99,6 +100,7 @@ class FittedModel:
             "n_certain": self.n_certain,
             "balance_by_gold": self.balance_by_gold,
             "sign_rules": self.fit.sign_rules,
+            "joint_forms": [[c.form, list(c.order)] for c in self.fit.components],
         }
         arrays: dict[str, NDArray[Any]] = {
             "statistics": np.frombuffer(self.statistics.to_bytes(), dtype=np.uint8),
@@ -187,7 +189,7 @@ class FittedModel:
             if layout is None and len(arrays["joint_tables"]):
                 raise FileFormatError("the joint tables do not fit the dependencies")
             if layout is not None:
-                fit = replace(fit, layout=layout, components=_read_joint_tables(arrays, layout))
+                fit = replace(fit, layout=layout, components=_read_joint_tables(header, arrays, layout))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise FileFormatError(f"{name} does not hold a label model: {error}; save it again") from error
         return cls(
@@ -337,13 +339,26 @@ def _read_range(arrays: Mapping[str, NDArray[Any]], m: int) -> NDArray[np.float6
     return found
 
 
-def _read_joint_tables(arrays: Mapping[str, NDArray[Any]], layout: ComponentLayout) -> list[ComponentTable]:
+def _read_joint_tables(
+    header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], layout: ComponentLayout
+) -> list[ComponentTable]:
     sizes = [layout.n_states(group) for group in layout.members]
     if len(arrays["joint_tables"]) != sum(sizes) or arrays["joint_tables"].ndim != 2:
         raise FileFormatError("the joint tables do not fit the dependent sources")
     _check_probabilities(arrays["joint_tables"])
     parts = np.split(arrays["joint_tables"], np.cumsum(sizes)[:-1])
-    return [ComponentTable(*pair) for pair in zip(layout.members, parts, strict=True)]
+    forms = header.get("joint_forms", [["free", []]] * len(parts))
+    if len(forms) != len(parts):
+        raise FileFormatError("the forms of joint tables do not fit the dependent sources")
+    found = []
+    for members, separator, part, (form, order) in zip(
+        layout.members, layout.separators, parts, forms, strict=True
+    ):
+        read = [i for i, j in enumerate(members) if j not in separator]
+        if form not in FORMS or sorted(order) != ([] if form == "free" else read):
+            raise FileFormatError(f"a joint table has the form {form!r}, read in the order {order!r}")
+        found.append(ComponentTable(members, part, form, tuple(order)))
+    return found
 
 
 def _check_probabilities(table: NDArray[Any]) -> None:

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from consilience.components import ComponentLayout
 from consilience.drawing import choose_states
 from consilience.intervals import MAX_DRAWS, QUANTILE
+from consilience.joint_forms import Clique, named_form
 from consilience.joint_tables import ComponentTable
-from consilience.tied import SourceTable, vote_accuracy
+from consilience.tied import SourceTable, tied_directions, vote_accuracy
 
-__all__ = ["Factor", "likelihood_uncertainty", "tied_directions"]
+__all__ = ["Factor", "likelihood_uncertainty"]
 
 MAX_PARAMETERS = 1500
 """Beyond this many the information is not inverted."""
@@ -42,46 +43,6 @@ class Factor:
     table: NDArray[np.float64]
     directions: NDArray[np.float64]
     gradients: dict[int, NDArray[np.float64]]
-
-
-def tied_directions(
-    masks: NDArray[np.bool_], model: str, *, abstains: bool, n_vectors: int
-) -> NDArray[np.float64]:
-    """Directions of a source's table under a model: its votes for the events in `masks`, then abstention.
-
-    Parameters
-    ----------
-    masks : (s, K) bool array
-        Events of its votes.
-    model : {"one-coin", "tied", "free"}
-        See :mod:`consilience.em`.
-    abstains : bool
-        Whether it ever abstains; otherwise its votes alone sum to 1.
-    n_vectors : int
-        ``K``.
-    """
-    s, k = len(masks), n_vectors
-    inside = masks.astype(np.float64)
-    votes: list[NDArray[np.float64]] = []
-    n_free = s if abstains else s - 1  # without abstentions the last vote is what remains
-
-    def moved(event: int, by: NDArray[np.float64]) -> NDArray[np.float64]:
-        direction = np.zeros((s + 1, k))
-        direction[event] = by
-        return direction
-
-    if model == "free":
-        votes = [moved(a, np.eye(k)[y]) for a in range(n_free) for y in range(k)]
-    else:
-        votes = [moved(a, np.ones(k)) for a in range(n_free)]
-        if model == "tied" and abstains:
-            votes += [moved(a, inside[a]) for a in range(s)]
-        else:
-            votes.append(np.vstack([inside, np.zeros((1, k))]))
-    directions = np.stack(votes, axis=2) if votes else np.zeros((s + 1, k, 0))
-    remainder = s if abstains else s - 1
-    directions[remainder] -= directions.sum(axis=0)
-    return directions
 
 
 def likelihood_uncertainty(
@@ -113,7 +74,7 @@ def likelihood_uncertainty(
     layout, components
         Sources that were modelled together.
     model : str
-        Of the other sources; see :func:`tied_directions`.
+        Of the other sources; see :func:`consilience.tied.tied_directions`.
     class_balance : (K,) float64 array
         ``P(Y)``.
     balance_learned : bool
@@ -245,7 +206,7 @@ def _factors(
     model: str,
     gradients: Sequence[NDArray[np.float64]],
 ) -> list[Factor]:
-    """Sources alone under their model, and components with free joint tables."""
+    """Sources alone under their model, and components with the forms of their joint tables."""
     together = {j for component in components for j in component.members}
     factors = []
     for j, (source, inside) in enumerate(zip(tables, masks, strict=True)):
@@ -256,9 +217,11 @@ def _factors(
     for component in components:
         assert layout is not None
         states = layout.member_states(component.members)
-        n_states, k = component.table.shape
-        free = np.eye(n_states)[:, 1:] - np.eye(n_states)[:, :1]
-        directions = np.einsum("eq,yz->eyqz", free, np.eye(k)).reshape(n_states, k, -1)
+        own_masks = [masks[j] for j in component.members]
+        clique = Clique.of(layout, component.members, own_masks, [0.0] * len(own_masks))
+        occurs = np.asarray((component.table > 0).any(axis=1), dtype=np.bool_)
+        form = named_form(clique, occurs, model, component.form, component.order)
+        directions = form.directions(component.table)
         # Member state 0, the abstention, is the last row of a source's table.
         of_members = {j: gradients[j][states[:, i] - 1] for i, j in enumerate(component.members)}
         factors.append(Factor(component.table, directions, of_members))

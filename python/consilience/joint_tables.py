@@ -29,10 +29,16 @@ class ComponentTable:
     table : (n_states, K) float64 array
         ``P(joint state | Y = y)``, states numbered as :class:`ComponentLayout` does, the first one "all
         abstain"; columns sum to 1.
+    form : str
+        What it was chosen from: one of :data:`consilience.joint_forms.FORMS`.
+    order : tuple of int
+        Places of the members in the order in which that form reads them; empty for a free one.
     """
 
     members: tuple[int, ...]
     table: NDArray[np.float64]
+    form: str = "free"
+    order: tuple[int, ...] = ()
 
 
 def fit_component_tables(

@@ -69,6 +69,7 @@ class LabelModel(Estimator):
         covariance form, all events at once. Both raise ``NotIdentifiableError`` where the votes cannot tell.
         ``"em"`` goes on from the moments to the maximum of the likelihood, with one strength a source, tied
         or free tables by BIC; it presumes that the sources are independent, or their dependencies given.
+        Joint tables of dependent sources are as free as their votes ask for, from copying to any table.
         ``"majority"`` counts votes. From statistics alone, without the votes, ``"auto"`` is ``"moments"``.
     abstentions : {"auto", "informative", "missing"}
         Whether an abstention is a state of the source, with a probability given the label, or says nothing.

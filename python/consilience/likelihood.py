@@ -17,6 +17,7 @@ from consilience.events import states_of
 from consilience.exceptions import ConvergenceWarning, warn_caller
 from consilience.fitting import SourceFit
 from consilience.gold import Gold, known_rows, without_gold
+from consilience.joint_forms import Clique
 from consilience.joint_tables import ComponentTable, conditional
 from consilience.sampled_em import choose_model_by_sample, is_worth_a_sample
 from consilience.statistics import Observation
@@ -101,7 +102,7 @@ def likely_components(
 ) -> tuple[list[ComponentTable], NDArray[np.float64]]:
     """Joint tables of dependent sources at the maximum of the likelihood, and the class balance there.
 
-    All tables are free, so that nothing about a single source passes for dependence.
+    All tables are free, so that nothing about a source passes for dependence, nor any dependence for another.
 
     Parameters
     ----------
@@ -110,6 +111,7 @@ def likely_components(
     """
     layout = without_copies(fit)
     columns = _columns(observed, fit, layout, None, missing=False, n_threads=n_threads)
+    columns = replace(columns, cliques=())
     start = _to_columns(fit, layout, columns.masks.shape[1])
     found = fit_em(columns, start, class_balance, model="free", learn_balance=True)
     return _to_sources(fit, layout, found, {}).components, found.class_balance
@@ -180,6 +182,15 @@ def _columns(
         voters if missing else None,
         n_threads,
         known,
+        cliques=tuple(
+            Clique.of(
+                layout,
+                clique,
+                [graph.event_masks(layout.events[j]) for j in clique],
+                observed.statistics.n_votes[list(clique)].tolist(),
+            )
+            for clique in layout.members
+        ),
     )
 
 
@@ -218,8 +229,9 @@ def _to_sources(fit: SourceFit, layout: ComponentLayout, found: EMFit, bic: dict
             tables[j] = SourceTable(tables[j].events, np.roll(table, -1, axis=0))  # the abstention last
     given = [found.tables[layout.column_of(c.members), : len(c.table)] for c in fit.components]
     components = []
-    for clique, joint in zip(layout.members, layout.joined(given), strict=True):
-        components.append(ComponentTable(clique, joint))
+    for q, (clique, joint) in enumerate(zip(layout.members, layout.joined(given), strict=True)):
+        form = (found.forms[q].name, found.forms[q].order) if found.forms else ()
+        components.append(ComponentTable(clique, joint, *form))
         for j in clique:
             own = layout.marginal(clique, joint, (j,))
             tables[j] = SourceTable(tables[j].events, np.roll(own, -1, axis=0))

@@ -19,9 +19,9 @@ from consilience.em import MODELS
 from consilience.exceptions import InvalidArgumentError, listed
 from consilience.fitted_model import FittedModel
 from consilience.fitting import SourceFit
-from consilience.information import tied_directions
 from consilience.joint_tables import conditional
 from consilience.statistics import VoteStatistics, layout_of
+from consilience.tied import tied_directions
 
 __all__ = ["LocalIdentifiability", "Unit", "local_identifiability", "local_identifiability_of", "units_of"]
 

@@ -30,6 +30,7 @@ from consilience.em import (
     expect_counts,
 )
 from consilience.gold import KnownRows
+from consilience.joint_forms import JointForm
 
 __all__ = ["choose_model_by_sample", "is_worth_a_sample"]
 
@@ -110,6 +111,8 @@ class _Climb:
         Whether ``P(Y)`` is learned.
     point : Point
         Where it stands.
+    forms : tuple of JointForm
+        Of the tables of cliques.
     log_likelihood : float
         Of all rows there, all but exactly.
     n_passes : int
@@ -122,6 +125,7 @@ class _Climb:
     model: str
     learn_balance: bool
     point: Point
+    forms: tuple[JointForm, ...]
     log_likelihood: float
     n_passes: int
 
@@ -129,7 +133,9 @@ class _Climb:
     def begun(columns: Columns, sample: Columns, start: Tables, fit: EMFit, learn_balance: bool) -> _Climb:
         """After the first turn, from a fit to the sample."""
         point = Point(fit.tables, fit.class_balance)
-        climb = _Climb(columns, sample, start, fit.model, learn_balance, point, fit.log_likelihood, 1)
+        climb = _Climb(
+            columns, sample, start, fit.model, learn_balance, point, fit.forms, fit.log_likelihood, 1
+        )
         return climb._turned(*expect_counts(columns, point))
 
     def fit(self, *, converged: bool = False) -> EMFit:
@@ -143,6 +149,7 @@ class _Climb:
             n_parameters,
             self.n_passes,
             converged,
+            self.forms,
         )
 
     def finished(self) -> EMFit:
@@ -168,9 +175,9 @@ class _Climb:
         ascent = self._ascent(corrected, self.point, TOLERANCE / 100)
         ascent.go_on(MAX_PASSES)
         gain = ascent.fit().log_likelihood - before
-        return replace(self, point=ascent.point, log_likelihood=log_likelihood + gain)
+        return replace(self, point=ascent.point, forms=ascent.forms, log_likelihood=log_likelihood + gain)
 
     def _ascent(self, columns: Columns, point: Point, tolerance: float = TOLERANCE) -> Ascent:
         ascent = Ascent(columns, self.start, point.balance, self.model, self.learn_balance, tolerance)
-        ascent.point = point
+        ascent.point, ascent.forms = point, self.forms
         return ascent

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 from numpy.typing import NDArray
 
 from consilience.class_balance import is_told
 from consilience.exceptions import InvalidArgumentError
 from consilience.fitted_model import FittedModel
+from consilience.joint_forms import FORMS
 from consilience.local_identifiability import local_identifiability_of
 from consilience.table import Table
 
@@ -39,6 +42,10 @@ def summarise(
     notes = [f"method: {model.params['method']}"]
     if model.fit.model is not None:
         notes.append(f"tables: {model.fit.model}, by BIC")
+        forms = Counter(component.form for component in model.fit.components)
+        if forms:
+            listed_forms = ", ".join(f"{forms[name]} {name}" for name in FORMS if name in forms)
+            notes.append(f"joint tables of dependent sources: {listed_forms}")
     if model.params["class_balance"] is None:
         notes.append("class balance: " + _describe_balance(model, balance_error))
     if not report.identifiable:

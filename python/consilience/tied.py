@@ -19,6 +19,7 @@ __all__ = [
     "expand_tied",
     "feasible_strength",
     "prior_tables",
+    "tied_directions",
     "vote_accuracy",
 ]
 
@@ -140,6 +141,46 @@ def _tables(
             table[-1] = np.maximum(1 - votes.sum(axis=0), MIN_RATIO * silent)
         tables.append(SourceTable(node_event[first:last], table / table.sum(axis=0)))
     return tables
+
+
+def tied_directions(
+    masks: NDArray[np.bool_], model: str, *, abstains: bool, n_vectors: int
+) -> NDArray[np.float64]:
+    """Directions of a source's table under a model: its votes for the events in `masks`, then abstention.
+
+    Parameters
+    ----------
+    masks : (s, K) bool array
+        Events of its votes.
+    model : {"one-coin", "tied", "free"}
+        See :mod:`consilience.em`.
+    abstains : bool
+        Whether it ever abstains; otherwise its votes alone sum to 1.
+    n_vectors : int
+        ``K``.
+    """
+    s, k = len(masks), n_vectors
+    inside = masks.astype(np.float64)
+    votes: list[NDArray[np.float64]] = []
+    n_free = s if abstains else s - 1  # without abstentions the last vote is what remains
+
+    def moved(event: int, by: NDArray[np.float64]) -> NDArray[np.float64]:
+        direction = np.zeros((s + 1, k))
+        direction[event] = by
+        return direction
+
+    if model == "free":
+        votes = [moved(a, np.eye(k)[y]) for a in range(n_free) for y in range(k)]
+    else:
+        votes = [moved(a, np.ones(k)) for a in range(n_free)]
+        if model == "tied" and abstains:
+            votes += [moved(a, inside[a]) for a in range(s)]
+        else:
+            votes.append(np.vstack([inside, np.zeros((1, k))]))
+    directions = np.stack(votes, axis=2) if votes else np.zeros((s + 1, k, 0))
+    remainder = s if abstains else s - 1
+    directions[remainder] -= directions.sum(axis=0)
+    return directions
 
 
 def _prior_ratio(p: NDArray[np.float64]) -> NDArray[np.float64]:

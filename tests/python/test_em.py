@@ -7,7 +7,7 @@ from enumeration import COARSE_AND_FINE, draw, hierarchy, single_task, single_ta
 import consilience as cs
 from consilience import _core
 from consilience.em import MODELS, Columns, choose_model, fit_em
-from consilience.information import tied_directions
+from consilience.tied import tied_directions
 
 
 def fitted(exact, **arguments):

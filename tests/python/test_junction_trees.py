@@ -68,7 +68,7 @@ def test_a_chain_given_as_a_chain_is_learned_better_than_as_a_clique():
     given = {"none": [], "clique": list(itertools.combinations(range(4), 2)), "chain": CHAIN}
     for _ in range(4):
         exact = model_along(rng, CHAIN, 2)
-        votes, y = draw(rng, exact, 1000)
+        votes, y = draw(rng, exact, 4000)
         for name, edges in given.items():
             model = cs.LabelModel(
                 n_classes=2, class_balance=exact.class_balance, dependencies=edges, method="em"
