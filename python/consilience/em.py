@@ -196,10 +196,8 @@ def best_of_models(
         Asked about the best fit after ``TRIAL_PASSES``; where it says so, no fit goes on.
     """
     runs = [Ascent(columns, start, class_balance, model, learn_balance) for model in MODELS]
-    if (
-        not columns.cliques and runs[-1].n_parameters == runs[-2].n_parameters
-    ):  # two label vectors: tied is free
-        runs.pop()
+    if not columns.cliques and runs[-1].n_parameters == runs[-2].n_parameters:
+        runs.pop()  # with two label vectors, tied tables are free
 
     def best_after(n_passes: int) -> list[EMFit]:
         for run in runs:
