@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from consilience import _core
 from consilience.accuracy_prior import AccuracyPrior
 from consilience.gold import KnownRows
-from consilience.joint_forms import Clique, JointForm, best_form, forms_of
+from consilience.joint_forms import AloneTables, Clique, JointForm, best_form, forms_of
 
 __all__ = [
     "MAX_PASSES",
@@ -220,7 +221,7 @@ def best_of_models(
     narrow, wide = runs[MODELS.index("one-coin")].fit(), runs[MODELS.index("tied")].fit()
     more = max(wide.n_parameters - narrow.n_parameters, 1)
     if 2 * (wide.log_likelihood - narrow.log_likelihood) > more + 3 * np.sqrt(2 * more):
-        # More than chance: "one-coin" is wrong, or its step, which averages, has come to rest on a boundary.
+        # More than chance: "one-coin" is wrong, or it has come to rest at another maximum.
         runs.append(Ascent(columns, wide.tables, wide.class_balance, "one-coin", learn_balance))
         fits = best_after(MAX_PASSES)
     return fits
@@ -280,9 +281,8 @@ class Ascent:
 
     Every third pass extrapolates along the last two steps (SQUAREM, in the logarithms of the probabilities);
     where that lowers the likelihood (with a prior, where a step from there is longer) the plain step is
-    kept. The step of ``"one-coin"``, and that of ``"tied"`` with more than ``MAX_NEWTON`` label vectors,
-    matches the expected rates of each event, and stops where these agree with the tables: near the maximum,
-    not at it.
+    kept. With more than ``MAX_NEWTON`` label vectors, the steps of ``"one-coin"`` and ``"tied"`` match the
+    expected rates of each event, and stop where these agree with the tables: near the maximum, not at it.
 
     The tables of cliques begin with the forms that suit the counts expected at the start. Where EM has
     converged, they change to the forms that suit the counts expected there, and it goes on. Where abstentions
@@ -312,6 +312,8 @@ class Ascent:
         self.forms: tuple[JointForm, ...] = ()
         self.ended: dict[tuple[int, JointForm], dict[int, NDArray[np.float64]]] = {}
         self.n_turns = 0
+        exact = model == "one-coin" and start.shape[2] <= MAX_NEWTON
+        self.alone = _alone_tables(columns, self.occurs, model) if exact else []
 
     def go_on(self, n_passes: int) -> None:
         """Up to so many passes over the rows, all that were made included; fewer where EM has converged."""
@@ -392,6 +394,8 @@ class Ascent:
         if not self.forms:
             self.forms = self._best_forms(counts)
         observed = _with_prior_counts(counts, self.occurs)
+        for cells, alone in self.alone:
+            tables[cells] = alone.most_likely(observed[cells])
         for c, clique, form in zip(columns.of_cliques, columns.cliques, self.forms, strict=True):
             if form.name != "free":
                 n_states = len(clique.states)
@@ -568,10 +572,34 @@ def _effective_weights(
     return multipliers
 
 
+def _alone_tables(
+    columns: Columns, occurs: NDArray[np.bool_], model: str
+) -> list[tuple[tuple[NDArray[Any], ...], AloneTables]]:
+    """Columns and states of sources that vote for the same events, and how their tables are found."""
+    learned = np.flatnonzero(columns.single & ~columns.held & occurs[:, 1:].any(axis=1))
+    groups: dict[bytes, list[int]] = {}
+    for c in learned.tolist():
+        groups.setdefault(columns.masks[c, occurs[c]].tobytes() + occurs[c].tobytes(), []).append(c)
+    found = []
+    for of_group in groups.values():
+        first = of_group[0]
+        votes = 1 + np.flatnonzero(occurs[first, 1:])
+        of_vector = columns.masks[first, votes].sum(axis=0)
+        if not occurs[first, 0] and (of_vector != of_vector[0]).any():
+            continue  # no strength but 0 would do where votes must sum to 1: it is taken from the rates
+        alone = AloneTables(columns.masks[first, votes], model, abstains=bool(occurs[first, 0]))
+        found.append((np.ix_(np.array(of_group), np.append(0, votes)), alone))
+    return found
+
+
 def _one_coin(
     columns: Columns, counts: Tables, weights: NDArray[np.float64], occurs: NDArray[np.bool_]
 ) -> Tables:
-    """One strength a source: the mean of its nodes' strengths, weighed by what each tells."""
+    """One strength a source: the mean of its nodes' strengths, weighed by what each tells.
+
+    Not the most likely tables: those are found by :class:`consilience.joint_forms.AloneTables`, unless there
+    are too many label vectors, or a source always votes but for some labels only.
+    """
     tables = _free(columns, counts, weights, occurs)
     inside = columns.masks[columns.single, 1:]
     p = inside @ weights / weights.sum()

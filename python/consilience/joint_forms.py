@@ -32,7 +32,15 @@ from numpy.typing import NDArray
 from consilience.components import ComponentLayout
 from consilience.tied import tied_directions
 
-__all__ = ["FORMS", "Clique", "JointForm", "best_form", "forms_of", "most_likely_rates", "named_form"]
+__all__ = [
+    "FORMS",
+    "Clique",
+    "JointForm",
+    "best_form",
+    "forms_of",
+    "most_likely_rates",
+    "named_form",
+]
 
 FORMS = ("copying", "voting", "tied", "free")
 
@@ -273,6 +281,49 @@ class JointForm:
             relative = factor.directions() / np.maximum(factor.own_table(table), 1e-300)[:, :, None]
             parts.append(table[:, :, None] * relative[factor.cell])
         return np.concatenate(parts, axis=2)
+
+
+class AloneTables:
+    """Most likely tables of sources that are alone and vote for the same events, step by step.
+
+    Parameters
+    ----------
+    masks : (s, K) bool array
+        Events of their votes, each of which occurs.
+    abstains : bool
+        Whether they ever abstain.
+    model : {"one-coin", "tied", "free"}
+        See :mod:`consilience.em`.
+    """
+
+    def __init__(self, masks: NDArray[np.bool_], model: str, *, abstains: bool) -> None:
+        s, k = masks.shape
+        directions = np.roll(tied_directions(masks, model, abstains=abstains, n_vectors=k), 1, axis=0)
+        self._first = 0 if abstains else 1  # state
+        state = np.repeat(np.arange(self._first, s + 1), k)
+        keys = np.column_stack([state, directions[self._first :].reshape(len(state), -1)])
+        rows, row = np.unique(keys, axis=0, return_inverse=True)
+        self._row = row.reshape(-1)
+        self._merge = np.eye(len(rows))[self._row]
+        self._same = (rows[:, :1] == rows[:, 0]).astype(np.float64)
+        self._design = np.ascontiguousarray(rows[:, 1:][:, _independent_columns(rows[:, 1:])])
+        self._ended: Floats | None = None
+
+    def most_likely(self, counts: Floats) -> Floats:
+        """Tables that maximise ``sum(counts * log(tables))``, (m, s + 1, K); they begin where the last ended.
+
+        `counts` are the expected items of the same sources in each state, of which the first one abstains;
+        positive where it occurs.
+        """
+        possible = counts[:, self._first :]
+        of_row = possible.reshape(len(counts), -1) @ self._merge
+        start = self._ended
+        if start is None:
+            start = _rate(of_row @ self._same, of_row.sum(axis=1, keepdims=True))
+        self._ended = most_likely_rates(self._design, of_row, start)
+        tables = np.zeros_like(counts)
+        tables[:, self._first :] = self._ended[:, self._row].reshape(possible.shape)
+        return tables
 
 
 def forms_of(clique: Clique, occurs: NDArray[np.bool_], model: str) -> tuple[JointForm, ...]:

@@ -94,7 +94,7 @@ def test_em_with_free_tables_ends_where_many_plain_steps_end():
     assert fit.log_likelihood == pytest.approx(log_likelihood, abs=1e-2)
 
 
-@pytest.mark.parametrize("model", ["tied", "free"])  # the step of one-coin averages, and need not ascend
+@pytest.mark.parametrize("model", MODELS)
 def test_em_ends_at_a_likelihood_no_lower_than_that_of_its_start(model):
     for seed in range(5):
         exact = single_task(np.random.default_rng(seed), 3, 5)
@@ -121,14 +121,15 @@ def test_em_that_is_asked_on_its_way_ends_at_the_same_bits_unless_it_is_given_up
     assert 6 <= given_up.n_passes < 9
 
 
+@pytest.mark.parametrize("model", ["one-coin", "tied"])
 @pytest.mark.parametrize(("k", "abstains"), [(3, True), (4, True), (3, False)])
-def test_em_with_tied_tables_ends_where_no_tied_direction_goes_up(k, abstains):
+def test_em_ends_where_no_direction_of_its_model_goes_up(k, abstains, model):
     exact = single_task(np.random.default_rng(3), k, 6, abstains=abstains)
     votes, _ = draw(np.random.default_rng(4), exact, 1000)  # so few that no tied tables fit them exactly
     p = exact.class_balance
     start = np.stack([np.roll(source.table, 1, axis=0) for source in exact.sources])
-    fit = fit_em(columns_of(votes, k), start, p, model="tied", learn_balance=False)
-    directions = tied_directions(np.eye(k, dtype=bool), "tied", abstains=abstains, n_vectors=k)
+    fit = fit_em(columns_of(votes, k), start, p, model=model, learn_balance=False)
+    directions = tied_directions(np.eye(k, dtype=bool), model, abstains=abstains, n_vectors=k)
     if abstains:
         np.testing.assert_allclose(fit.tables.sum(axis=1), 1)
     for j in range(6):
