@@ -316,20 +316,18 @@ def _with_caution(
         balance_learned=False,
         model=None,
         bic={},
-        accuracy_range=_with_likely(accuracy_range(panel, fits), fit, class_balance),
+        accuracy_range=accuracy_range(panel, fits),
+        likely=_likely_intervals(fit, class_balance),
     )
     return result, balance / balance.sum()
 
 
-def _with_likely(
-    ranges: NDArray[np.float64], fit: SourceFit, class_balance: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Ranges that also hold the intervals of the most likely fit, where these are soon found."""
-    if not fit.learned.any() or not 0 < len(fit.strength) <= MAX_NODES_OF_INTERVALS:
-        return ranges
-    likely, _ = fit.sampling_uncertainty(class_balance)
-    wider = np.column_stack([np.minimum(ranges[:, 0], likely[:, 0]), np.maximum(ranges[:, 1], likely[:, 1])])
-    return np.where(fit.learned[:, None], wider, ranges)
+def _likely_intervals(
+    fit: SourceFit, class_balance: NDArray[np.float64]
+) -> tuple[SourceFit, NDArray[np.float64]] | None:
+    """The most likely fit and its class balance, where its intervals can be found in good time."""
+    soon = fit.learned.any() and 0 < len(fit.strength) <= MAX_NODES_OF_INTERVALS
+    return (fit, class_balance) if soon else None
 
 
 def _panel(

@@ -117,8 +117,8 @@ class FittedModel:
                 [np.zeros((0, len(self.class_balance))), *(c.table for c in self.fit.components)]
             ),
         }
-        if self.fit.accuracy_range is not None:
-            arrays["accuracy_range"] = self.fit.accuracy_range
+        if self.fit.whole_range is not None:
+            arrays["accuracy_range"] = self.fit.whole_range
         for i, part in enumerate(self.fit.parts):
             arrays[f"part_{i}_of_state"] = part.scores.of_state
             arrays[f"part_{i}_base"] = part.scores.base

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +76,9 @@ class SourceFit:
         What labels are scored by, where that is not the tables alone.
     accuracy_range : (m, 2) float64 array or None
         Where votes leave each source's accuracy, by a cautious fit.
+    likely : (SourceFit, (K,) float64 array) or None
+        The most likely fit, and its class balance, whose intervals those of a cautious fit are to hold; not
+        stored.
     sign_rules : list of str
         How the sign of each sign component of the report was chosen; see :mod:`consilience.signs`.
     sign_choice : SignChoice or None
@@ -97,6 +100,7 @@ class SourceFit:
     balance_learned: bool = False
     parts: tuple[WeightedScores, ...] = ()
     accuracy_range: NDArray[np.float64] | None = None
+    likely: tuple[SourceFit, NDArray[np.float64]] | None = None
     sign_rules: list[str] = field(default_factory=list)
     sign_choice: SignChoice | None = None
 
@@ -123,13 +127,24 @@ class SourceFit:
         own (:func:`consilience.cautious.accuracy_range`). `known_share` is the share of the items whose label
         was known.
         """
-        if self.accuracy_range is None:
+        ranges = self.whole_range
+        if ranges is None:
             return self.sampling_uncertainty(class_balance, known_share)
         accuracy = self.accuracy(class_balance)
-        low, high = self.accuracy_range[self.first].T
+        low, high = ranges[self.first].T
         intervals = np.column_stack([np.minimum(low, accuracy), np.maximum(high, accuracy)])
         intervals[~self.learned] = (0.0, 1.0)
         return intervals, None
+
+    @cached_property
+    def whole_range(self) -> NDArray[np.float64] | None:
+        """``accuracy_range`` together with the intervals of the most likely fit, which take a while."""
+        if self.accuracy_range is None or self.likely is None:
+            return self.accuracy_range
+        fit, class_balance = self.likely
+        (low, high), (least, most) = self.accuracy_range.T, fit.sampling_uncertainty(class_balance)[0].T
+        wider = np.column_stack([np.minimum(low, least), np.maximum(high, most)])
+        return np.where(fit.learned[:, None], wider, self.accuracy_range)
 
     def sampling_uncertainty(
         self, class_balance: NDArray[np.float64], known_share: float = 0.0
