@@ -43,8 +43,9 @@ CHANCE_GAIN = 5.0
 MAX_NODES_OF_INTERVALS = 300
 """Votes that sources may cast, up to which the intervals of the likelihood are worked out beside others."""
 
-HOPELESS = 0.1
-"""Unexplained share of the moments, and of the best model on its way, from which on EM is given up early."""
+HOPELESS, HOPELESS_TOGETHER = 0.1, 0.05
+"""Unexplained share of the moments, and of the best model on its way, from which on EM is given up early; the
+second where dependencies were found in the votes, with which the fit is kept wholly or not at all."""
 
 MIN_VOTES_PER_STRENGTH = 50
 MIN_PAIRS_PER_STRENGTH = 2
@@ -106,8 +107,10 @@ def fit_automatically(
     if fit.layout is not None or could_be_tested(observed.statistics, fit, len(class_balance)):
         given = fit.layout is not None and not dependencies_learned  # then they are what there is
 
+        most = HOPELESS if fit.layout is None else HOPELESS_TOGETHER
+
         def is_hopeless(tables: SourceFit, balance: NDArray[np.float64]) -> bool:
-            return unexplained_share(observed.statistics, tables, balance, missing=missing) > HOPELESS
+            return unexplained_share(observed.statistics, tables, balance, missing=missing) > most
 
         likely, balance = maximise_likelihood(
             observed,
