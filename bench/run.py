@@ -63,6 +63,8 @@ CASES = (
     Case("moments", 1_000_000, 50, 10, 0.9, ("numpy",)),
     Case("fit moments", 1_000_000, 10, rivals=("numpy", "snorkel", "flyingsquid")),
     Case("fit moments", 1_000_000, 50, rivals=("numpy", "snorkel")),
+    Case("fit moments, uniform", 1_000_000, 10, rivals=("numpy", "snorkel", "flyingsquid")),
+    Case("fit moments, uniform", 1_000_000, 50, rivals=("numpy", "snorkel")),
     Case("fit auto", 1_000_000, 10, rivals=ALL),
     Case("fit auto", 10_000_000, 20, rivals=("snorkel",)),
     Case("predict_proba", 10_000_000, 10, rivals=("numpy", "snorkel")),
@@ -150,6 +152,8 @@ def ours(case: Case) -> dict[str, Callable[[object], Callable[[], object]]]:
     """Our own workloads, in one thread and in two."""
     form = {"task_graph": GRAPH} if "tasks" in case.name else {"n_classes": case.n_classes}
     method = "auto" if "auto" in case.name else "moments"
+    if "uniform" in case.name:  # as the others presume; otherwise the class balance is learned too
+        form["class_balance"] = "uniform"
 
     def of(n_threads: int, given: object) -> Callable[[], object]:
         if case.name == "moments":
