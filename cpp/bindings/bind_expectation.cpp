@@ -27,6 +27,7 @@ ScoreTable as_table(const Patterns& patterns, const Scores& of_state, const Scor
 void bind_expectation(py::module_& m) {
   py::class_<Patterns>(m, "Patterns")
       .def("__len__", &Patterns::size)
+      .def_readonly("n_columns", &Patterns::n_columns)
       .def_property_readonly("weight",
                              [](const Patterns& patterns) {
                                return py::array_t<double>(
@@ -147,7 +148,7 @@ void bind_expectation(py::module_& m) {
       "held_out_votes",
       [](const Patterns& patterns, const Scores& of_state, const Scores& base,
          const Scores& vote_of_state, const Scores& of_vote, const Array<std::uint8_t>& included,
-         const std::vector<double>& temperatures, const std::vector<double>& shares, Index most,
+         const std::vector<double>& temperatures, const std::vector<double>& shares,
          int n_threads) {
         const ScoreTable table = as_table(patterns, of_state, base);
         const std::vector<double> said = as_std_vector(vote_of_state),
@@ -158,7 +159,7 @@ void bind_expectation(py::module_& m) {
         HeldOut found;
         {
           const py::gil_scoped_release unlocked;
-          found = held_out_votes(patterns, forecast, most, execution);
+          found = held_out_votes(patterns, forecast, execution);
         }
         return py::make_tuple(to_array(std::move(found.log_likelihood),
                                        {static_cast<py::ssize_t>(forecast.temperatures.size()),
@@ -167,7 +168,7 @@ void bind_expectation(py::module_& m) {
       },
       "patterns"_a, "of_state"_a.noconvert(), "base"_a.noconvert(), "vote_of_state"_a.noconvert(),
       "of_vote"_a.noconvert(), "included"_a.noconvert(), py::kw_only(), "temperatures"_a,
-      "shares"_a, "most"_a, "n_threads"_a);
+      "shares"_a, "n_threads"_a);
 
   m.def(
       "dirichlet_evidence",

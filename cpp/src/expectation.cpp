@@ -362,7 +362,7 @@ std::vector<std::int32_t> preferred(const Patterns& patterns, const ScoreTable& 
   return result;
 }
 
-HeldOut held_out_votes(const Patterns& patterns, const Forecast& forecast, Index most,
+HeldOut held_out_votes(const Patterns& patterns, const Forecast& forecast,
                        const Execution& execution) {
   const ScoreTable& table = forecast.scores;
   check(patterns, table);
@@ -373,20 +373,15 @@ HeldOut held_out_votes(const Patterns& patterns, const Forecast& forecast, Index
   }
   const auto k = static_cast<std::size_t>(table.n_vectors);
   const std::size_t n_shares = forecast.shares.size();
-  const Index every = std::max<Index>(1, (patterns.n_votes + most - 1) / std::max<Index>(1, most));
-  const Index n_taken = (patterns.size() + every - 1) / every;
-  const Index chunk_size = std::max(kMinChunk, (n_taken + kMaxChunks - 1) / kMaxChunks);
-  const Index n_chunks = std::max<Index>(1, (n_taken + chunk_size - 1) / chunk_size);
-  std::vector<HeldOut> parts(static_cast<std::size_t>(n_chunks));
+  const Chunks chunks(patterns, 1, 1);
+  std::vector<HeldOut> parts(static_cast<std::size_t>(chunks.n));
 
-  for_each_chunk(n_chunks, execution, [&](Index chunk, int worker) {
+  for_each_chunk(chunks.n, execution, [&](Index chunk, int worker) {
     HeldOut& part = parts[static_cast<std::size_t>(chunk)];
     part.log_likelihood.assign(forecast.temperatures.size() * n_shares, 0.0);
     std::vector<double> scores(k), others(k), mean(k);
     PatternVotes votes(patterns);
-    const Index end = std::min(n_taken, (chunk + 1) * chunk_size);
-    for (Index taken = chunk * chunk_size; taken < end; ++taken) {
-      const Index u = taken * every;
+    for (Index u = chunks.begin(chunk); u < chunks.end(chunk); ++u) {
       votes.list(u, 1);
       const std::size_t begin = votes.begin(0), stop = votes.end(0);
       const double weight = patterns.weight[static_cast<std::size_t>(u)];
@@ -421,7 +416,7 @@ HeldOut held_out_votes(const Patterns& patterns, const Forecast& forecast, Index
         }
         part.n_votes += weight;
       }
-      if (worker == 0 && taken % kStretch == 0 && execution.poll) execution.poll();
+      if (worker == 0 && u % kStretch == 0 && execution.poll) execution.poll();
     }
   });
 

@@ -146,6 +146,8 @@ class Patterns:
     @property
     def weight(self) -> NDArray[np.float64]: ...
     @property
+    def n_columns(self) -> int: ...
+    @property
     def n_votes(self) -> NDArray[np.int64]: ...
     def select(
         self, rows: NDArray[np.int64], weights: NDArray[np.float64], columns: NDArray[np.uint8]
@@ -193,7 +195,6 @@ def held_out_votes(
     *,
     temperatures: Sequence[float],
     shares: Sequence[float],
-    most: int,
     n_threads: int,
 ) -> tuple[NDArray[np.float64], float]: ...
 def dirichlet_evidence(

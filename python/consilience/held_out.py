@@ -18,7 +18,7 @@ __all__ = ["TEMPERATURES", "VOTE_SHARES", "best_confidence", "gain_of_doubt"]
 TEMPERATURES = (1.0, 0.8, 0.6, 0.45, 0.3)
 VOTE_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6)
 MAX_HELD_OUT = 200_000
-"""Votes that are foretold."""
+"""Votes that are foretold, about, where there are more."""
 
 
 def best_confidence(
@@ -54,7 +54,7 @@ def best_confidence(
         None where no row has two votes.
     """
     told, n_votes = _core.held_out_votes(
-        patterns,
+        _few_of(patterns, n_threads),
         of_state,
         base,
         vote_of_state,
@@ -62,7 +62,6 @@ def best_confidence(
         included.astype(np.uint8),
         temperatures=TEMPERATURES,
         shares=VOTE_SHARES,
-        most=MAX_HELD_OUT,
         n_threads=n_threads,
     )
     if n_votes == 0:
@@ -101,11 +100,23 @@ def gain_of_doubt(
     # The posterior of the others takes it that the source abstains. exp(of_state) takes that back.
     odds = np.where(states[:, :, None], np.exp(scores.of_state), 0.0)
     included = states.sum(axis=1) > 1
+    patterns = _few_of(patterns, n_threads)
     votes_at_all = np.broadcast_to(odds.sum(axis=1, keepdims=True), odds.shape)
     told, n_votes = _told(patterns, scores, odds, included, n_threads)
     voted, _ = _told(patterns, scores, np.ascontiguousarray(votes_at_all), included, n_threads)
     foretold = told - voted
     return float(foretold.max() - foretold[0]), n_votes
+
+
+def _few_of(patterns: _core.Patterns, n_threads: int) -> _core.Patterns:
+    """Those rows, or of more than ``MAX_HELD_OUT`` votes about so many, in whatever order columns stand."""
+    if len(patterns) * patterns.n_columns <= MAX_HELD_OUT:
+        return patterns
+    n_votes = patterns.n_votes
+    if n_votes.sum() <= MAX_HELD_OUT:
+        return patterns
+    one_in = float(n_votes @ patterns.weight) / MAX_HELD_OUT
+    return patterns.thinned(one_in, n_threads=n_threads) if one_in > 1 else patterns
 
 
 def _told(
@@ -124,7 +135,6 @@ def _told(
         included.astype(np.uint8),
         temperatures=TEMPERATURES,
         shares=(0.0,),
-        most=MAX_HELD_OUT,
         n_threads=n_threads,
     )
     return told[:, 0], n_votes

@@ -276,7 +276,7 @@ TEST_CASE("held-out votes are foretold as by the definition") {
     std::vector<std::uint8_t> included(static_cast<std::size_t>(m), 1);
     included[0] = m > 1 ? 0 : 1;
     const Forecast forecast{table, said, of_vote, included, {1.0, 0.4}, {0.0, 0.25, 1.0}};
-    const HeldOut found = held_out_votes(patterns, forecast, Index{1} << 40, Execution{});
+    const HeldOut found = held_out_votes(patterns, forecast, Execution{});
     for (std::size_t t = 0; t < 2; ++t) {
       for (std::size_t w = 0; w < 3; ++w) {
         double n_votes = 0;
@@ -286,25 +286,9 @@ TEST_CASE("held-out votes are foretold as by the definition") {
         CHECK(found.n_votes == doctest::Approx(n_votes).epsilon(1e-12));
       }
     }
-    const HeldOut three = held_out_votes(patterns, forecast, Index{1} << 40, Execution{3, {}});
+    const HeldOut three = held_out_votes(patterns, forecast, Execution{3, {}});
     CHECK(three.log_likelihood == found.log_likelihood);
   }
-}
-
-TEST_CASE("of many votes only some are held out, from the whole range of patterns") {
-  const Labels labels = random_labels(11, 20000, 8, {3}, 0.9);
-  const HeldVotes held = dense_votes(labels);
-  const StateCoding coding = StateCoding::of_one_task(3);
-  const Patterns patterns = find_patterns(StateReader(held.view, coding), nullptr, Execution{});
-  const ScoreTable table = random_scores(4, 8, 4, 3);
-  const std::vector<double> said = random_opinions(5, 8, 4, 3), of_vote(table.of_state.size(), 0.5);
-  const Forecast forecast{table, said, of_vote, std::vector<std::uint8_t>(8, 1), {1.0}, {0.0}};
-  const HeldOut all = held_out_votes(patterns, forecast, Index{1} << 40, Execution{});
-  const HeldOut some = held_out_votes(patterns, forecast, 10000, Execution{});
-  CHECK(some.n_votes > 0);
-  CHECK(some.n_votes < 0.2 * all.n_votes);
-  // Every vote has the probability 1/2.
-  CHECK(some.log_likelihood[0] == doctest::Approx(some.n_votes * std::log(0.5)).epsilon(1e-9));
 }
 
 TEST_CASE("the preferred vector of a pattern has the highest score, the first of equals") {

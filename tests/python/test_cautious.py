@@ -8,7 +8,7 @@ from enumeration import COARSE_AND_FINE, draw, hierarchy, single_task
 from scipy.special import gammaln, softmax
 
 import consilience as cs
-from consilience import _core
+from consilience import _core, held_out
 from consilience.automatic import unexplained_share
 from consilience.cautious import STRUCTURES, Structure, accuracy_range, fit_panel, tempered
 from consilience.events import code_votes
@@ -617,3 +617,26 @@ def test_a_cautious_fit_says_that_trusted_sources_settle_nothing():
     table, _ = one_sided_votes(6000, copies=0.5)
     model = cs.LabelModel(n_classes=2, dependencies=[], trusted=[0]).fit(table)
     assert "trusted sources settle no sign" in " ".join(str(model.summary()).split())
+
+
+def test_which_of_many_votes_are_foretold_does_not_depend_on_the_order_of_the_sources(monkeypatch):
+    monkeypatch.setattr(held_out, "MAX_HELD_OUT", 300)
+    rng = np.random.default_rng(3)
+    n, m = 1500, 12
+    y, lure = rng.integers(0, 3, (2, n))
+    lured = rng.random((n, m)) < np.where(rng.random((n, 1)) < 0.4, 0.6, 0.0)  # all by the same wrong label
+    right = rng.random((n, m)) < rng.uniform(0.6, 0.9, m)
+    votes = np.where(lured, lure[:, None], np.where(right, y[:, None], rng.integers(0, 3, (n, m))))
+    votes[rng.random((n, m)) < 0.5] = -1
+    model = cs.LabelModel(n_classes=3).fit(votes)
+    assert model._fitted().fit.parts
+    order = rng.permutation(m)
+    other = cs.LabelModel(n_classes=3).fit(votes[:, order])
+    np.testing.assert_allclose(other.predict_proba(votes[:, order]), model.predict_proba(votes), atol=1e-8)
+    few = held_out._few_of(model_patterns(votes, 3), 1)
+    assert 150 < few.n_votes @ few.weight < 600
+
+
+def model_patterns(votes, k):
+    view = _core.VoteView([np.ascontiguousarray(votes, dtype=np.int8)], *votes.shape, [k])
+    return _core.find_patterns(view, _core.StateCoding.of_one_task(k), None)

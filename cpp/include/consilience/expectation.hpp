@@ -61,9 +61,9 @@ struct Forecast {
 };
 
 /// Log-likelihood of held-out votes under each temperature and share. Rows with one vote are left
-/// out; of more than `most` votes, every q-th pattern is taken.
+/// out.
 /// @throws std::invalid_argument as `expect`.
-HeldOut held_out_votes(const Patterns& patterns, const Forecast& forecast, Index most,
+HeldOut held_out_votes(const Patterns& patterns, const Forecast& forecast,
                        const Execution& execution);
 
 }  // namespace consilience
