@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,17 @@ from problem import Problem, decode
 
 import consilience as cs
 
+PRIOR_ACCURACY, PRIOR_VOTES, N_STEPS = 0.7, 10.0, 30
+"""Data programming: the accuracy that EM starts from, how many votes it counts as, and when EM stops."""
+
+LEAST = 0.01
+"""Accuracies lie between this and one less this."""
+
+
 Items = NDArray[np.int64]
 SoftLabels = dict[str, NDArray[np.float64]]
 HardLabels = dict[str, NDArray[np.int64]]
+Cast = tuple[int, NDArray[np.bool_], Items]  # a source, the event it votes for, and the rows
 
 
 @dataclass(frozen=True)
@@ -41,14 +49,16 @@ def gold(problem: Problem, train: Items, **options: Any) -> Labeler:
     )
 
 
-def hierarchical_majority(problem: Problem, train: Items, **options: Any) -> Labeler:
+def hierarchical_majority(problem: Problem, train: Items, *, ties: str = "drawn") -> Labeler:
     """Majority votes down the task graph: on the first tasks first, then on those that still apply.
 
-    A vote counts for every task that it speaks about. Ties, and tasks without votes, stay open, and the label
-    is spread evenly over the vectors that remain.
+    A vote counts for every task that it speaks about. Ties, and tasks without votes, leave several vectors:
+    one of them is drawn, so that every item has one label, as if-then rules would give it; or, with `ties`
+    "open", the label is spread evenly over them.
     """
     graph = problem.graph
     votes = implied_votes(problem)
+    chance = np.random.default_rng(0).random(problem.n_items)
 
     def vectors(items: Items) -> NDArray[np.float64]:
         left = np.ones((len(items), graph.n_vectors), dtype=np.bool_)
@@ -60,18 +70,12 @@ def hierarchical_majority(problem: Problem, train: Items, **options: Any) -> Lab
             counts[~(left @ members.T)] = -1  # what the choices so far rule out
             chosen = counts == counts.max(axis=1, keepdims=True)
             left &= chosen @ members
+        if ties == "drawn":
+            nth = np.floor(chance[items] * left.sum(axis=1)) + 1
+            left &= left.cumsum(axis=1) == nth[:, None]
         return left / left.sum(axis=1, keepdims=True)
 
-    def hard(items: Items) -> HardLabels:
-        best = vectors(items).argmax(axis=1)
-        return {task: graph.feasible_set[best, r] for r, task in enumerate(graph.tasks)}
-
-    return Labeler(lambda items: graph.marginal(vectors(items)), hard)
-
-
-def majority(problem: Problem, train: Items, **options: Any) -> Labeler:
-    """The package's majority vote: shares of votes, each spread over the vectors it agrees with."""
-    return joint(problem, train, method="majority")
+    return _of_vectors(graph, vectors)
 
 
 def joint(problem: Problem, train: Items, **options: Any) -> Labeler:
@@ -81,6 +85,12 @@ def joint(problem: Problem, train: Items, **options: Any) -> Labeler:
         lambda items: model.predict_proba(problem.votes_on(items)),
         lambda items: model.predict(problem.votes_on(items)),
     )
+
+
+def joint_given_balance(problem: Problem, train: Items, **options: Any) -> Labeler:
+    """The joint label model, told how frequent each label vector is: counted on the development items."""
+    counts = np.bincount(problem.vectors[problem.dev], minlength=problem.graph.n_vectors) + 1
+    return joint(problem, train, class_balance=counts / counts.sum(), **options)
 
 
 def separate(problem: Problem, train: Items, **options: Any) -> Labeler:
@@ -107,26 +117,79 @@ def separate(problem: Problem, train: Items, **options: Any) -> Labeler:
 
 
 def one_accuracy(problem: Problem, train: Items, **options: Any) -> Labeler:
-    """The joint label model without class-conditional accuracies: one for each source, silence says nothing.
+    """The joint label model, read with one accuracy a source whatever the class; silence says nothing."""
+    graph = problem.graph
+    model = _fitted(cs.LabelModel(task_graph=graph, n_threads=1, **options), problem.votes_on(train))
+    accuracy = np.clip(model.accuracy_, LEAST, 1 - LEAST)
+    return _of_vectors(
+        graph,
+        lambda items: _posterior(
+            _cast(graph, problem.votes, items), len(items), accuracy, model.class_balance_
+        ),
+    )
+
+
+def data_programming(problem: Problem, train: Items, **options: Any) -> Labeler:
+    """Data programming: each task alone, one accuracy for each source by maximum likelihood, from EM.
+
+    Silence says nothing. It is told what :func:`separate` is told.
+    """
+    graph = problem.graph
+    votes = implied_votes(problem)
+    balance = graph.marginal(np.full((1, graph.n_vectors), 1 / graph.n_vectors))
+    alone = {task: cs.TaskGraph({task: k}) for task, k in zip(graph.tasks, graph.cardinalities, strict=True)}
+    accuracy = {}
+    for task in graph.tasks:
+        accuracy[task] = np.full(len(problem.source_names), PRIOR_ACCURACY)
+        cast = _cast(alone[task], votes, train)
+        for _ in range(N_STEPS):
+            labels = _posterior(cast, len(train), accuracy[task], balance[task][0])
+            right = np.full(len(accuracy[task]), PRIOR_ACCURACY * PRIOR_VOTES)
+            total = np.full(len(accuracy[task]), PRIOR_VOTES)
+            for j, event, rows in cast:
+                right[j] += labels[rows][:, event].sum()
+                total[j] += len(rows)
+            accuracy[task] = np.clip(right / total, LEAST, 1 - LEAST)
+
+    def soft(items: Items) -> SoftLabels:
+        return {
+            task: _posterior(_cast(alone[task], votes, items), len(items), accuracy[task], balance[task][0])
+            for task in graph.tasks
+        }
+
+    return Labeler(soft, lambda items: decode(graph, soft(items)))
+
+
+def _cast(graph: cs.TaskGraph, votes: Mapping[str, NDArray[np.int16]], items: Items) -> list[Cast]:
+    """All votes on some items that tell something."""
+    found = []
+    for j in range(votes[graph.tasks[0]].shape[1]):
+        own = np.column_stack([votes[task][items, j] for task in graph.tasks])
+        kinds, which = np.unique(own, axis=0, return_inverse=True)
+        for i, event in enumerate(graph.event_masks(kinds)):
+            if event.any() and not event.all():
+                found.append((j, event, np.flatnonzero(which.reshape(-1) == i)))
+    return found
+
+
+def _posterior(
+    cast: list[Cast], n: int, accuracy: NDArray[np.float64], balance: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Probabilities of the feasible label vectors, (n, K), under one accuracy for each source.
 
     A vote of a source with accuracy ``a`` for an event of probability ``p`` multiplies the odds by
     ``(a / p) / ((1 - a) / (1 - p))``, whichever the event.
     """
-    graph = problem.graph
-    model = _fitted(cs.LabelModel(task_graph=graph, n_threads=1, **options), problem.votes_on(train))
-    accuracy = np.clip(model.accuracy_, 0.01, 0.99)
+    score = np.tile(np.log(balance), (n, 1))
+    for j, event, rows in cast:
+        a, p = accuracy[j], np.clip(balance[event].sum(), 1e-6, 1 - 1e-6)
+        score[rows] += np.where(event, np.log(a / p), np.log((1 - a) / (1 - p)))
+    score = np.exp(score - score.max(axis=1, keepdims=True))
+    return score / score.sum(axis=1, keepdims=True)
 
-    def vectors(items: Items) -> NDArray[np.float64]:
-        score = np.tile(np.log(model.class_balance_), (len(items), 1))
-        for j, a in enumerate(accuracy):
-            own = np.column_stack([problem.votes[task][items, j] for task in graph.tasks])
-            kinds, which = np.unique(own, axis=0, return_inverse=True)
-            masks = graph.event_masks(kinds)
-            p = np.clip(masks @ model.class_balance_, 1e-6, 1 - 1e-6)[:, None]
-            added = np.where(masks, np.log(a / p), np.log((1 - a) / (1 - p)))
-            score += np.where((kinds == cs.ABSTAIN).all(axis=1)[:, None], 0.0, added)[which.reshape(-1)]
-        score = np.exp(score - score.max(axis=1, keepdims=True))
-        return score / score.sum(axis=1, keepdims=True)
+
+def _of_vectors(graph: cs.TaskGraph, vectors: Callable[[Items], NDArray[np.float64]]) -> Labeler:
+    """Labels from probabilities of feasible label vectors."""
 
     def hard(items: Items) -> HardLabels:
         best = vectors(items).argmax(axis=1)

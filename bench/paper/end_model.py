@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,15 +25,32 @@ BATCH = 128
 GRID: tuple[dict[str, float], ...] = (
     {"steps": 300, "learning_rate": 4e-3, "dropout": 0.3},
     {"steps": 800, "learning_rate": 4e-3, "dropout": 0.3},
+    {"steps": 2000, "learning_rate": 4e-3, "dropout": 0.3},
     {"steps": 800, "learning_rate": 1e-3, "dropout": 0.3},
 )
-"""What is tried on the development split, once for each column.
+"""What is tried on the development split.
 
 Steps, not epochs, so that few items and many are trained for as long.
 """
 
 torch.set_num_threads(1)
-torch.set_flush_denormal(True)  # second moments of rare words become denormal, which is ten times as slow
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """What reads the items.
+
+    Attributes
+    ----------
+    name : {"mlp", "lstm"}
+        A layer on TF-IDF of words and pairs of words (or on the matrix given), or a bidirectional LSTM, as in
+        the paper.
+    embeddings : path, optional
+        File of word vectors for the LSTM to start from.
+    """
+
+    name: str = "mlp"
+    embeddings: Path | None = None
 
 
 class EndModel:
@@ -45,9 +64,8 @@ class EndModel:
         All items.
     train : (n_train,) int array
         Unlabeled items from which words and their weights are learned.
-    trunk : {"mlp", "lstm"}
-        A layer on TF-IDF of words and pairs of words (or on the matrix given), or a bidirectional LSTM, as in
-        the paper but without pre-trained embeddings.
+    trunk : Trunk
+        What reads them; a matrix is read by "mlp" in any case.
     """
 
     def __init__(
@@ -55,13 +73,13 @@ class EndModel:
         graph: cs.TaskGraph,
         texts: Sequence[str] | NDArray[np.float32],
         train: NDArray[np.int64],
-        trunk: str,
+        trunk: Trunk,
     ) -> None:
-        self.graph, self.trunk = graph, trunk
+        self.graph, self.trunk, self.embeddings = graph, trunk.name, None
         if isinstance(texts, np.ndarray):
             self.items: Any = sp.csr_matrix(texts)
             self.trunk = "mlp"
-        elif trunk == "mlp":
+        elif trunk.name == "mlp":
             words = TfidfVectorizer(
                 ngram_range=(1, 2), min_df=2, max_features=8000, sublinear_tf=True, token_pattern=r"[^\s]+"
             )
@@ -70,6 +88,9 @@ class EndModel:
         else:
             vocabulary = Vocabulary.learn([texts[i] for i in train])
             self.items, self.n_words = vocabulary.encode(texts), len(vocabulary)
+            if trunk.embeddings is not None:
+                table = vocabulary.embeddings(trunk.embeddings)
+                self.embeddings = table / table.std()
 
     def fit(self, items: NDArray[np.int64], soft: Soft, setting: Setting, seed: int) -> MultiTaskClassifier:
         """Train on some items, with least expected loss under their soft labels."""
@@ -77,7 +98,7 @@ class EndModel:
         if self.trunk == "mlp":
             trunk: Any = MLP(self.items.shape[1], (100,), dropout=dropout)
         else:
-            trunk = LSTM(self.n_words, dropout=dropout)
+            trunk = LSTM(self.n_words, embeddings=self.embeddings, dropout=dropout)
         model = MultiTaskClassifier(
             self.graph,
             trunk,
@@ -87,7 +108,7 @@ class EndModel:
             dropout=dropout,
             batch_size=BATCH,
             learning_rate=setting["learning_rate"],
-            patience=None,
+            validation_fraction=0.0,  # no item is lost on choosing an epoch: the number of steps is chosen
             device="cpu",
         )
         return model.fit(self.items[items], soft)

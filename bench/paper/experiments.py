@@ -13,8 +13,9 @@ from columns import HardLabels, Labeler
 from numpy.typing import NDArray
 from problem import Problem, Split
 
-from end_model import GRID, EndModel
+from end_model import GRID, EndModel, Trunk
 
+JOINT = "Joint"
 FOLDS = 3
 SIZES = (100, 250, 500, 1000, 2000, 4000, 8000, 16000)
 Scores = dict[str, float]
@@ -28,27 +29,36 @@ class Column:
     name: str
     labeler: Callable[..., Labeler]
     options: Mapping[str, Any] = field(default_factory=dict)
-    from_gold: bool = False
+    items: str = "votes"
+    """What the end model is trained on: training items with "votes", all of "train", or "dev"."""
+
+
+def joint_column(method: str) -> Column:
+    """The joint label model."""
+    return Column(JOINT, columns.joint, {"method": method})
 
 
 def table1_columns(method: str) -> tuple[Column, ...]:
-    """Columns of Table 1, the joint label model last."""
+    """Columns of Table 1, and last what the end model learns from the gold of all training items."""
     return (
-        Column("Gold (dev)", columns.gold, from_gold=True),
+        Column("Gold (dev)", columns.gold, items="dev"),
         Column("Majority vote", columns.hierarchical_majority),
-        Column("Majority, vote shares", columns.majority),
+        Column("Majority, ties open", columns.hierarchical_majority, {"ties": "open"}),
         Column("Task by task", columns.separate, {"method": method}),
-        Column("Joint", columns.joint, {"method": method}),
+        joint_column(method),
+        Column("Gold (train)", columns.gold, items="train"),
     )
 
 
 def ablation_columns(method: str) -> tuple[Column, ...]:
     """The joint label model, and the same with one thing less, or more."""
     chosen = [
-        Column("Joint", columns.joint, {"method": method}),
+        joint_column(method),
         Column("Task by task", columns.separate, {"method": method}),
         Column("Abstentions missing", columns.joint, {"method": method, "abstentions": "missing"}),
+        Column("Class balance given", columns.joint_given_balance, {"method": method}),
         Column("One accuracy a source", columns.one_accuracy, {"method": method}),
+        Column("Data programming", columns.data_programming),
     ]
     learn = {"method": method, "dependencies": "learn"}
     if columns.accepts(**learn):
@@ -60,32 +70,43 @@ def compare(
     problem: Problem,
     chosen: Sequence[Column],
     trials: int,
-    trunk: str,
-    settings: dict[str, dict[str, float]],
+    trunk: Trunk,
+    known: Mapping[str, Any],
     report: Report,
 ) -> dict[str, Any]:
     """Scores of the labels themselves and of the end model trained on them, for each column and trial.
 
-    `settings` of the end model, by the name of the column: those not in it are chosen on the first trial.
+    The setting of the end model is chosen on the first trial, with the labels of the first column that is
+    trained on items with votes, and is the same for all such columns: choices of their own would differ by
+    chance more than the columns do. `known` holds what came out for columns in an earlier experiment. Their
+    setting stands, and trials that were run are not run again.
     """
+    settings = {c.items: known[c.name]["setting"] for c in chosen if c.name in known}
     result: dict[str, Any] = {
         column.name: {"labels": [], "end model": [], "seconds": []} for column in chosen
     }
+    done = {c.name for c in chosen if c.name in known and len(known[c.name]["end model"]) >= trials}
+    for name in done:
+        for of_trials in ("labels", "end model", "seconds"):
+            result[name][of_trials] = known[name][of_trials][:trials]
+        result[name]["setting"] = known[name]["setting"]
     for trial in range(trials):
         split = problem.split(trial)
         network = EndModel(problem.graph, problem.texts, split.train, trunk)
         for column in chosen:
+            if column.name in done:
+                continue
             start = time.perf_counter()
             labeler = column.labeler(problem, split.train, **column.options)
             seconds = time.perf_counter() - start
-            if column.name not in settings:
-                settings[column.name] = choose(problem, split, network, column, labeler)
-            labels = end_labels(problem, split, network, column, labeler, settings[column.name], trial)
+            if column.items not in settings:
+                settings[column.items] = choose(problem, split, network, column, labeler)
+            labels = end_labels(problem, split, network, column, labeler, settings[column.items], trial)
             of = result[column.name]
-            of["setting"] = settings[column.name]
+            of["setting"] = settings[column.items]
             of["seconds"].append(seconds)
             of["end model"].append(score(problem, labels, split.test))
-            if not column.from_gold:
+            if column.items == "votes":
                 of["labels"].append(score(problem, labeler.hard(split.test), split.test))
             own = f"labels {of['labels'][-1]['finest']:.3f}, " if of["labels"] else ""
             finest = of["end model"][-1]["finest"]
@@ -107,7 +128,7 @@ def end_labels(
     seed: int,
 ) -> HardLabels:
     """What the end model, trained on a column's labels, says about the test items."""
-    items = split.dev if column.from_gold else with_votes(problem, split.train)
+    items = items_of(problem, split, column)
     model = network.fit(items, labeler.soft(items), setting, seed)
     return model.predict(network.items[split.test])
 
@@ -116,11 +137,11 @@ def choose(
     problem: Problem, split: Split, network: EndModel, column: Column, labeler: Labeler
 ) -> dict[str, float]:
     """Setting of the end model that is best on the development split; to gold labels by cross-validation."""
-    if column.from_gold:
+    if column.items == "dev":
         fold = np.random.default_rng(0).permutation(len(split.dev)) % FOLDS
         parts = [(split.dev[fold != f], split.dev[fold == f]) for f in range(FOLDS)]
     else:
-        parts = [(with_votes(problem, split.train), split.dev)]
+        parts = [(items_of(problem, split, column), split.dev)]
     soft = [labeler.soft(items) for items, _ in parts]
 
     def quality(setting: Mapping[str, float]) -> float:
@@ -136,7 +157,7 @@ def choose(
 
 
 def sizes(
-    problem: Problem, column: Column, setting: Mapping[str, float], trials: int, trunk: str, report: Report
+    problem: Problem, column: Column, setting: Mapping[str, float], trials: int, trunk: Trunk, report: Report
 ) -> list[dict[str, Any]]:
     """Figure 5: scores against the number of unlabeled items."""
     rows: list[dict[str, Any]] = []
@@ -158,6 +179,13 @@ def sizes(
             own, end = rows[-1]["labels"], rows[-1]["end model"]
             report(f"{problem.name}, trial {trial}, n = {n}: labels {own:.3f}, end model {end:.3f}")
     return rows
+
+
+def items_of(problem: Problem, split: Split, column: Column) -> NDArray[np.int64]:
+    """Items that the end model of a column is trained on."""
+    if column.items == "dev":
+        return split.dev
+    return split.train if column.items == "train" else with_votes(problem, split.train)
 
 
 def with_votes(problem: Problem, items: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,12 +1,12 @@
 """The paper's experiments on real items that have labels of several granularities.
 
-    python bench/paper/run.py table1|ablations|fig4|fig5|fig6 --data DIR --out DIR [--trials 10]
+    python bench/paper/run.py table1|ablations|fig4|fig5|fig6|reasons --data DIR --out DIR [--trials 10]
 
 ``DIR`` of ``--data`` holds the data sets ``trec``, ``clinc150_hier`` and ``conll03_tokens``, each a
 folder with ``labels.npz``, ``meta.json`` and, but for the last, ``texts.jsonl.gz``. Results are written
-to the folder of ``--out``: ``results.json`` with the scores of every trial (other experiments already in
-it are kept), a table and a picture for each experiment. Needs PyTorch, scikit-learn, SciPy and
-matplotlib.
+to the folder of ``--out``: ``results.json`` with the scores of every trial, a table and a picture for each
+experiment. What the file holds already is kept and not run again: give another folder to start anew. Needs
+PyTorch, scikit-learn, SciPy and matplotlib.
 """
 
 from __future__ import annotations
@@ -26,14 +26,16 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 import clinc
 import household
+import reasons
 import synthetic
 import tables
 import tokens
 import trec
-from experiments import Column, ablation_columns, compare, sizes, table1_columns
+from experiments import JOINT, Column, ablation_columns, compare, joint_column, sizes, table1_columns
 from problem import Problem
 
 import consilience as cs
+from end_model import Trunk
 from output import keep_result, read_results
 
 PROBLEMS: dict[str, Callable[[Path], Problem]] = {
@@ -54,6 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
         "fig4": run_fig4,
         "fig5": run_fig5,
         "fig6": run_fig6,
+        "reasons": run_reasons,
     }[options.experiment]
     lines = experiment(options)
     text = "\n".join(lines) + "\n"
@@ -66,10 +69,12 @@ def run_table1(options: argparse.Namespace) -> list[str]:
     chosen = table1_columns(options.method)
     results = compared("table1", options, chosen)
     names = [column.name for column in chosen]
+    others = [name for name in names if name != JOINT]
     tables.draw_comparison(results, names, options.out / "table1.png")
-    lines = [*tables.comparison(results, names, "end model"), ""]
-    lines += [*tables.gains(results, names[-1], names[:-1]), ""]
-    lines += [*tables.comparison(results, names, "labels"), ""]
+    lines = []
+    for level in ("end model", "labels"):
+        lines += [*tables.comparison(results, names, level), ""]
+        lines += [*tables.gains(results, JOINT, others, level), ""]
     for problem, result in results.items():
         for level in ("end model", "labels"):
             lines += [*tables.sub_tasks(problem, result, names, level), ""]
@@ -103,22 +108,30 @@ def run_fig4(options: argparse.Namespace) -> list[str]:
 
 def run_fig6(options: argparse.Namespace) -> list[str]:
     """The joint label model used directly, and the end model trained on its labels."""
-    chosen = table1_columns(options.method)[-1:]
-    results = compared("fig6", options, chosen)
-    tables.draw_comparison(results, ["Joint"], options.out / "fig6.png")
-    return tables.generalisation(results, "Joint")
+    results = compared("fig6", options, (joint_column(options.method),))
+    tables.draw_comparison(results, [JOINT], options.out / "fig6.png")
+    return tables.generalisation(results, JOINT)
+
+
+def run_reasons(options: argparse.Namespace) -> list[str]:
+    """What stands in the way: sources, votes and labels beside the gold."""
+    results = known_problems(options, "reasons")
+    for problem in problems(options):
+        results[problem.name] = reasons.reasons(problem, options.method)
+        keep(options, "reasons", results)
+    return tables.reasons_table({name: results[name] for name in PROBLEMS if name in results})
 
 
 def run_fig5(options: argparse.Namespace) -> list[str]:
     """Accuracy against the number of unlabeled items."""
-    joint = table1_columns(options.method)[-1]
-    results = {}
+    joint = joint_column(options.method)
+    results = known_problems(options, "fig5")
     for problem in problems(options):
-        settings = known_settings(options, problem)
-        compare(problem, [joint], 1, options.trunk, settings, note)
-        results[problem.name] = sizes(
-            problem, joint, settings[joint.name], options.trials, options.trunk, note
-        )
+        known = known_columns(options, problem)
+        if JOINT not in known:
+            known |= compare(problem, [joint], 1, trunk(options), known, note)
+        setting = known[JOINT]["setting"]
+        results[problem.name] = sizes(problem, joint, setting, options.trials, trunk(options), note)
         keep(options, "fig5", results)
     tables.draw_sizes(results, options.out / "fig5.png")
     return tables.sizes_table(results)
@@ -126,23 +139,46 @@ def run_fig5(options: argparse.Namespace) -> list[str]:
 
 def compared(experiment: str, options: argparse.Namespace, chosen: tuple[Column, ...]) -> dict[str, Any]:
     """Results of :func:`compare` for each problem, written down as they come."""
-    results = {}
+    results = known_problems(options, experiment)
     for problem in problems(options):
-        settings = known_settings(options, problem)
-        results[problem.name] = compare(problem, chosen, options.trials, options.trunk, settings, note)
+        known = known_columns(options, problem)
+        results[problem.name] = compare(problem, chosen, options.trials, trunk(options), known, note)
         keep(options, experiment, results)
-    return results
+    return {name: results[name] for name in PROBLEMS if name in results}
 
 
-def known_settings(options: argparse.Namespace, problem: Problem) -> dict[str, dict[str, float]]:
-    """Settings of the end model that an earlier experiment in the same folder chose: they are chosen once."""
-    return {
-        column: result["setting"]
-        for run in read_results(options.out / "results.json").values()
-        if run["method"] == options.method and run["trunk"] == options.trunk
-        for column, result in run["problems"].get(problem.name, {}).items()
+def known_problems(options: argparse.Namespace, experiment: str) -> dict[str, Any]:
+    """What the same experiment found earlier, by the name of the problem."""
+    run = read_results(options.out / "results.json").get(experiment)
+    comparable = run is not None and all(run[key] == value for key, value in conditions(options).items())
+    return run["problems"] if comparable else {}
+
+
+def known_columns(options: argparse.Namespace, problem: Problem) -> dict[str, Any]:
+    """What earlier experiments in the same folder found, by the name of the column."""
+    known = [
+        (column, result)
+        for experiment in ("table1", "ablations", "fig6")
+        for column, result in known_problems(options, experiment).get(problem.name, {}).items()
         if isinstance(result, dict) and "setting" in result
+    ]
+    return dict(sorted(known, key=lambda pair: len(pair[1]["end model"])))  # that of most trials counts
+
+
+def conditions(options: argparse.Namespace) -> dict[str, Any]:
+    """What results must have in common to be put side by side."""
+    vectors = options.embeddings.name if options.embeddings else None
+    return {
+        "version": cs.__version__,
+        "method": options.method,
+        "trunk": options.trunk,
+        "embeddings": vectors,
     }
+
+
+def trunk(options: argparse.Namespace) -> Trunk:
+    """What reads the items, as asked for."""
+    return Trunk(options.trunk, options.embeddings)
 
 
 def problems(options: argparse.Namespace) -> list[Problem]:
@@ -152,13 +188,7 @@ def problems(options: argparse.Namespace) -> list[Problem]:
 
 def keep(options: argparse.Namespace, experiment: str, results: Any) -> None:
     """Write results beside those of other experiments."""
-    content = {
-        "version": cs.__version__,
-        "method": options.method,
-        "trunk": options.trunk,
-        "trials": options.trials,
-        "problems": results,
-    }
+    content = {**conditions(options), "trials": options.trials, "problems": results}
     keep_result(options.out / "results.json", experiment, content)
 
 
@@ -170,16 +200,19 @@ def note(line: str) -> None:
 def read(arguments: list[str] | None) -> argparse.Namespace:
     """Options of the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("experiment", choices=["table1", "ablations", "fig4", "fig5", "fig6"])
+    parser.add_argument("experiment", choices=["table1", "ablations", "fig4", "fig5", "fig6", "reasons"])
     parser.add_argument("--data", type=Path, help="folder that holds the data sets; fig4 needs none")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument("--trials", type=int, default=10)
     parser.add_argument("--method", default="auto", help="method of the label models")
     parser.add_argument("--trunk", choices=["mlp", "lstm"], default="mlp", help="of the end model")
+    parser.add_argument("--embeddings", type=Path, help="file of word vectors that the lstm starts from")
     parser.add_argument("--problems", nargs="+", choices=list(PROBLEMS), default=list(PROBLEMS))
     options = parser.parse_args(arguments)
     if options.data is None and options.experiment != "fig4":
         parser.error(f"{options.experiment} reads data: give --data DIR")
+    if options.embeddings and options.trunk != "lstm":
+        parser.error("--embeddings are read by --trunk lstm alone")
     return options
 
 

@@ -64,12 +64,12 @@ def gains(results: Mapping[str, Any], of: str, over: Sequence[str], level: str =
 
 def sub_tasks(problem: str, result: Mapping[str, Any], columns: Sequence[str], level: str) -> list[str]:
     """Accuracy in each task of one problem."""
-    tasks = list(result[columns[-1]][level][0])
+    columns = [column for column in columns if result[column][level]]
+    tasks = list(result[columns[0]][level][0])
     lines = [f"| {problem}, {level} | " + " | ".join(tasks) + " |", "|---" * (len(tasks) + 1) + "|"]
     for column in columns:
-        if result[column][level]:
-            cells = [shown([scores[task] for scores in result[column][level]]) for task in tasks]
-            lines.append(f"| {column} | " + " | ".join(cells) + " |")
+        cells = [shown([scores[task] for scores in result[column][level]]) for task in tasks]
+        lines.append(f"| {column} | " + " | ".join(cells) + " |")
     return lines
 
 
@@ -96,6 +96,18 @@ def sizes_table(results: Mapping[str, Any]) -> list[str]:
             lm, em = ([row[key] for row in at] for key in ("labels", "end model"))
             lines.append(f"| {problem} | {n:,} | {shown(lm)} | {shown(em)} |")
     return lines
+
+
+def reasons_table(results: Mapping[str, Any]) -> list[str]:
+    """Figures about votes and labels, a problem a column, and the commonest confusions."""
+    first = next(iter(results.values()))
+    lines = ["| | " + " | ".join(results) + " |", "|---" * (len(results) + 1) + "|"]
+    for name, value in first.items():
+        if isinstance(value, float):
+            counted = name == "votes an item"
+            cells = [f"{r[name]:.1f}" if counted else f"{100 * r[name]:.1f} %" for r in results.values()]
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return [*lines, "", *(f"{p}: {'; '.join(r['confusions'])}" for p, r in results.items())]
 
 
 def synthetic_table(results: Mapping[str, Any]) -> list[str]:

@@ -44,11 +44,41 @@ def test_hierarchical_majority_decides_on_the_parent_before_it_counts_finer_vote
     votes["kind"][0, :3] = 0  # three for a person, and one for a hospital
     votes["org_type"][0, 3] = 0
     problem = make_problem(votes, {task: np.zeros(4, dtype=int) for task in hierarchy.tasks}, hierarchy)
-    soft = load("columns").hierarchical_majority(problem, np.arange(4)).soft(np.arange(4))
+    soft = load("columns").hierarchical_majority(problem, np.arange(4), ties="open").soft(np.arange(4))
     np.testing.assert_allclose(soft["kind"][0], [1, 0])
     np.testing.assert_allclose(soft["person_type"][0], [0.5, 0.5, 0])
     np.testing.assert_allclose(soft["org_type"][0], [0, 0, 1])
     np.testing.assert_allclose(soft["kind"][1], [0.5, 0.5])  # no votes
+
+
+def test_hierarchical_majority_draws_one_of_the_vectors_that_votes_leave(hierarchy):
+    votes = {task: -np.ones((4000, 2), dtype=np.int16) for task in hierarchy.tasks}
+    votes["kind"][:, 0] = 1  # an organisation, of whichever type
+    problem = make_problem(votes, {task: np.zeros(4000, dtype=int) for task in hierarchy.tasks}, hierarchy)
+    labeler = load("columns").hierarchical_majority(problem, np.arange(4000))
+    soft = labeler.soft(np.arange(4000))
+    assert set(np.unique(soft["org_type"])) == {0, 1}
+    assert (soft["kind"] == [0, 1]).all()
+    assert abs(soft["org_type"][:, 0].mean() - 0.5) < 0.04  # 5 sigma
+    for task, labels in labeler.hard(np.arange(4000)).items():
+        assert (soft[task][np.arange(4000), labels] == 1).all()
+
+
+def test_one_accuracy_a_source_is_found_where_sources_have_one(hierarchy):
+    rng, columns = np.random.default_rng(0), load("columns")
+    truth = np.array([0.95, 0.9, 0.85, 0.8, 0.75, 0.7])
+    y = rng.integers(0, 3, 20_000)
+    wrong = (y[:, None] + rng.integers(1, 3, (20_000, 6))) % 3
+    cast = np.where(rng.random((20_000, 6)) < truth, y[:, None], wrong).astype(np.int16)
+    cast[rng.random(cast.shape) < 0.3] = cs.ABSTAIN
+    graph = cs.TaskGraph.single(3)
+    problem = make_problem({"label": cast}, {"label": y}, graph)
+    found = columns.data_programming(problem, np.arange(20_000)).soft(np.arange(20_000))["label"]
+    odds = np.log(truth / (1 / 3)) - np.log((1 - truth) / (2 / 3))
+    score = (odds * (cast[:, :, None] == np.arange(3)).transpose(2, 0, 1)).sum(axis=2).T
+    exact = np.exp(score - score.max(axis=1, keepdims=True))
+    exact /= exact.sum(axis=1, keepdims=True)
+    assert np.abs(found - exact).mean() < 0.01  # accuracies are known to about 0.01
 
 
 def test_columns_agree_on_the_labels_where_all_sources_are_right(hierarchy):
@@ -60,7 +90,15 @@ def test_columns_agree_on_the_labels_where_all_sources_are_right(hierarchy):
     gold = {task: truth[:, r] for r, task in enumerate(hierarchy.tasks)}
     problem, columns = make_problem(votes, gold, hierarchy), load("columns")
     split = problem.split(0)
-    for column in (columns.hierarchical_majority, columns.separate, columns.one_accuracy, columns.joint):
+    for name in (
+        "hierarchical_majority",
+        "separate",
+        "one_accuracy",
+        "data_programming",
+        "joint_given_balance",
+        "joint",
+    ):
+        column = getattr(columns, name)
         labels = column(problem, split.train).hard(split.test)
         assert all((labels[task] == gold[task][split.test]).mean() > 0.95 for task in hierarchy.tasks), column
 
