@@ -377,7 +377,7 @@ def test_a_copy_of_a_source_changes_no_cautious_label():
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8)
 
 
-@pytest.mark.parametrize("most", [300, 10_000, 10**9])
+@pytest.mark.parametrize("most", [10_000, 10**9])
 def test_permuting_the_sources_permutes_a_cautious_fit(most, monkeypatch):
     monkeypatch.setattr(held_out, "MAX_HELD_OUT", most)
     table, _ = items_of_unequal_difficulty(6000, 8, 2.0, m=20)
