@@ -8,7 +8,7 @@ vectors that occur are listed first and each is given the state of its event.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ __all__ = [
     "has_plain_events",
     "nodes_by_event",
     "number_events",
+    "recode",
     "states_of",
     "warn_of_infeasible",
 ]
@@ -144,6 +145,31 @@ def code_votes(
     coding = _core.StateCoding(keys, states, n_keys, len(events) + 1)
     infeasible = counts[agreeing == 0].sum(axis=0, dtype=np.int64) if len(keys) else none
     return CodedVotes(votes, view, coding, events, infeasible)
+
+
+def recode(
+    coded: CodedVotes, task_graph: TaskGraph, counted: NDArray[np.int64], n_threads: int
+) -> CodedVotes:
+    """Votes whose states are those of the events that were counted.
+
+    Others, voted for on items of weight 0 only, are unknown to a fitted model, as if their items were left
+    out.
+
+    Parameters
+    ----------
+    coded : CodedVotes
+        Of :func:`code_votes`.
+    task_graph : TaskGraph
+        Its tasks.
+    counted : (q,) int64 array
+        States that were counted, ascending.
+    n_threads : int
+        For the pass over the votes.
+    """
+    if has_plain_events(task_graph) or len(counted) == len(coded.events):
+        return coded
+    again = code_votes(coded.votes, task_graph, known=coded.events[counted - 1], n_threads=n_threads)
+    return replace(again, n_infeasible=coded.n_infeasible)
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,6 +33,7 @@ from consilience.exceptions import (
     listed,
 )
 from consilience.fitted_model import FittedModel
+from consilience.many_sources import observe_alone
 from consilience.statistics import VoteStatistics, read_weights
 from consilience.table import Table
 from consilience.task_graph import ABSTAIN
@@ -233,18 +234,32 @@ def _refit_to_resampled(
         If these are not the votes that the model was fitted on.
     """
     statistics, params = model.statistics, _params(model)
-    given = VoteStatistics.of(votes, weights, task_graph=statistics.task_graph)
-    same = given.pairs.shape == statistics.pairs.shape and np.allclose(given.pairs, statistics.pairs)
-    if not same or not np.isclose(float(given.n), float(statistics.n)):
+    if not _are_those_of(statistics, votes, weights):
+        n_given = votes.n_items if weights is None else weights.sum()
         raise InvalidArgumentError(
             "the labels of this model average cautious fits, whose uncertainty is measured by drawing from "
-            f"the votes that it was fitted on, and these are others ({given.n:g} items, not "
+            f"the votes that it was fitted on, and these are others ({n_given:g} items, not "
             f"{statistics.n:g}, or other votes on them); give the votes of fit, with their weights"
         )
     share = np.ones(votes.n_items) if weights is None else weights
     share = share / share.sum()
     n = max(1, round(float(statistics.n)))
     return lambda rng: estimator(**params).fit(votes, rng.multinomial(n, share))
+
+
+def _are_those_of(statistics: VoteStatistics, votes: Votes, weights: Floats | None) -> bool:
+    """Whether these are the votes that were counted, as far as their counts tell."""
+    graph = statistics.task_graph
+    if statistics.is_without_pairs:
+        alone = observe_alone(votes, graph, weights, None, min_votes_per_indicator=np.inf)
+        if alone is None:
+            return False
+        given, name = alone.statistics, "n_votes"
+    else:
+        given, name = VoteStatistics.of(votes, weights, task_graph=graph), "pairs"
+    ours, theirs = getattr(statistics, name), getattr(given, name)
+    same = ours.shape == theirs.shape and np.allclose(ours, theirs)
+    return bool(same and np.isclose(float(given.n), float(statistics.n)))
 
 
 def _params(model: FittedModel) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from consilience import _core
 from consilience.components import JointCounts
-from consilience.events import code_votes, warn_of_infeasible
+from consilience.events import code_votes, has_plain_events, recode, warn_of_infeasible
 from consilience.exceptions import InvalidVotesError
 from consilience.fitting import SourceFit
 from consilience.statistics import Observation, VoteStatistics, read_weights, threads_of
@@ -67,6 +67,10 @@ def observe_alone(
     if not n_votes.any():
         raise InvalidVotesError(f"none of the {votes.n_sources} sources votes on any item; give a vote")
     warn_of_infeasible(coded.n_infeasible, votes.source_names)
+    if not has_plain_events(task_graph):
+        counted = np.flatnonzero(counts.any(axis=0))
+        coded = recode(coded, task_graph, counted, threads)
+        counts = np.ascontiguousarray(counts[:, np.append(0, counted)])
     n_tasks = task_graph.n_tasks
     statistics = VoteStatistics(
         task_graph,

@@ -16,7 +16,7 @@ from consilience.arrays import as_array, in_item_order
 from consilience.chunks import Form, is_stream
 from consilience.components import ComponentLayout, JointCounts, joint_counts
 from consilience.container import pack, unpack
-from consilience.events import CodedVotes, code_votes, warn_of_infeasible
+from consilience.events import CodedVotes, code_votes, recode, warn_of_infeasible
 from consilience.exceptions import (
     FileFormatError,
     InvalidArgumentError,
@@ -162,6 +162,11 @@ class VoteStatistics:
         return len(self.n_votes)
 
     @property
+    def is_without_pairs(self) -> bool:
+        """Whether sources vote, and no nodes are held: they were too many for the pairs of their votes."""
+        return not len(self.node_source) and bool(self.n_votes.any())
+
+    @property
     def means(self) -> NDArray[np.float64]:
         """Share of the items on which each node is 1, (d,), in [0, 1]."""
         return np.diag(self.pairs) / self.n
@@ -204,7 +209,7 @@ class VoteStatistics:
         Raises
         ------
         InvalidArgumentError
-            If tasks, classes or sources differ.
+            If tasks, classes or sources differ, or either was counted without the pairs of votes.
         WrongTypeError
             If `other` is no ``VoteStatistics``.
         """
@@ -219,6 +224,11 @@ class VoteStatistics:
             raise InvalidArgumentError(
                 f"the statistics are about different sources: {self.n_sources} named {self.source_names} and "
                 f"{other.n_sources} named {other.source_names}"
+            )
+        if self.is_without_pairs or other.is_without_pairs:
+            raise InvalidArgumentError(
+                f"with {self.n_sources} sources the pairs of their votes were not counted, and more votes "
+                "cannot be added to what is left; give all votes to fit"
             )
         if self.joint.members != other.joint.members:
             raise InvalidArgumentError(
@@ -556,6 +566,7 @@ def observe_part(
         JointCounts.none(len(node_source), task_graph.n_tasks),
         None if component is None else TripleCounts(moments["triples"], component),
     )
+    coded = recode(coded, task_graph, np.unique(moments["node_state"]).astype(np.int64), n_threads)
     observed = Observation(statistics, coded, weights)
     if dependencies is None:
         return observed

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from consilience.chunks import Form, open_chunks
 from consilience.distinct_rows import DistinctRows
-from consilience.events import code_votes
+from consilience.events import code_votes, has_plain_events
 from consilience.exceptions import InvalidArgumentError, InvalidVotesError
 from consilience.progress import Progress, reporting
 from consilience.source_graph import Dependencies
@@ -49,9 +49,11 @@ class Observed:
         if self.rows is None:
             return None
         votes, weights = self.rows.votes()
-        return Observation(
-            self.statistics, code_votes(votes, self.statistics.task_graph), read_weights(weights)
-        )
+        statistics = self.statistics
+        # Rows of weight 0 may tell of events that were not counted.
+        known = None if has_plain_events(statistics.task_graph) else np.unique(statistics.node_event, axis=0)
+        coded = code_votes(votes, statistics.task_graph, known=known)
+        return Observation(statistics, coded, read_weights(weights))
 
 
 def observe_chunks(

@@ -145,3 +145,46 @@ def test_one_sided_sources_without_pairs_are_read_in_two_ways(monkeypatch):
     assert len(model._fitted().statistics.node_source) == 0
     voted = (table >= 0).any(axis=1)
     assert (model.predict(table) == y)[voted].mean() > 0.8
+
+
+@pytest.mark.parametrize("method", ["auto", "majority"])
+def test_votes_are_not_added_to_a_fit_without_pairs(method, monkeypatch):
+    votes, _ = crowd(np.random.default_rng(7), 60, 3, 600, 8)
+    monkeypatch.setattr(many_sources, "FEW_INDICATORS", 10)
+    monkeypatch.setattr(many_sources, "MAX_PAIRED", 10)
+    model = cs.LabelModel(n_classes=3, method=method).fit(votes.take(np.arange(500)))
+    before = model.predict_proba(votes)
+    with pytest.raises(cs.InvalidArgumentError, match="give all votes to fit"):
+        model.partial_fit(votes.take(np.arange(500, 600)))
+    np.testing.assert_array_equal(model.predict_proba(votes), before)
+
+
+def test_the_uncertainty_of_labels_is_measured_without_pairs(monkeypatch):
+    votes, _ = crowd(np.random.default_rng(8), 60, 3, 400, 8)
+    with_pairs = cs.LabelModel(n_classes=3).fit(votes).label_uncertainty(votes, n_draws=4)
+    monkeypatch.setattr(many_sources, "FEW_INDICATORS", 10)
+    monkeypatch.setattr(many_sources, "MAX_PAIRED", 10)
+    model = cs.LabelModel(n_classes=3).fit(votes)
+    alone = model.label_uncertainty(votes, n_draws=4)
+    assert alone.mean == pytest.approx(with_pairs.mean, rel=0.05)
+    with pytest.raises(cs.InvalidArgumentError, match="these are others"):
+        model.label_uncertainty(votes.take(np.arange(399)))
+
+
+@pytest.mark.filterwarnings("ignore::consilience.NotIdentifiableWarning")
+@pytest.mark.parametrize("without_pairs", [False, True])
+@pytest.mark.parametrize("learn", ["fit", "partial_fit"])
+def test_events_on_items_of_no_weight_are_unknown_to_the_model(without_pairs, learn, monkeypatch):
+    if without_pairs:
+        monkeypatch.setattr(many_sources, "FEW_INDICATORS", 1)
+        monkeypatch.setattr(many_sources, "MAX_PAIRED", 1)
+    graph = cs.TaskGraph({"kind": 2, "sort": 3}, parents={"sort": ("kind", 0)})
+    rng = np.random.default_rng(9)
+    kind = rng.integers(0, 2, (50, 1)) ^ (rng.random((50, 4)) < 0.1)
+    votes = {"kind": kind, "sort": np.where(kind == 0, rng.integers(0, 2, (50, 4)), -1)}
+    votes["sort"][0], votes["kind"][0] = 2, 0  # an event of this item alone
+    weights = np.append(0, np.ones(49, dtype=np.int64))
+    model = getattr(cs.LabelModel(task_graph=graph), learn)(votes, weights)
+    rest = {task: table[1:] for task, table in votes.items()}
+    expected = getattr(cs.LabelModel(task_graph=graph), learn)(rest).predict_joint(votes)
+    np.testing.assert_allclose(model.predict_joint(votes), expected, atol=1e-12)
