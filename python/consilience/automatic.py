@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.accuracy_prior import AccuracyPrior
-from consilience.cautious import STRUCTURES, CautiousFit, accuracy_range, tempered
+from consilience.cautious import INTERPRETATIONS, CautiousFit, accuracy_range, tempered
 from consilience.events import has_plain_events, states_of
 from consilience.fitting import SourceFit
 from consilience.gold import Gold, known_rows, without_gold
@@ -294,9 +294,11 @@ def _with_caution(
     caution = DEFAULT_CAUTION
     if panel.share_one_sided < MANY_ONE_SIDED:
         caution, _ = choose_caution(panel)
-    n_structures = len(STRUCTURES) if panel.share_one_sided > FEW_ONE_SIDED else 1
-    structures = [s for s in STRUCTURES[:n_structures] if panel.agreements is not None or not s.discount]
-    fits = [tempered(panel, structure, caution) for structure in structures]
+    n_interpretations = len(INTERPRETATIONS) if panel.share_one_sided > FEW_ONE_SIDED else 1
+    interpretations = [
+        s for s in INTERPRETATIONS[:n_interpretations] if panel.agreements is not None or not s.discount
+    ]
+    fits = [tempered(panel, one, caution) for one in interpretations]
     balance = cautious_balance = np.mean([one.class_balance for one in fits], axis=0)
     tables = np.mean([one.tables for one in fits], axis=0)
     if trust > 0:

@@ -11,7 +11,7 @@ habits, items that many sources speak about. This module keeps to weaker stateme
   by a *caution*, a weight for each vote, that is chosen so that two halves of the sources, fitted apart,
   name the same labels (:mod:`consilience.halves`).
 * What a silence says, and how much votes that hang together count, is not known: labels average fits that
-  answer differently (``STRUCTURES``).
+  answer differently (``INTERPRETATIONS``).
 * How sure labels are is measured: each vote is foretold by the other votes of its row, and the posterior is
   tempered, and mixed with the plain vote, as foretells best.
 """
@@ -30,7 +30,7 @@ from consilience.held_out import best_confidence
 from consilience.intervals import QUANTILE
 from consilience.panel import Cells, Panel, columns_of
 
-__all__ = ["STRUCTURES", "CautiousFit", "Structure", "accuracy_range", "fit_panel", "tempered"]
+__all__ = ["INTERPRETATIONS", "CautiousFit", "Interpretation", "accuracy_range", "fit_panel", "tempered"]
 
 PRECISION = 0.8
 """Prior mean of a one-sided source's precision."""
@@ -64,7 +64,7 @@ Tables = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Structure:
+class Interpretation:
     """One way to read one-sided sources.
 
     Attributes
@@ -79,13 +79,13 @@ class Structure:
     discount: bool = False
 
 
-STRUCTURES = (Structure(), Structure(silence=0.5), Structure(discount=True))
+INTERPRETATIONS = (Interpretation(), Interpretation(silence=0.5), Interpretation(discount=True))
 """Labels average these where there are one-sided sources; others are only read the first way."""
 
 
 @dataclass(frozen=True, eq=False)
 class CautiousFit:
-    """What one structure learned.
+    """What one interpretation learned.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class CautiousFit:
 
 def fit_panel(
     panel: Panel,
-    structure: Structure = STRUCTURES[0],
+    interpretation: Interpretation = INTERPRETATIONS[0],
     caution: float = 0.1,
     start: CautiousFit | None = None,
     max_steps: int = MAX_STEPS,
@@ -139,7 +139,7 @@ def fit_panel(
     ----------
     panel : Panel
         The votes.
-    structure : Structure
+    interpretation : Interpretation
         How one-sided sources are read.
     caution : float
         Weight, for each vote, of a single accuracy against the confusion table.
@@ -155,7 +155,7 @@ def fit_panel(
     else:
         temperature, share = start.temperature, start.vote_share
         scores, base, vote = start.scores, start.base, start.vote_share
-    reading = _Reading(panel, structure, caution, start)
+    reading = _Reading(panel, interpretation, caution, start)
     last: NDArray[np.float64] | None = None
     votes = np.maximum(panel.counts.sum(axis=1), 1.0)
     for step in range(max_steps):
@@ -191,8 +191,10 @@ def fit_panel(
 class _Reading:
     """The steps of one fit, which remember what is not worked out in every step."""
 
-    def __init__(self, panel: Panel, structure: Structure, caution: float, start: CautiousFit | None) -> None:
-        self.panel, self.structure, self.caution = panel, structure, caution
+    def __init__(
+        self, panel: Panel, interpretation: Interpretation, caution: float, start: CautiousFit | None
+    ) -> None:
+        self.panel, self.interpretation, self.caution = panel, interpretation, caution
         self.strength: float = ACCURACY_VOTES if start is None else start.reading.strength
         self.power = np.ones(len(panel.counts))
         votes = panel.counts.sum(axis=1)
@@ -236,7 +238,7 @@ class _Reading:
         self.first_step, self.expected, self.shared = step == 0, expected, shared
         if self.many.any() and step in EVIDENCE_STEPS:
             self.strength = self._likely_strength()
-        if self.structure.discount and step in REDUNDANCY_STEPS:
+        if self.interpretation.discount and step in REDUNDANCY_STEPS:
             self.power = self._power(expected, weights)
         logs, firing, self.confusion = self._read(cells, expected, shared)
         self.silent = self._silent(cells, firing)
@@ -275,10 +277,10 @@ class _Reading:
 
     def _silent(self, cells: Cells, firing: NDArray[np.float64]) -> NDArray[np.float64]:
         """What abstentions say, (m, K)."""
-        if not self.structure.silence:
+        if not self.interpretation.silence:
             return np.zeros((len(self.power), firing.shape[1]))
         rest = np.clip(1 - cells.by_source(firing), 1e-6, 1.0)
-        weight = self.structure.silence * self.panel.one_sided * self.power
+        weight = self.interpretation.silence * self.panel.one_sided * self.power
         silent: NDArray[np.float64] = weight[:, None] * np.log(rest)
         return silent
 
@@ -380,7 +382,7 @@ class _Reading:
         return power
 
 
-def tempered(panel: Panel, structure: Structure, caution: float) -> CautiousFit:
+def tempered(panel: Panel, interpretation: Interpretation, caution: float) -> CautiousFit:
     """Fit whose temperature and share of the plain vote foretell held-out votes best.
 
     Fitted, measured, fitted again under what was measured, and measured again. Only votes of sources that
@@ -390,9 +392,9 @@ def tempered(panel: Panel, structure: Structure, caution: float) -> CautiousFit:
     foretold by votes, but need not be the label; labels are then as unsure as if the errors of any two votes
     had the correlation ``ERROR_CORRELATION`` at least.
     """
-    fit = _measured(panel, fit_panel(panel, structure, caution))
+    fit = _measured(panel, fit_panel(panel, interpretation, caution))
     if (fit.temperature, fit.vote_share) != (1.0, 0.0):
-        fit = _measured(panel, fit_panel(panel, structure, caution, start=fit))
+        fit = _measured(panel, fit_panel(panel, interpretation, caution, start=fit))
     if fit.temperature < 1:
         # So many correlated votes are worth 1 / (1 - c + c n) as many independent ones.
         worth = 1 / (1 + ERROR_CORRELATION * (_company(panel) - 1))

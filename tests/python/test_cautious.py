@@ -10,7 +10,7 @@ from scipy.special import gammaln, softmax
 import consilience as cs
 from consilience import _core, held_out
 from consilience.automatic import unexplained_share
-from consilience.cautious import STRUCTURES, Structure, accuracy_range, fit_panel, tempered
+from consilience.cautious import INTERPRETATIONS, Interpretation, accuracy_range, fit_panel, tempered
 from consilience.events import code_votes
 from consilience.halves import CAUTIONS, DEFAULT_CAUTION, chance_corrected_agreement, choose_caution
 from consilience.held_out import TEMPERATURES, gain_of_doubt
@@ -67,7 +67,7 @@ def brier(soft, y):
 # One fit, against a slow and obvious twin
 
 
-def plain_fit(table, k, one_sided, structure, caution, agreements, n_steps):
+def plain_fit(table, k, one_sided, interpretation, caution, agreements, n_steps):
     """The fit of `fit_panel` from item to item, with the steps written out; posteriors (n, k)."""
     m = table.shape[1]
     covered = (table >= 0).any(axis=1)
@@ -106,8 +106,8 @@ def plain_fit(table, k, one_sided, structure, caution, agreements, n_steps):
             log[j] = r * np.log(np.maximum(fires, 1e-12))
             if many[j]:
                 log[j] += (1 - r) * np.log(np.maximum(confusion, 1e-9))
-            silent[j] = structure.silence * r * np.log(np.clip(1 - fires.sum(axis=0), 1e-6, 1))
-        if structure.discount and step in (0, 2, 5, 10):
+            silent[j] = interpretation.silence * r * np.log(np.clip(1 - fires.sum(axis=0), 1e-6, 1))
+        if interpretation.discount and step in (0, 2, 5, 10):
             power = plain_power(expected, total, n, agreements, one_sided)
         scores = np.tile(np.log(balance), (n, 1))
         for j in range(m):
@@ -156,17 +156,17 @@ def plain_power(expected, total, n, agreements, one_sided):
     return 1 / power
 
 
-@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("interpretation", INTERPRETATIONS)
 @pytest.mark.parametrize("kind", ["one-sided", "crowd", "mixed"])
 @pytest.mark.parametrize("n_steps", [1, 8])
-def test_a_fit_is_that_of_the_steps_written_out(kind, structure, n_steps, monkeypatch):
+def test_a_fit_is_that_of_the_steps_written_out(kind, interpretation, n_steps, monkeypatch):
     monkeypatch.setattr("consilience.cautious.TOLERANCE", 0.0)
     sided, _ = one_sided_votes(600, 6, copies=0.5)
     crowd, _ = crowd_votes(600, 5, 2, coverage=0.3)  # many votes stand alone
     table = {"one-sided": sided, "crowd": crowd, "mixed": np.hstack([sided, crowd])}[kind]
     panel = panel_of(table, 2)
-    fit = fit_panel(panel, structure, caution=0.3, max_steps=n_steps)
-    expected = plain_fit(table, 2, panel.one_sided, structure, 0.3, panel.agreements, n_steps)
+    fit = fit_panel(panel, interpretation, caution=0.3, max_steps=n_steps)
+    expected = plain_fit(table, 2, panel.one_sided, interpretation, 0.3, panel.agreements, n_steps)
     covered = table[(table >= 0).any(axis=1)]
     scores = fit.base + sum(fit.of_state[j, covered[:, j] + 1] for j in range(table.shape[1]))
     found = np.exp(scores - scores.max(axis=1, keepdims=True))
@@ -183,8 +183,8 @@ def test_weights_count_like_repeated_rows():
 
 def test_tables_are_probabilities():
     for table, k in ((one_sided_votes(k=3, m=9)[0], 3), (crowd_votes()[0], 3)):
-        for structure in STRUCTURES:
-            fit = tempered(panel_of(table, k), structure, 0.1)
+        for interpretation in INTERPRETATIONS:
+            fit = tempered(panel_of(table, k), interpretation, 0.1)
             assert (fit.tables >= 0).all()
             np.testing.assert_allclose(fit.tables.sum(axis=1), 1, rtol=1e-12)
             assert fit.class_balance.sum() == pytest.approx(1)
@@ -398,10 +398,10 @@ def test_of_many_votes_about_so_many_are_foretold(monkeypatch):
     assert few.n_votes @ few.weight == pytest.approx(3000, rel=0.15)
 
 
-def test_silence_is_read_by_its_structure_only():
+def test_silence_is_read_by_its_interpretation_only():
     panel = panel_of(one_sided_votes()[0], 2)
-    assert (fit_panel(panel, Structure()).of_state[:, 0] == 0).all()
-    deaf, told = (fit_panel(panel, Structure(silence=s), max_steps=1).base for s in (0.0, 0.5))
+    assert (fit_panel(panel, Interpretation()).of_state[:, 0] == 0).all()
+    deaf, told = (fit_panel(panel, Interpretation(silence=s), max_steps=1).base for s in (0.0, 0.5))
     assert not np.allclose(deaf - deaf.mean(), told - told.mean())
 
 
@@ -409,7 +409,7 @@ def test_a_little_dependence_mixes_the_likelihood_with_caution():
     table, _ = one_sided_votes(20_000, 10, copies=0.04)
     model = cs.LabelModel(n_classes=2, dependencies=[]).fit(table)  # none are looked for
     trust = model._parts[0].weight
-    assert len(model._parts) == 1 + len(STRUCTURES)
+    assert len(model._parts) == 1 + len(INTERPRETATIONS)
     assert f"{trust:.0%} on the most likely one" in " ".join(str(model.summary()).split())
     likely = cs.LabelModel(n_classes=2, method="em").fit(table)
     cautious = (model.predict_proba(table) - trust * likely.predict_proba(table)) / (1 - trust)
@@ -571,7 +571,7 @@ def test_a_posterior_that_is_too_sure_is_not_trusted():
 def test_a_temperature_below_1_takes_the_errors_of_votes_to_be_correlated():
     table, _ = items_of_unequal_difficulty(300, 10, 2.0)
     panel = panel_of(table, 3)
-    fit = tempered(panel, STRUCTURES[0], 0.1)
+    fit = tempered(panel, INTERPRETATIONS[0], 0.1)
     voted = (table >= 0).sum(axis=1)
     worth = 1 / (1 + 0.2 * ((voted**2).sum() / voted.sum() - 1))
     assert fit.temperature == pytest.approx(min(fit.temperature, worth))
