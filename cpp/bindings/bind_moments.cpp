@@ -105,6 +105,7 @@ py::dict count_weighted(const BoundVotes& votes, const StateCoding& coding,
 }  // namespace
 
 void bind_moments(py::module_& m) {
+  m.attr("MAX_NODES") = kMaxNodes;
   m.def(
       "count_moments",
       [](const BoundVotes& votes, const StateCoding& coding,

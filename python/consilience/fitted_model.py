@@ -293,12 +293,11 @@ def _read_tables(arrays: Mapping[str, NDArray[Any]], statistics: VoteStatistics)
 
 def _check_source_table(table: SourceTable, statistics: VoteStatistics) -> None:
     masks = statistics.task_graph.event_masks(table.events)
-    pairless = not len(statistics.node_event)  # of very many sources only tables tell the events
     known = {tuple(event) for event in statistics.node_event.tolist()}
     events = [tuple(event) for event in table.events.tolist()]
     if not masks.any(axis=1).all() or len(set(events)) < len(events):
         raise FileFormatError("a table holds an event that is infeasible, or one twice")
-    if not (pairless or known.issuperset(events)):
+    if not (statistics.is_without_pairs or known.issuperset(events)):
         raise FileFormatError("a table holds an event that no source votes for")
     if not (table.table[:-1] > 0).all():
         raise FileFormatError("a table holds a vote that is impossible")

@@ -339,7 +339,6 @@ def _learn_given(
             "accuracy_prior needs the votes, and statistics alone are fitted by moments; leave it out"
         )
     believed = None if prior is None else prior.votes > 0
-    without_pairs = observed is not None and observed.marginals is not None
     counts = None if gold is None or observed is None else count_gold(gold, observed)
     estimate = None
     if counts is not None and parameters.class_balance is None:
@@ -354,9 +353,9 @@ def _learn_given(
         trusted=parameters.trusted,
         gold=counts,
         believed=believed,
-        warns=warns and not without_pairs,
+        warns=warns and not statistics.is_without_pairs,
     )
-    if without_pairs and observed is not None:
+    if statistics.is_without_pairs and observed is not None:
         fit = with_prior_tables(fit, observed, balance)
     if not parameters.counts_triples and (parameters.method != "auto" or observed is not None):
         statistics = replace(statistics, triples=None)
@@ -433,7 +432,7 @@ def _with_third_moments(
     )
     if statistics.triples is not None:
         return refine(statistics, fit, refit, learn_balance=parameters.class_balance is None, warns=warns)
-    if observed is None or observed.marginals is not None or not parameters.uses_rows:
+    if observed is None or statistics.is_without_pairs or not parameters.uses_rows:
         return fit, None
     settles_signs = settles_signs and _sign_is_open(parameters, fit)
     if not settles_signs and (parameters.class_balance is not None or not may_be_uneven(fit)):

@@ -28,7 +28,7 @@ __all__ = ["observe_alone", "with_prior_tables"]
 FEW_INDICATORS = 1000
 """Indicators up to which pairs are always counted."""
 
-MAX_PAIRED = 11585
+MAX_PAIRED = _core.MAX_NODES
 """Most indicators whose pairs can be counted."""
 
 

@@ -159,7 +159,7 @@ class NodeSystem:
                 has_signal=has_signal,
             )
 
-        if not len(self.statistics.node_source) and self.statistics.n_votes.any():
+        if self.statistics.is_without_pairs:
             return replace(report_on(self.live), advice=(NOT_PAIRED,))
         report = report_on(self.live & (np.where(pairs, z, 0.0).max(axis=1, initial=0.0) >= SIGNAL))
         if not report.identifiable:  # what no node shows alone, all nodes of a source may show together

@@ -65,7 +65,7 @@ def model_events(model: FittedModel) -> NDArray[np.int64]:
     if has_plain_events(graph):
         return np.arange(graph.n_vectors, dtype=np.int64)[:, None]
     events = model.statistics.node_event
-    if not len(events):  # of very many sources only tables tell the events
+    if model.statistics.is_without_pairs:  # then only tables tell the events
         events = np.concatenate([table.events for table in model.fit.tables])
     return np.unique(events, axis=0)
 
