@@ -22,6 +22,7 @@ from consilience.fitting import SourceFit
 from consilience.gold import Gold, known_rows, without_gold
 from consilience.halves import DEFAULT_CAUTION, choose_caution
 from consilience.held_out import gain_of_doubt
+from consilience.information import balance_error_by_rows
 from consilience.likelihood import maximise_likelihood, without_copies
 from consilience.panel import Panel
 from consilience.score_table import ScoreTable, WeightedScores
@@ -36,6 +37,16 @@ FULL_TRUST, NO_TRUST = 0.005, 0.015
 
 FULL_CONFIDENCE, NO_CONFIDENCE = 0.001, 0.003
 """Gains in a vote's log-probability by doubt up to which the likelihood is trusted, and from which on not."""
+
+FULL_PRECISION, NO_PRECISION = 0.1, 0.2
+"""Standard errors of a class's share, relative to sqrt(p (1 - p)), up to which the likelihood is trusted, and
+from which on not."""
+
+VOTES_THAT_TELL = 10_000
+"""For each strength; where there are more, the class balance has no error to speak of."""
+
+MIN_ROWS, ROWS_PER_STRENGTH = 2_000, 20
+"""Rows from which the error of the class balance is worked out, about, where there are more."""
 
 CHANCE_GAIN = 5.0
 """What all votes together may gain by chance, in log-likelihood."""
@@ -136,6 +147,15 @@ def fit_automatically(
                     reason = (
                         "votes on an item hang together beyond its label: others foretell them too surely"
                     )
+            if trust > 0 and learn_balance and gold is None and likely.layout is None:
+                error = _balance_error(observed, likely, balance, n_threads)
+                relative = float((error / np.sqrt(balance * (1 - balance))).max())
+                if _between(relative, FULL_PRECISION, NO_PRECISION) < trust:
+                    trust = _between(relative, FULL_PRECISION, NO_PRECISION)
+                    reason = (
+                        "votes leave the class balance too open for the likelihood (standard error "
+                        f"{error.max():.2f})"
+                    )
     if likely.layout is not None:  # labels by joint tables are not averaged with others
         trust = float(trust >= 0.5)
     if trust == 1.0:
@@ -187,6 +207,43 @@ def _doubt(
             states[layout.column_of(component.members), 1 : len(component.table)] = True
     gain, n_votes = gain_of_doubt(patterns, scores, states, n_threads=n_threads)
     return max(gain - CHANCE_GAIN, 0.0) / max(n_votes, 1.0)
+
+
+def _balance_error(
+    observed: Observation, fit: SourceFit, class_balance: NDArray[np.float64], n_threads: int
+) -> NDArray[np.float64]:
+    """Standard error of the class balance of independent sources, (K,); 0 where votes are very many."""
+    statistics = observed.statistics
+    n_strengths = _n_strengths(statistics, fit.model or "tied", len(class_balance))
+    if statistics.n_votes.sum() > VOTES_THAT_TELL * n_strengths:
+        return np.zeros(len(class_balance))
+    layout = without_copies(fit)
+    patterns, _ = observed.patterns(layout, n_threads)
+    n, n_rows = float(patterns.weight.sum()), max(MIN_ROWS, ROWS_PER_STRENGTH * n_strengths)
+    if len(patterns) > n_rows:
+        patterns = patterns.thinned(n / n_rows, n_threads=n_threads)
+    start, column, state = patterns.rows()
+    row = np.repeat(np.arange(len(patterns)), np.diff(start))
+    own = fit.learned & (fit.first == np.arange(len(fit.first)))
+    states = []
+    for j in np.flatnonzero(own):
+        table = fit.tables[j]
+        if len(table.events):
+            row_of_state = np.zeros(1 + len(observed.coded.events), dtype=np.int64)
+            row_of_state[states_of(observed.coded.events, table.events)] = np.arange(len(table.events))
+            of_source = column == layout.column[j]
+            of_rows = np.full(len(patterns), len(table.events))  # abstains
+            of_rows[row[of_source]] = row_of_state[state[of_source]]
+            states.append(of_rows)
+    return balance_error_by_rows(
+        fit.tables,
+        fit.event_masks(),
+        own,
+        states,
+        patterns.weight * (n / patterns.weight.sum()),
+        model=fit.model or "tied",
+        class_balance=class_balance,
+    )
 
 
 def could_be_tested(statistics: VoteStatistics, fit: SourceFit, k: int) -> bool:

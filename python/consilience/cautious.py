@@ -9,7 +9,8 @@ habits, items that many sources speak about. This module keeps to weaker stateme
 * A source that votes for every class has a table of how it confuses them, given that it votes, drawn towards
   a single accuracy for all its votes: as strongly as the tables of all sources together suggest, and further
   by a *caution*, a weight for each vote, that is chosen so that two halves of the sources, fitted apart,
-  name the same labels (:mod:`consilience.halves`).
+  name the same labels (:mod:`consilience.halves`). Where many votes would come to speak against what they
+  say, they are taken to say nothing: a habit that splits the sources fits the votes as well as the label.
 * What a silence says, and how much votes that hang together count, is not known: labels average fits that
   answer differently (``INTERPRETATIONS``).
 * How sure labels are is measured: each vote is foretold by the other votes of its row, and the posterior is
@@ -32,7 +33,7 @@ from consilience.panel import Cells, Panel, columns_of
 
 __all__ = ["INTERPRETATIONS", "CautiousFit", "Interpretation", "accuracy_range", "fit_panel", "tempered"]
 
-PRECISION = 0.8
+PRECISION = 0.75
 """Prior mean of a one-sided source's precision."""
 
 PRIOR_VOTES, PRIOR_PER_VOTE = 10.0, 1.0
@@ -56,6 +57,9 @@ REDUNDANCY_STEPS = (0, 2, 5, 10)
 
 MIN_RESIDUAL = 0.1
 """Agreement given the label, as a correlation, from which on votes count as hanging together."""
+
+MOST_AGAINST = 0.3
+"""Share of the votes that may come to speak against what they say, before these are taken to say nothing."""
 
 ERROR_CORRELATION = 0.2
 """Least correlation between the errors of two votes on an item, where votes on items hang together."""
@@ -196,6 +200,7 @@ class _Reading:
     ) -> None:
         self.panel, self.interpretation, self.caution = panel, interpretation, caution
         self.strength: float = ACCURACY_VOTES if start is None else start.reading.strength
+        self.is_taken_at_word: bool = start is not None and start.reading.is_taken_at_word
         self.power = np.ones(len(panel.counts))
         votes = panel.counts.sum(axis=1)
         self.sided = panel.one_sided > 1e-3
@@ -209,6 +214,12 @@ class _Reading:
         if known is not None:
             by_gold = panel.cells.spread(known.counts[:, 1].sum(axis=1), panel.counts.shape[1])
             self.unknown_votes = np.maximum(panel.counts - by_gold, 0.0)
+        # Of which gold, or the user, says how accurate they are.
+        self.is_known = np.zeros(len(votes), dtype=np.bool_)
+        if known is not None:
+            self.is_known |= panel.cells.by_source(known.counts[:, 1].sum(axis=1)) > 0
+        if panel.prior is not None:
+            self.is_known |= panel.prior.votes > 0
         self.class_balance: NDArray[np.float64] = np.full(k, 1 / k)
         self.silent: NDArray[np.float64] = np.zeros((len(votes), k))
         # States of a source whose event holds under each label vector, and those whose does not.
@@ -241,6 +252,9 @@ class _Reading:
         if self.interpretation.discount and step in REDUNDANCY_STEPS:
             self.power = self._power(expected, weights)
         logs, firing, self.confusion = self._read(cells, expected, shared)
+        if not self.is_taken_at_word and self._share_against() > MOST_AGAINST:
+            self.is_taken_at_word = True
+            logs, firing, self.confusion = self._read(cells, expected, shared)
         self.silent = self._silent(cells, firing)
         logs -= self.silent[cells.source]
         return logs, np.log(self.class_balance) + self.silent.sum(axis=0)
@@ -358,7 +372,16 @@ class _Reading:
             shared = shared + believed[cells.source] * self._table_of(cells, beliefs.accuracy)
             total = total + believed
         table: NDArray[np.float64] = (shared + prior[cells.source] * centre) / (total + prior)[cells.source]
+        if self.is_taken_at_word:
+            against = _against(cells, table) & ~self.is_known[cells.source]
+            table[against] = table[against].mean(axis=1, keepdims=True)
         return table
+
+    def _share_against(self) -> float:
+        """Share of the votes of sources for every class that speak against what they say."""
+        cells, known = self.panel.cells, self.is_known[self.panel.cells.source]
+        votes = np.where(self.many[cells.source] & ~known, self.shared.sum(axis=1), 0.0)
+        return float(votes @ _against(cells, self.confusion)) / max(float(votes.sum()), 1e-300)
 
     def _power(self, expected: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weight of each source's votes: 1, and less the more they agree with others' given the label."""
@@ -380,6 +403,16 @@ class _Reading:
         kept *= np.outer(self.sided, self.sided)
         power: NDArray[np.float64] = 1 / (1 + kept.sum(axis=1))
         return power
+
+
+def _against(cells: Cells, table: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Cells that are rarer under the label vectors of their event than under the others, on average, (C,)."""
+    n_inside = cells.masks.sum(axis=1)
+    n_outside = cells.masks.shape[1] - n_inside
+    inside = np.where(cells.masks, table, 0.0).sum(axis=1) / np.maximum(n_inside, 1)
+    outside = np.where(cells.masks, 0.0, table).sum(axis=1) / np.maximum(n_outside, 1)
+    against: NDArray[np.bool_] = (inside < outside) & (n_inside > 0) & (n_outside > 0)
+    return against
 
 
 def tempered(panel: Panel, interpretation: Interpretation, caution: float) -> CautiousFit:

@@ -114,7 +114,7 @@ class SourceFit:
         return np.array(
             [
                 vote_accuracy(source, masks, class_balance)
-                for source, masks in zip(self.tables, self._masks(), strict=True)
+                for source, masks in zip(self.tables, self.event_masks(), strict=True)
             ]
         )
 
@@ -163,7 +163,7 @@ class SourceFit:
             own = self.learned & (self.first == np.arange(len(self.first)))
             intervals, balance_error = likelihood_uncertainty(
                 self.tables,
-                self._masks(),
+                self.event_masks(),
                 own,
                 self.layout,
                 self.components,
@@ -187,7 +187,8 @@ class SourceFit:
         intervals[~self.learned] = (0.0, 1.0)
         return intervals, balance_error
 
-    def _masks(self) -> list[NDArray[np.bool_]]:
+    def event_masks(self) -> list[NDArray[np.bool_]]:
+        """Events of each source's votes, (s, K) each."""
         graph = self.structure.system.statistics.task_graph
         masks = graph.event_masks(np.concatenate([source.events for source in self.tables]))
         ends = np.cumsum([len(source.events) for source in self.tables]).tolist()

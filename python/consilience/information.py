@@ -15,7 +15,7 @@ from consilience.joint_forms import Clique, named_form
 from consilience.joint_tables import ComponentTable
 from consilience.tied import SourceTable, tied_directions, vote_accuracy
 
-__all__ = ["Factor", "likelihood_uncertainty"]
+__all__ = ["Factor", "balance_error_by_rows", "likelihood_uncertainty"]
 
 MAX_PARAMETERS = 1500
 """Beyond this many the information is not inverted."""
@@ -109,9 +109,7 @@ def likelihood_uncertainty(
     total = sum(sizes) + n_balance
     n_draws = int(np.clip(MAX_CELLS // max(total, 1), 2000, MAX_DRAWS))
     states, posterior = _draw(factors, class_balance, n_draws, known_share)
-    # Movement of P(Y) with its logits, all but the last.
-    moves = (np.diag(class_balance) - np.outer(class_balance, class_balance))[:, : k - 1]
-
+    moves = _moves_of(class_balance)
     blocks = [_scores(factor, own, posterior) for factor, own in zip(factors, states, strict=True)]
     if n_balance:
         blocks.append(posterior[:, : k - 1] - class_balance[: k - 1])
@@ -137,8 +135,54 @@ def likelihood_uncertainty(
     of_balance[:, parts[-1]] = moves if n_balance else 0.0
     if n_balance and not any(flat.moves(along) for along in of_balance):
         of_logits = covariance[np.ix_(parts[-1], parts[-1])]
-        balance_error = np.sqrt(np.maximum(np.einsum("yi,ij,yj->y", moves, of_logits, moves), 0.0))
+        balance_error = _error_of(moves, of_logits)
     return np.clip(intervals, 0.0, 1.0), balance_error
+
+
+def balance_error_by_rows(
+    tables: Sequence[SourceTable],
+    masks: Sequence[NDArray[np.bool_]],
+    own: NDArray[np.bool_],
+    states: Sequence[NDArray[np.int64]],
+    weights: NDArray[np.float64],
+    *,
+    model: str,
+    class_balance: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Standard errors of a class balance that was learned with independent sources, (K,), by the votes seen.
+
+    The information is the sum of the outer products of the rows' scores: rougher than that of
+    :func:`likelihood_uncertainty`, soon found, and the same for any order of the items and the sources.
+
+    Parameters
+    ----------
+    tables, masks, own, model, class_balance
+        As for :func:`likelihood_uncertainty`.
+    states : sequence of (n_rows,) int array
+        For each source of `own` that votes, in their order, its state in each row: a row of its table.
+    weights : (n_rows,) float64 array
+        Items that each row stands for.
+    """
+    k = len(class_balance)
+    factors = _factors(tables, masks, own, None, [], model, [np.zeros_like(t.table) for t in tables])
+    posterior = _posterior(factors, states, class_balance)
+    blocks = [_scores(factor, of_rows, posterior) for factor, of_rows in zip(factors, states, strict=True)]
+    scores = np.hstack([posterior[:, : k - 1] - class_balance[: k - 1], *blocks])
+    information = (scores * weights[:, None]).T @ scores
+    covariance = np.linalg.pinv(information, rcond=1e-10, hermitian=True)
+    return _error_of(_moves_of(class_balance), covariance[: k - 1, : k - 1])
+
+
+def _moves_of(class_balance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Movement of ``P(Y)`` with its logits, all but the last, (K, K - 1)."""
+    k = len(class_balance)
+    return (np.diag(class_balance) - np.outer(class_balance, class_balance))[:, : k - 1]
+
+
+def _error_of(moves: NDArray[np.float64], of_logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard errors of ``P(Y)`` from the covariance of its logits."""
+    variance = np.einsum("yi,ij,yj->y", moves, of_logits, moves)
+    return np.asarray(np.sqrt(np.maximum(variance, 0.0)), dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,14 +279,22 @@ def _draw(
     rng = np.random.default_rng(0)
     label = rng.choice(len(class_balance), n_draws, p=class_balance)
     states = [choose_states(rng, factor.table, label) for factor in factors]
+    posterior = _posterior(factors, states, class_balance)
+    known = round(known_share * n_draws)
+    posterior[:known] = np.eye(len(class_balance))[label[:known]]
+    return states, posterior
+
+
+def _posterior(
+    factors: Sequence[Factor], states: Sequence[NDArray[np.int64]], class_balance: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """``P(Y | states)`` of rows whose states in each factor are given, (n_rows, K)."""
     logs = np.log(class_balance) + sum(
         np.log(np.maximum(factor.table, 1e-300))[own] for factor, own in zip(factors, states, strict=True)
     )
     weights = np.exp(logs - logs.max(axis=1, keepdims=True))
     posterior: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
-    known = round(known_share * n_draws)
-    posterior[:known] = np.eye(len(class_balance))[label[:known]]
-    return states, posterior
+    return posterior
 
 
 def _scores(factor: Factor, states: NDArray[np.int64], posterior: NDArray[np.float64]) -> NDArray[np.float64]:

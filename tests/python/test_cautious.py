@@ -8,7 +8,7 @@ from enumeration import COARSE_AND_FINE, draw, hierarchy, single_task
 from scipy.special import gammaln, softmax
 
 import consilience as cs
-from consilience import _core, held_out
+from consilience import _core, automatic, held_out
 from consilience.automatic import unexplained_share
 from consilience.cautious import INTERPRETATIONS, Interpretation, accuracy_range, fit_panel, tempered
 from consilience.events import code_votes
@@ -60,6 +60,18 @@ def crowd_votes(n=3000, m=12, k=3, *, seed=0, coverage=0.5, accuracy=(0.55, 0.9)
     return table, y
 
 
+def asked_in_both_orders(n=400, m=20, *, seed=0):
+    """Judges who are each asked twice which of two answers is better, and like the first one they read."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 2, n)
+    skill = np.where(rng.random(m) < 0.4, rng.uniform(1, 2, m), rng.uniform(0, 0.5, m))
+    habit = np.where(skill > 0.6, 0.3, rng.normal(1.5, 0.5, m))
+    told = np.outer(np.exp(rng.normal(0, 0.8, n)) * (2 * y - 1), skill)
+    first = np.outer(rng.normal(1, 2, n), habit)
+    drawn = rng.logistic(size=(n, 2 * m))
+    return (np.hstack([told + first, told - first]) > drawn).astype(int), y
+
+
 def brier(soft, y):
     return float(((soft - np.eye(soft.shape[1])[y]) ** 2).sum(axis=1).mean())
 
@@ -77,7 +89,7 @@ def plain_fit(table, k, one_sided, interpretation, caution, agreements, n_steps)
     posterior = np.array([[np.mean(row[row >= 0] == y) for y in range(k)] for row in table])
     u = one_sided @ votes.sum(axis=1) / votes.sum()
     count = 1 + max(u, 0.1) * n / k
-    strength, power = 10.0, np.ones(m)
+    strength, power, at_word = 10.0, np.ones(m), False
     for step in range(n_steps):
         total = posterior.sum(axis=0)
         balance = (total + count) / (n + k * count)
@@ -91,21 +103,26 @@ def plain_fit(table, k, one_sided, interpretation, caution, agreements, n_steps)
         many = one_sided < 1 - 1e-3
         if step in (1, 3, 6, 10, 15, 25, 40) and many.any():
             strength = likely_strength(strength, shared[many], np.array(centres)[many])
+        confusion = shared + (strength + caution * shared.sum(axis=1))[:, None] * np.array(centres)
+        confusion /= confusion.sum(axis=1, keepdims=True)
+        against = [(j, v) for j in range(m) if many[j] for v in range(k) if speaks_against(confusion[j], v)]
+        votes_against = sum(shared[j, v].sum() for j, v in against)
+        at_word = at_word or votes_against > 0.3 * shared[many].sum()
+        for j, v in against if at_word else []:
+            confusion[j, v] = confusion[j, v].mean()
         for j in range(m):
             fires = np.zeros((k, k))
             for v in range(k):
                 prior = 10 + votes[j, v]
-                a = 0.8 if step == 0 else (expected[j, v, v] + 0.8 * prior) / (votes[j, v] + prior)
+                a = 0.75 if step == 0 else (expected[j, v, v] + 0.75 * prior) / (votes[j, v] + prior)
                 for y in range(k):
                     odds = a / seen[v] if y == v else (1 - a) / (1 - seen[v])
                     fires[v, y] = votes[j, v] / n * odds
             fires /= np.maximum(1, fires.sum(axis=0) / 0.999)
-            confusion = shared[j] + (strength + caution * shared[j].sum(axis=0)) * centres[j]
-            confusion /= confusion.sum(axis=0)
             r = one_sided[j]
             log[j] = r * np.log(np.maximum(fires, 1e-12))
             if many[j]:
-                log[j] += (1 - r) * np.log(np.maximum(confusion, 1e-9))
+                log[j] += (1 - r) * np.log(np.maximum(confusion[j], 1e-9))
             silent[j] = interpretation.silence * r * np.log(np.clip(1 - fires.sum(axis=0), 1e-6, 1))
         if interpretation.discount and step in (0, 2, 5, 10):
             power = plain_power(expected, total, n, agreements, one_sided)
@@ -115,6 +132,10 @@ def plain_fit(table, k, one_sided, interpretation, caution, agreements, n_steps)
         posterior = np.exp(scores - scores.max(axis=1, keepdims=True))
         posterior /= posterior.sum(axis=1, keepdims=True)
     return posterior
+
+
+def speaks_against(table, v):
+    return table[v, v] < np.delete(table[v], v).mean()
 
 
 def expected_votes(posterior, table, rows, k):
@@ -157,13 +178,14 @@ def plain_power(expected, total, n, agreements, one_sided):
 
 
 @pytest.mark.parametrize("interpretation", INTERPRETATIONS)
-@pytest.mark.parametrize("kind", ["one-sided", "crowd", "mixed"])
+@pytest.mark.parametrize("kind", ["one-sided", "crowd", "mixed", "divided"])
 @pytest.mark.parametrize("n_steps", [1, 8])
 def test_a_fit_is_that_of_the_steps_written_out(kind, interpretation, n_steps, monkeypatch):
     monkeypatch.setattr("consilience.cautious.TOLERANCE", 0.0)
     sided, _ = one_sided_votes(600, 6, copies=0.5)
     crowd, _ = crowd_votes(600, 5, 2, coverage=0.3)  # many votes stand alone
-    table = {"one-sided": sided, "crowd": crowd, "mixed": np.hstack([sided, crowd])}[kind]
+    divided, _ = asked_in_both_orders(400, 6)
+    table = {"one-sided": sided, "crowd": crowd, "mixed": np.hstack([sided, crowd]), "divided": divided}[kind]
     panel = panel_of(table, 2)
     fit = fit_panel(panel, interpretation, caution=0.3, max_steps=n_steps)
     expected = plain_fit(table, 2, panel.one_sided, interpretation, 0.3, panel.agreements, n_steps)
@@ -171,6 +193,73 @@ def test_a_fit_is_that_of_the_steps_written_out(kind, interpretation, n_steps, m
     scores = fit.base + sum(fit.of_state[j, covered[:, j] + 1] for j in range(table.shape[1]))
     found = np.exp(scores - scores.max(axis=1, keepdims=True))
     np.testing.assert_allclose(found / found.sum(axis=1, keepdims=True), expected, rtol=0, atol=1e-9)
+
+
+def test_a_habit_that_divides_the_sources_is_not_taken_for_the_label():
+    right = []
+    for seed in range(4):
+        table, y = asked_in_both_orders(seed=seed)
+        model = cs.LabelModel(n_classes=2).fit(table)
+        assert "cautious" in str(model.summary())
+        right.append((model.predict(table) == y).mean())
+        votes_for_1, votes_for_0 = model.emission_[:, 1], model.emission_[:, 0]
+        assert (votes_for_1[:, 1] >= votes_for_1[:, 0] - 1e-9).all()
+        assert (votes_for_0[:, 0] >= votes_for_0[:, 1] - 1e-9).all()
+    assert np.mean(right) > 0.7
+
+
+def test_what_gold_says_of_a_source_stands_although_it_speaks_against_its_votes():
+    table, y = asked_in_both_orders(seed=1)
+    table[:, -1] = 1 - y  # always wrong
+    gold = np.where(np.arange(len(y)) < 100, y, -1)
+    model = cs.LabelModel(n_classes=2).fit(table, y=gold)
+    assert model.accuracy_[-1] < 0.2
+    model = cs.LabelModel(n_classes=2, accuracy_prior={table.shape[1] - 1: (0.05, 200)}).fit(table)
+    assert model.accuracy_[-1] < 0.2
+
+
+def rough_votes(n, seed):
+    """Twenty sources that each vote for one class, right six times in ten."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 2, n)
+    table = np.full((n, 20), -1)
+    for j in range(20):
+        precision, rate = rng.uniform(0.5, 0.75), rng.uniform(0.02, 0.2)
+        fires = rng.random(n) < 2 * rate * np.where(y == j % 2, precision, 1 - precision)
+        table[fires, j] = j % 2
+    return table, y
+
+
+def test_a_likelihood_that_hardly_knows_the_class_balance_is_not_trusted():
+    worse = []
+    for seed in (0, 4, 6, 7):
+        table, y = rough_votes(3000, seed)
+        likely = cs.LabelModel(n_classes=2, method="em").fit(table)
+        assert likely.class_balance_error_.max() > 0.052
+        model = cs.LabelModel(n_classes=2).fit(table)
+        assert "leave the class balance too open" in str(model.summary()).replace("\n", " ")
+        worse.append(brier(likely.predict_proba(table), y) - brier(model.predict_proba(table), y))
+    assert np.mean(worse) > 0.02
+    table, y = rough_votes(200_000, 0)  # which know it
+    model = cs.LabelModel(n_classes=2).fit(table)
+    assert "cautious" not in str(model.summary())
+
+
+@pytest.mark.parametrize("k", [2, 4])
+def test_the_error_of_the_balance_by_rows_is_that_by_information(k, monkeypatch):
+    table, _ = crowd_votes(4000, 8, k, coverage=0.6)
+    found = []
+
+    def recorded(*given):
+        found.append(balance_error(*given))
+        return found[-1]
+
+    balance_error = automatic._balance_error
+    monkeypatch.setattr(automatic, "_balance_error", recorded)
+    model = cs.LabelModel(n_classes=k).fit(table)
+    cs.LabelModel(n_classes=k).fit(table[:, ::-1][::-1])
+    np.testing.assert_allclose(found[0], model.class_balance_error_, rtol=0.15)
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-6)
 
 
 def test_weights_count_like_repeated_rows():
