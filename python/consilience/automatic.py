@@ -38,9 +38,9 @@ FULL_TRUST, NO_TRUST = 0.005, 0.015
 FULL_CONFIDENCE, NO_CONFIDENCE = 0.001, 0.003
 """Gains in a vote's log-probability by doubt up to which the likelihood is trusted, and from which on not."""
 
-FULL_PRECISION, NO_PRECISION = 0.1, 0.2
-"""Standard errors of a class's share, relative to sqrt(p (1 - p)), up to which the likelihood is trusted, and
-from which on not."""
+WELL_KNOWN, UNKNOWN = 0.05, 0.1
+"""Half the sum of the standard errors of the class balance, beyond those of as many known labels, up to which
+the likelihood is trusted, and from which on not."""
 
 VOTES_THAT_TELL = 10_000
 """For each strength; where there are more, the class balance has no error to speak of."""
@@ -149,9 +149,10 @@ def fit_automatically(
                     )
             if trust > 0 and learn_balance and gold is None and likely.layout is None:
                 error = _balance_error(observed, likely, balance, n_threads)
-                relative = float((error / np.sqrt(balance * (1 - balance))).max())
-                if _between(relative, FULL_PRECISION, NO_PRECISION) < trust:
-                    trust = _between(relative, FULL_PRECISION, NO_PRECISION)
+                of_labels = balance * (1 - balance) / float(observed.statistics.n)
+                beyond = float(np.sqrt(np.maximum(error**2 - of_labels, 0.0)).sum() / 2)
+                if _between(beyond, WELL_KNOWN, UNKNOWN) < trust:
+                    trust = _between(beyond, WELL_KNOWN, UNKNOWN)
                     reason = (
                         "votes leave the class balance too open for the likelihood (standard error "
                         f"{error.max():.2f})"

@@ -31,7 +31,7 @@ MIN_ITEMS = 50
 
 
 def choose_caution(panel: Panel) -> tuple[float, dict[float, float]]:
-    """Caution under which halves of the sources agree best, and the agreement under each.
+    """Least caution under which halves agree best, but for chance, and the agreement under each.
 
     Halves are drawn from a generator with a fixed seed: the same votes, the same answer.
     """
@@ -46,28 +46,31 @@ def choose_caution(panel: Panel) -> tuple[float, dict[float, float]]:
         chance = np.minimum(1.0, MAX_ROWS * weight / weight.sum())
         kept = _lot_of_rows(panel, voting)[rows] < chance
         rows, weight = rows[kept], (weight / chance)[kept]
-    agreement = np.zeros(len(CAUTIONS))
-    n_told = 0
+    agreements: list[list[float]] = []
     for _ in range(N_SPLITS):
         order = generator.permutation(voting)
         halves = [_half(panel, rows, weight, order[side::2]) for side in (0, 1)]
         both = np.logical_and(*(half.patterns.n_votes > 0 for half in halves))
         if weight[both].sum() < MIN_ITEMS:
             continue
-        n_told += 1
+        agreements.append([0.0] * len(CAUTIONS))
         # From the most cautious fit on, each is the start of the next.
         fits: list[CautiousFit | None] = [None, None]
         for c in reversed(range(len(CAUTIONS))):
             for side, half in enumerate(halves):
                 fits[side] = fit_panel(half, caution=CAUTIONS[c], start=fits[side], max_steps=MAX_STEPS)
             labels = [_labels(half, fit)[both] for half, fit in zip(halves, fits, strict=True)]
-            agreement[c] += chance_corrected_agreement(
+            agreements[-1][c] = chance_corrected_agreement(
                 labels[0], labels[1], weight[both], panel.masks.shape[1]
             )
-    if n_told == 0:
+    if not agreements:
         return DEFAULT_CAUTION, {}
-    agreement /= n_told
-    best = float(CAUTIONS[int(np.argmax(agreement))])
+    of_splits = np.array(agreements)
+    agreement = of_splits.mean(axis=0)
+    # Of those that the splits cannot tell from the best, the one that leaves votes the most say.
+    short_of_best = of_splits[:, [int(np.argmax(agreement))]] - of_splits
+    chance = short_of_best.std(axis=0) / np.sqrt(max(len(of_splits) - 1, 1))
+    best = CAUTIONS[int(np.argmax(short_of_best.mean(axis=0) <= chance))]
     return best, {c: float(a) for c, a in zip(CAUTIONS, agreement, strict=True)}
 
 
