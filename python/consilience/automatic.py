@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.accuracy_prior import AccuracyPrior
-from consilience.cautious import INTERPRETATIONS, CautiousFit, accuracy_range, tempered
+from consilience.cautious import INTERPRETATIONS, CautiousFit, accuracy_range, tempered, with_grades
 from consilience.events import has_plain_events, states_of
 from consilience.fitting import SourceFit
 from consilience.gold import Gold, known_rows, without_gold
@@ -80,6 +80,7 @@ def fit_automatically(
     dependencies_learned: bool = False,
     gold: Gold | None = None,
     prior: AccuracyPrior | None = None,
+    ordered: bool | None = None,
 ) -> tuple[SourceFit, NDArray[np.float64]]:
     """Tables, what labels are scored by, and class balance.
 
@@ -104,6 +105,8 @@ def fit_automatically(
         What is known of the labels.
     prior : AccuracyPrior or None
         What is believed of the sources.
+    ordered : bool or None
+        Whether the classes of a single task are grades, for cautious fits; None: by evidence.
 
     Returns
     -------
@@ -172,6 +175,7 @@ def fit_automatically(
         None if learn_balance else class_balance,
         gold,
         prior,
+        ordered,
         missing=missing,
         n_threads=n_threads,
     )
@@ -341,6 +345,7 @@ def _with_caution(
     given_balance: NDArray[np.float64] | None,
     gold: Gold | None,
     prior: AccuracyPrior | None,
+    ordered: bool | None,
     *,
     missing: bool,
     n_threads: int,
@@ -351,6 +356,8 @@ def _with_caution(
         panel = replace(panel, prior=prior.counted_once(fit.first))
     caution = DEFAULT_CAUTION
     if panel.share_one_sided < MANY_ONE_SIDED:
+        if has_plain_events(observed.statistics.task_graph):
+            panel = with_grades(panel, ordered)
         caution, _ = choose_caution(panel)
     n_interpretations = len(INTERPRETATIONS) if panel.share_one_sided > FEW_ONE_SIDED else 1
     interpretations = [
@@ -368,6 +375,11 @@ def _with_caution(
     )
     if trust > 0:
         remark += f", with a weight of {trust:.0%} on the most likely one"
+    if panel.slope > 0:
+        remark += (
+            ". Classes are taken for grades: with each class further off, a wrong vote is "
+            f"{np.exp(panel.slope):.1f} times as rare"
+        )
     if "trusted" in fit.sign_rules:
         remark += ". They start from the plain vote: trusted sources settle no sign in them"
     remarks = [*fit.remarks, remark]

@@ -29,9 +29,18 @@ from numpy.typing import NDArray
 from consilience import _core
 from consilience.held_out import best_confidence
 from consilience.intervals import QUANTILE
+from consilience.ordered import LEAST_SPAN, MAX_GRADES, SLOPES, order_stands_out, weights_of_errors
 from consilience.panel import Cells, Panel, columns_of
 
-__all__ = ["INTERPRETATIONS", "CautiousFit", "Interpretation", "accuracy_range", "fit_panel", "tempered"]
+__all__ = [
+    "INTERPRETATIONS",
+    "CautiousFit",
+    "Interpretation",
+    "accuracy_range",
+    "fit_panel",
+    "tempered",
+    "with_grades",
+]
 
 PRECISION = 0.75
 """Prior mean of a one-sided source's precision."""
@@ -51,6 +60,9 @@ LEAST_BALANCE_SHARE = 0.1
 MAX_STEPS = 60
 TOLERANCE = 2e-3
 """Steps end when no source has more than this share of its votes counted elsewhere than before."""
+
+GRADING_STEPS = 12
+"""Steps after which wrong votes are looked at for the order of the classes."""
 
 EVIDENCE_STEPS = (1, 3, 6, 10, 15, 25, 40)
 REDUNDANCY_STEPS = (0, 2, 5, 10)
@@ -323,7 +335,7 @@ class _Reading:
         limited: NDArray[np.float64] = firing / np.maximum(1.0, total / 0.999)[cells.source]
         return limited
 
-    def _centre(self, cells: Cells) -> NDArray[np.float64]:
+    def _centre(self, cells: Cells, slope: float) -> NDArray[np.float64]:
         """``P(state | votes, Y = y)`` of sources with a single accuracy for all their votes."""
         hits = self.panel.cells.by_source((self.shared * self.panel.cells.masks).sum(axis=1))
         votes = self.panel.cells.by_source(self.shared.sum(axis=1))
@@ -332,10 +344,21 @@ class _Reading:
         if beliefs is not None:
             prior = np.where(beliefs.votes > 0, beliefs.votes, prior)
             mean = np.where(beliefs.votes > 0, beliefs.accuracy, mean)
-        return self._table_of(cells, np.minimum((hits + prior * mean) / (votes + prior), 0.995))
+        return self._table_of(cells, np.minimum((hits + prior * mean) / (votes + prior), 0.995), slope)
 
-    def _table_of(self, cells: Cells, accuracy: NDArray[np.float64]) -> NDArray[np.float64]:
-        """``P(state | votes, Y = y)`` of sources with these accuracies, (m,), for all their votes."""
+    def _table_of(self, cells: Cells, accuracy: NDArray[np.float64], slope: float) -> NDArray[np.float64]:
+        """``P(state | votes, Y = y)`` of sources with these accuracies, (m,), for all their votes.
+
+        Of grades, where votes miss by little, the outermost have fewer neighbours, and are met more often.
+        """
+        if slope > 0:
+            k = cells.masks.shape[1]
+            weights = np.vstack([np.zeros(k), weights_of_errors(k, slope)])
+            near = self.panel.support.astype(np.float64) @ weights
+            errors = (1 - accuracy) / np.maximum(accuracy * near.mean(axis=1), 1e-12)
+            wrong = errors[cells.source, None] * weights[cells.state]
+            total = (1 + errors[:, None] * near)[cells.source]
+            return np.asarray(np.where(cells.masks, 1.0, wrong) / total, dtype=np.float64)
         # A source all of whose states are right, or wrong, under a label vector divides 1 among them.
         right = np.where(self.n_wrong > 0, accuracy[:, None], 1.0) / np.maximum(self.n_right, 1)
         wrong = np.where(self.n_right > 0, 1 - accuracy[:, None], 1.0) / np.maximum(self.n_wrong, 1)
@@ -346,30 +369,32 @@ class _Reading:
 
         Once chosen, it moves to the next candidate at most.
         """
-        cells = self.panel.cells
-        kept = self.many[cells.source]
         candidates = STRENGTHS
         if self.strength in STRENGTHS:
             at = STRENGTHS.index(self.strength)
             candidates = STRENGTHS[max(at - 1, 0) : at + 2]
-        evidence = _core.dirichlet_evidence(
-            np.ascontiguousarray(self.shared[kept]),
-            self._centre(cells.only(kept)),
-            cells.source[kept],
-            candidates,
-        )
-        return candidates[int(np.argmax(evidence))]
+        return candidates[int(np.argmax(self.evidence(self.panel.slope, candidates)))]
+
+    def evidence(self, slope: float, strengths: Sequence[float]) -> list[float]:
+        """Log-evidence of the tables of sources for every class, under these strengths of their centre."""
+        cells = self.panel.cells
+        kept = self.many[cells.source]
+        shared = np.ascontiguousarray(self.shared[kept])
+        centre = self._centre(cells.only(kept), slope)
+        return _core.dirichlet_evidence(shared, centre, cells.source[kept], strengths)
 
     def _confusion(self, cells: Cells, shared: NDArray[np.float64]) -> NDArray[np.float64]:
         """``P(state | votes, Y = y)``, drawn towards a single accuracy."""
         total = cells.by_source(shared)
         prior = self.strength + self.caution * total
-        centre = self._centre(cells)
+        centre = self._centre(cells, self.panel.slope)
         beliefs = self.panel.prior
         if beliefs is not None:  # votes like those seen, which the centre knows of too
             share = (total + 1e-9) / (total + 1e-9).sum(axis=1, keepdims=True)
             believed = beliefs.votes[:, None] * share
-            shared = shared + believed[cells.source] * self._table_of(cells, beliefs.accuracy)
+            shared = shared + believed[cells.source] * self._table_of(
+                cells, beliefs.accuracy, self.panel.slope
+            )
             total = total + believed
         table: NDArray[np.float64] = (shared + prior[cells.source] * centre) / (total + prior)[cells.source]
         if self.is_taken_at_word:
@@ -413,6 +438,34 @@ def _against(cells: Cells, table: NDArray[np.float64]) -> NDArray[np.bool_]:
     outside = np.where(cells.masks, 0.0, table).sum(axis=1) / np.maximum(n_outside, 1)
     against: NDArray[np.bool_] = (inside < outside) & (n_inside > 0) & (n_outside > 0)
     return against
+
+
+def with_grades(panel: Panel, ordered: bool | None) -> Panel:
+    """The panel of one task with the slope of its wrong votes, found in fits without caution.
+
+    Parameters
+    ----------
+    panel : Panel
+        The votes; every state is a vote for one class.
+    ordered : bool or None
+        Whether the classes are grades; None: by evidence.
+    """
+    k = panel.masks.shape[1]
+    if ordered is False or k < 3 or (ordered is None and k > MAX_GRADES):
+        return panel
+    for _ in range(2):  # where wrong votes miss by little, more of them are known for wrong
+        reading = fit_panel(panel, max_steps=GRADING_STEPS).reading
+        kept = reading.many[panel.cells.source]
+        if ordered is None:
+            counts = panel.cells.only(kept).spread(reading.shared[kept], k + 1)[:, 1:]
+            if not order_stands_out(counts):
+                return replace(panel, slope=0.0)
+        evidence = [reading.evidence(slope, (reading.strength,))[0] for slope in (0.0, *SLOPES)]
+        slope = (0.0, *SLOPES)[int(np.argmax(evidence))]
+        if ordered is None and slope * (k - 2) <= LEAST_SPAN:
+            return replace(panel, slope=0.0)
+        panel = replace(panel, slope=slope)
+    return panel
 
 
 def tempered(panel: Panel, interpretation: Interpretation, caution: float) -> CautiousFit:

@@ -154,6 +154,10 @@ def _parser() -> argparse.ArgumentParser:
         help="what you believe of sources, beside their votes: annotator=0.9:50 counts as 50 votes of which "
         "90 %% were right; for auto and em",
     )  # fmt: skip
+    fit.add_argument(
+        "--ordered", action=argparse.BooleanOptionalAction,
+        help="whether the classes are grades, from the first to the last (the default: where votes show it)",
+    )  # fmt: skip
 
     predict = command("predict", _predict, "label items by their votes with a saved model")
     predict.add_argument("model", metavar="MODEL", help="file that consilience fit saved")
@@ -277,6 +281,7 @@ def _fit(options: argparse.Namespace) -> None:
         abstentions=options.abstentions,
         trusted=None if options.trusted is None else [_resolved(name, names) for name in options.trusted],
         accuracy_prior=beliefs or None,
+        ordered=options.ordered,
     ).fit(votes, y=gold, progress=sys.stderr.isatty())
     with _naming(options.output, files):
         model.save(options.output)

@@ -232,6 +232,7 @@ def _plain_params(params: Mapping[str, Any]) -> dict[str, Any]:
     if plain["trusted"] is not None:
         several = isinstance(plain["trusted"], Iterable) and not isinstance(plain["trusted"], str)
         plain["trusted"] = [_plain(j) for j in plain["trusted"]] if several else _plain(plain["trusted"])
+    plain["ordered"] = None if plain["ordered"] is None else bool(plain["ordered"])
     for name in ("n_classes", "random_state", "n_threads"):
         # A random generator has a state that does not outlive the process.
         plain[name] = int(plain[name]) if isinstance(plain[name], (int, np.integer)) else None
@@ -244,7 +245,7 @@ def _plain(value: Any) -> Any:
 
 def _read_params(plain: Mapping[str, Any]) -> dict[str, Any]:
     params = dict(plain)
-    for name in ("trusted", "accuracy_prior"):  # newer than some files
+    for name in ("trusted", "accuracy_prior", "ordered"):  # newer than some files
         params.setdefault(name, None)
     if params["accuracy_prior"] is not None:
         params["accuracy_prior"] = {source: (a, votes) for source, a, votes in params["accuracy_prior"]}

@@ -88,6 +88,11 @@ class LabelModel(Estimator):
         What you believe of some sources, by index or name: ``{"annotator": (0.9, 50)}`` counts as 50 votes of
         which 90 % were right, beside those that are observed. For ``"auto"`` and ``"em"``; sources that are
         modelled together with others that they depend on have none. Intervals do not count them.
+    ordered : bool, optional
+        Whether the classes of a single task are grades, from the first to the last, so that sources miss by
+        one class rather than by several. The cautious fits of ``"auto"`` use it; other fits learn it from the
+        votes with the rest. None: up to 20 classes are grades where wrong votes show it, better than any
+        other order of the classes; the summary says so.
 
     Attributes
     ----------
@@ -143,6 +148,7 @@ class LabelModel(Estimator):
         n_threads: int | None = None,
         trusted: Trusted = None,
         accuracy_prior: Beliefs = None,
+        ordered: bool | None = None,
     ) -> None:
         self.n_classes = n_classes
         self.classes = classes
@@ -155,6 +161,7 @@ class LabelModel(Estimator):
         self.n_threads = n_threads
         self.trusted = trusted
         self.accuracy_prior = accuracy_prior
+        self.ordered = ordered
 
     _needs_labels = False
     _model: FittedModel | None = None

@@ -376,7 +376,9 @@ def _learn_given(
         estimate = None  # they learn the balance further, with errors of their own
         go_on: Any = maximise_likelihood
         if parameters.method == "auto":
-            go_on = partial(fit_automatically, dependencies_learned=learned is not None)
+            go_on = partial(
+                fit_automatically, dependencies_learned=learned is not None, ordered=parameters.ordered
+            )
         fit, balance = go_on(
             observed,
             fit,

@@ -92,6 +92,8 @@ class Panel:
         Rows whose label gold tells, by cell; they weigh nothing among the patterns.
     prior : AccuracyPrior or None
         What is believed of the sources, in place of the priors of this module.
+    slope : float
+        How fast wrong votes get rarer with the distance of classes; 0: not at all.
     """
 
     patterns: _core.Patterns
@@ -106,6 +108,7 @@ class Panel:
     n_threads: int
     known: KnownRows | None = None
     prior: AccuracyPrior | None = None
+    slope: float = 0.0
 
     @classmethod
     def of(

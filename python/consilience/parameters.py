@@ -48,6 +48,7 @@ class Parameters:
     n_threads: int | None
     trusted: Trusted
     accuracy_prior: Beliefs
+    ordered: bool | None
 
     @classmethod
     def of(cls, estimator: Any) -> Parameters:
@@ -79,6 +80,12 @@ class Parameters:
         if self.accuracy_prior is not None and not self.uses_rows:
             raise InvalidArgumentError(
                 f'accuracy_prior is taken up by "auto" and "em", not by method={self.method!r}; leave it out'
+            )
+        if not (self.ordered is None or isinstance(self.ordered, (bool, np.bool_))):
+            raise WrongTypeError(f"ordered must be True, False or None, got {self.ordered!r}")
+        if self.ordered and self.task_graph is not None and len(self.task_graph.tasks) > 1:
+            raise InvalidArgumentError(
+                "ordered is about the classes of a single task; leave it out for several tasks"
             )
         if isinstance(self.trusted, Iterator):
             raise WrongTypeError(f"trusted must be a list of sources, got {type(self.trusted).__name__}")

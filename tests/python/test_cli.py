@@ -270,13 +270,14 @@ def test_trusted_sources_and_beliefs_reach_the_model(run: Run) -> None:
 
     status, out, err = run(
         "fit", "votes.csv", "-o", "model", "--trusted", "source_0,1", "--trusted", "source_2",
-        "--accuracy-prior", "source_0=0.9:50,1=.6:5", "--accuracy-prior", "source_2=0.7:1",
+        "--accuracy-prior", "source_0=0.9:50,1=.6:5", "--accuracy-prior", "source_2=0.7:1", "--no-ordered",
     )  # fmt: skip
 
     assert (status, err) == (0, "")
     assert max(map(len, out.splitlines())) <= 80
     params = cs.load("model").get_params()
     assert params["trusted"] == ["source_0", 1, "source_2"]
+    assert params["ordered"] is False
     assert params["accuracy_prior"] == {"source_0": (0.9, 50), 1: (0.6, 5), "source_2": (0.7, 1)}
 
 

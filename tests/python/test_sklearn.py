@@ -31,6 +31,7 @@ def test_a_clone_has_every_parameter_and_nothing_that_was_learned(data):
         method="em",
         trusted=[0],
         accuracy_prior={1: (0.8, 5)},
+        ordered=False,
     ).fit(votes)
     clone = base.clone(model)
     assert clone.get_params() == model.get_params()
