@@ -56,6 +56,9 @@ MAX_STATES = 8000
 SCALE = 2.5**2
 """Misfit, per degree of freedom, at which a pair begins to lose its weight in the fit."""
 
+HOPELESSLY_MANY = 1.5
+"""Pairs that stand out, relative to the most that are looked for, from which on the search is given up."""
+
 MAX_ROUNDS = 100
 
 MIN_ITEMS_PER_STATE = 10
@@ -264,6 +267,9 @@ def _search(tables: PairTables, most: int | None) -> tuple[_Fit, list[Edge]]:
         score = (np.cbrt(misfit / df) - (1 - spread)) / np.sqrt(spread)
         stands_out = tables.apart & (score > limit)
         stands_out &= np.abs(_strengths(tables, fit)) >= MIN_STRENGTH
+        many = {(int(i), int(j)) for i, j in np.argwhere(np.triu(stands_out))}
+        if most is not None and len(many) > HOPELESSLY_MANY * most:
+            return fit, sorted(many)
         dropped = {edge for edge in edges if not stands_out[edge]}
         excess = np.where(stands_out & used, misfit / df, 0.0)
         top = excess.max(axis=1)
