@@ -91,6 +91,16 @@ void bind_expectation(py::module_& m) {
       "votes"_a, "coding"_a, "weights"_a.noconvert(), py::kw_only(), "n_threads"_a = 1);
 
   m.def(
+      "find_few_patterns",
+      [](const BoundVotes& votes, const StateCoding& coding, Index at_most, int n_threads) {
+        const Execution execution = interruptible(n_threads);
+        const py::gil_scoped_release unlocked;
+        const StateReader reader(votes.view(), coding);
+        return find_few_patterns(reader, at_most, execution);
+      },
+      "votes"_a, "coding"_a, "at_most"_a, py::kw_only(), "n_threads"_a);
+
+  m.def(
       "expect",
       [](const Patterns& patterns, const Scores& of_state, const Scores& base,
          const std::optional<Scores>& vote_of_state, double vote_share, int n_threads) {
@@ -110,6 +120,29 @@ void bind_expectation(py::module_& m) {
       },
       "patterns"_a, "of_state"_a.noconvert(), "base"_a.noconvert(),
       "vote_of_state"_a.noconvert() = py::none(), py::kw_only(), "vote_share"_a = 0.0,
+      "n_threads"_a);
+
+  m.def(
+      "expect_items",
+      [](const BoundVotes& votes, const StateCoding& coding, const Scores& of_state,
+         const Scores& base, int n_threads) {
+        require_shape(base.ndim() == 1 && base.size() > 0, "base must have shape (n_vectors,)");
+        require_shape(of_state.ndim() == 3 && of_state.shape(2) == base.size(),
+                      "of_state must have shape (n_columns, n_states, n_vectors)");
+        const ScoreTable table = {base.size(), as_std_vector(base), as_std_vector(of_state),
+                                  Link::softmax};
+        const Execution execution = interruptible(n_threads);
+        Expectation found;
+        {
+          const py::gil_scoped_release unlocked;
+          const StateReader reader(votes.view(), coding);
+          found = expect_items(reader, table, execution);
+        }
+        return py::make_tuple(to_array(std::move(found.of_state),
+                                       {of_state.shape(0), of_state.shape(1), of_state.shape(2)}),
+                              to_array(std::move(found.of_vector)), found.log_likelihood);
+      },
+      "votes"_a, "coding"_a, "of_state"_a.noconvert(), "base"_a.noconvert(), py::kw_only(),
       "n_threads"_a);
 
   m.def(

@@ -24,7 +24,14 @@ class DistinctKeys {
       : n_bits_(n_bits),
         mask_(n_bits == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << n_bits) - 1) {}
 
-  /// How many distinct ones a bucket holds.
+  /// How many distinct ones there are.
+  Index size() const {
+    std::size_t n = 0;
+    for (const Bucket& bucket : buckets_) n += bucket.keys.size();
+    return static_cast<Index>(n);
+  }
+
+  /// How many of them a bucket holds.
   std::size_t size(std::size_t b) const { return buckets_[b].keys.size(); }
 
   /// Moves those of a bucket, in their order, to where there is room for them.

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <numeric>
 #include <optional>
 #include <stdexcept>
@@ -84,10 +85,10 @@ void count_possible(const StateReader& reader, const double* weights, Index n_po
       [&](Index begin, Index n, std::uint64_t* to) { std::copy_n(keys.begin() + begin, n, to); });
 }
 
-void sort_keys(const StateReader& reader, const double* weights, const RowKeys& rows,
+void sort_keys(const StateReader& reader, const double* weights, const RowKeys& rows, Index at_most,
                const Execution& execution, DistinctKeys& distinct) {
   const Index n = reader.votes().n_items, block = Blocks(reader.votes()).rows;
-  for (Index first = 0; first < n; first += kSlab) {
+  for (Index first = 0; first < n && distinct.size() <= at_most; first += kSlab) {
     distinct.add(std::min(kSlab, n - first), block, weights == nullptr ? nullptr : weights + first,
                  execution, [&](Index begin, Index n_rows, std::uint64_t* keys) {
                    StateTile tile;
@@ -118,12 +119,12 @@ void take_keys(DistinctKeys& distinct, const RowKeys& rows, const Execution& exe
 }
 
 /// Rows of any width, by hashing, in the order in which they first occur.
-void hash_rows(const StateReader& reader, const double* weights, const Execution& execution,
-               Patterns& patterns) {
+void hash_rows(const StateReader& reader, const double* weights, Index at_most,
+               const Execution& execution, Patterns& patterns) {
   RowIndex index;
   const Blocks blocks(reader.votes());
   StateRows rows;
-  for (Index block = 0; block < blocks.n; ++block) {
+  for (Index block = 0; block < blocks.n && index.size() <= at_most; ++block) {
     reader.read(blocks.begin(block), blocks.size(block), rows);
     for (Index r = 0; r < blocks.size(block); ++r) {
       const auto begin = static_cast<std::size_t>(rows.start[static_cast<std::size_t>(r)]);
@@ -304,15 +305,14 @@ class Appending {
   std::uint64_t key_ = 0;
 };
 
-}  // namespace
-
-Patterns find_patterns(const StateReader& reader, const double* weights,
-                       const Execution& execution) {
+/// All patterns of the items; of some of these only, but more than `at_most`, if there are more.
+Patterns find_up_to(const StateReader& reader, const double* weights, Index at_most,
+                    const Execution& execution) {
   Patterns patterns;
   patterns.n_columns = reader.n_columns();
   patterns.n_states = reader.coding().n_states();
   if (!RowKeys::fit(patterns.n_columns, patterns.n_states)) {
-    hash_rows(reader, weights, execution, patterns);
+    hash_rows(reader, weights, at_most, execution, patterns);
     return patterns;
   }
   const RowKeys rows(patterns.n_columns, patterns.n_states);
@@ -321,9 +321,23 @@ Patterns find_patterns(const StateReader& reader, const double* weights,
   if (n_possible <= std::min(n, kMostCounted) && n <= UINT32_MAX) {
     count_possible(reader, weights, n_possible, rows, execution, distinct);
   } else {
-    sort_keys(reader, weights, rows, execution, distinct);
+    sort_keys(reader, weights, rows, at_most, execution, distinct);
   }
   take_keys(distinct, rows, execution, patterns);
+  return patterns;
+}
+
+}  // namespace
+
+Patterns find_patterns(const StateReader& reader, const double* weights,
+                       const Execution& execution) {
+  return find_up_to(reader, weights, std::numeric_limits<Index>::max(), execution);
+}
+
+std::optional<Patterns> find_few_patterns(const StateReader& reader, Index at_most,
+                                          const Execution& execution) {
+  Patterns patterns = find_up_to(reader, nullptr, at_most, execution);
+  if (patterns.size() > at_most) return std::nullopt;
   return patterns;
 }
 

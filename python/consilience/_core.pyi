@@ -167,6 +167,9 @@ def find_patterns(
     *,
     n_threads: int = 1,
 ) -> Patterns: ...
+def find_few_patterns(
+    votes: VoteView, coding: StateCoding, at_most: int, *, n_threads: int
+) -> Patterns | None: ...
 def expect(
     patterns: Patterns,
     of_state: NDArray[np.float64],
@@ -174,6 +177,14 @@ def expect(
     vote_of_state: NDArray[np.float64] | None = None,
     *,
     vote_share: float = 0.0,
+    n_threads: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]: ...
+def expect_items(
+    votes: VoteView,
+    coding: StateCoding,
+    of_state: NDArray[np.float64],
+    base: NDArray[np.float64],
+    *,
     n_threads: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]: ...
 def told_by_others(

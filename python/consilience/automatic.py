@@ -21,10 +21,11 @@ from consilience.events import has_plain_events, states_of
 from consilience.fitting import SourceFit
 from consilience.gold import Gold, known_rows, without_gold
 from consilience.halves import DEFAULT_CAUTION, choose_caution
-from consilience.held_out import gain_of_doubt
+from consilience.held_out import MAX_HELD_OUT, gain_of_doubt
 from consilience.information import balance_error_by_rows
 from consilience.likelihood import maximise_likelihood, without_copies
 from consilience.panel import Panel
+from consilience.rows import some_patterns
 from consilience.score_table import ScoreTable, WeightedScores
 from consilience.scores import independent_scores, majority_shares, with_components
 from consilience.statistics import Observation, VoteStatistics
@@ -202,7 +203,9 @@ def _doubt(
     scores = replace(scores, of_state=scores.of_state * copies[:, None, None])
     if fit.layout is not None:
         scores = with_components(scores, layout, fit.components, missing=missing)
-    patterns, _ = observed.patterns(layout, n_threads)
+    rows, _ = observed.rows(layout, n_threads)
+    votes_per_item = float(observed.statistics.n_votes.sum()) / float(observed.statistics.n)
+    patterns = some_patterns(rows, int(MAX_HELD_OUT / votes_per_item), n_threads)
     states = np.zeros(scores.of_state.shape[:2], dtype=np.bool_)
     for j in layout.alone:
         states[layout.column[j], states_of(events, fit.tables[j].events)] = True

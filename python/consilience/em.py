@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from consilience import _core
 from consilience.accuracy_prior import AccuracyPrior
 from consilience.gold import KnownRows
 from consilience.joint_forms import AloneTables, Clique, JointForm, best_form, forms_of
+from consilience.rows import Rows
 
 __all__ = [
     "MAX_PASSES",
@@ -70,14 +70,14 @@ Tables = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """Distinct rows of votes, and what their columns stand for.
+    """Rows of votes, and what their columns stand for.
 
     Attributes
     ----------
-    patterns
-        Rows and their weights.
+    rows : Rows
+        What passes go over.
     n : float
-        Sum of the weights.
+        Items.
     masks : (C, S, K) bool array
         Event of each state of a column that is one source; state 0, the abstention, is not read.
     single : (C,) bool array
@@ -92,15 +92,15 @@ class Columns:
     n_threads : int
         For the passes over the rows; no result depends on it.
     known : KnownRows or None
-        Rows whose label gold tells, which weigh nothing among the patterns; or what the patterns, where they
-        are a sample, leave out of all rows.
+        Items whose label gold tells, which weigh nothing among the rows; or what the rows, where they are a
+        sample, leave out of all items.
     prior : AccuracyPrior or None
         Of the accuracy of columns that are one source.
     cliques : tuple of Clique
         What the last columns stand for, where their tables may have other forms than the free one.
     """
 
-    patterns: _core.Patterns
+    rows: Rows
     n: float
     masks: NDArray[np.bool_]
     single: NDArray[np.bool_]
@@ -434,9 +434,7 @@ def expect_counts(columns: Columns, point: Point) -> tuple[Tables, NDArray[np.fl
     of_state = logs - silent[:, None]
     of_state[:, 0] = 0.0
     base = np.log(point.balance) + silent.sum(axis=0)
-    counts, weights, log_likelihood = _core.expect(
-        columns.patterns, of_state, base, n_threads=columns.n_threads
-    )
+    counts, weights, log_likelihood = columns.rows.expect(of_state, base, columns.n_threads)
     if columns.known is not None:
         more, of_vector, of_rows = columns.known.expect(of_state, base, columns.n_threads)
         counts, weights = np.maximum(counts + more, 0.0), np.maximum(weights + of_vector, 0.0)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from consilience import _core
 from consilience.score_table import ScoreTable
 
-__all__ = ["TEMPERATURES", "VOTE_SHARES", "best_confidence", "gain_of_doubt"]
+__all__ = ["MAX_HELD_OUT", "TEMPERATURES", "VOTE_SHARES", "best_confidence", "gain_of_doubt"]
 
 TEMPERATURES = (1.0, 0.8, 0.6, 0.45, 0.3)
 VOTE_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6)

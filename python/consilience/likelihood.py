@@ -140,7 +140,7 @@ def _columns(
     n_threads: int,
 ) -> Columns:
     coded, graph = observed.coded, observed.statistics.task_graph
-    patterns, coding = without_gold(gold, observed).patterns(layout, n_threads)
+    rows, coding = without_gold(gold, observed).rows(layout, n_threads)
     # The states of a column are those that it was ever in: of a source in the order of its table.
     own = [fit.tables[j].events for j in layout.alone]
     sizes = [len(events) for events in own] + [layout.n_states(clique) - 1 for clique in layout.members]
@@ -153,7 +153,7 @@ def _columns(
     for column in range(len(own), layout.n_columns):
         number[column, : sizes[column] + 1] = np.arange(sizes[column] + 1)
     if n_states != coding.n_states or (number != np.arange(n_states)).any():
-        patterns = patterns.with_states(number, n_states)
+        rows = rows.with_states(number, n_states)
     n_alone, n_columns = len(layout.alone), layout.n_columns
     single = np.arange(n_columns) < n_alone
     held = np.zeros(n_columns, dtype=np.bool_)
@@ -173,7 +173,7 @@ def _columns(
         recoded = partial(_core.Patterns.with_states, number=number, n_states=n_states)
         known = known_rows(gold, observed, coding, (n_columns, n_states), recoded)
     return Columns(
-        patterns,
+        rows,
         float(observed.statistics.n),
         masks,
         single,

@@ -34,8 +34,8 @@ from consilience.joint_forms import JointForm
 
 __all__ = ["choose_model_by_sample", "is_worth_a_sample"]
 
-MIN_PATTERNS = 1 << 19
-"""Distinct rows from which on a sample pays."""
+MIN_ROWS = 1 << 18
+"""Rows from which on a sample pays."""
 
 SAMPLE = 1 << 17
 """Items that are drawn."""
@@ -46,7 +46,7 @@ MAX_TURNS = 8
 
 def is_worth_a_sample(columns: Columns) -> bool:
     """Whether there are so many rows, and nothing beside them, that a sample pays."""
-    return len(columns.patterns) >= MIN_PATTERNS and columns.known is None and columns.prior is None
+    return len(columns.rows) >= MIN_ROWS and columns.known is None and columns.prior is None
 
 
 def choose_model_by_sample(
@@ -67,16 +67,12 @@ def choose_model_by_sample(
     columns, start, class_balance, learn_balance, is_hopeless
         As for :func:`consilience.em.best_of_models`.
     """
-    drawn = columns.patterns.thinned(columns.n / SAMPLE, n_threads=columns.n_threads)
-    sample = replace(columns, patterns=drawn, n=float(drawn.weight.sum()))
+    drawn = columns.rows.sample(SAMPLE, columns.n_threads)
+    sample = replace(columns, rows=drawn, n=drawn.n)
     fits = best_of_models(sample, start, class_balance, learn_balance=learn_balance, is_hopeless=is_hopeless)
     if is_hopeless is not None and is_hopeless(fits[0]):
         return fits[0], {fit.model: fit.bic(sample.n) for fit in fits}
-    scale = columns.n / sample.n
-    scaled = drawn.select(
-        np.arange(len(drawn)), drawn.weight * scale, np.ones(len(columns.single), dtype=np.uint8)
-    )
-    sample = replace(columns, patterns=scaled)
+    sample = replace(columns, rows=drawn.times(columns.n / drawn.n))
     least = MODELS.index(fits[0].model)
     climbs = [
         _Climb.begun(columns, sample, start, fit, learn_balance)

@@ -24,6 +24,7 @@ from consilience.exceptions import (
     WrongTypeError,
     listed,
 )
+from consilience.rows import Distinct, Items, Rows, rows_of
 from consilience.source_graph import Dependencies, SourceGraph
 from consilience.task_graph import ABSTAIN, TaskGraph
 from consilience.votes import Votes, as_votes
@@ -486,21 +487,28 @@ class Observation:
     coded: CodedVotes
     weights: NDArray[Any] | None
     marginals: NDArray[Any] | None = None
-    _found: dict[Any, tuple[_core.Patterns, _core.StateCoding]] = field(
-        default_factory=dict, init=False, repr=False
-    )
+    _found: dict[Any, tuple[Rows, _core.StateCoding]] = field(default_factory=dict, init=False, repr=False)
 
-    def patterns(self, layout: ComponentLayout, n_threads: int) -> tuple[_core.Patterns, _core.StateCoding]:
-        """Distinct rows of votes, with the columns of a layout, and the coding of these; found once."""
+    def rows(self, layout: ComponentLayout, n_threads: int) -> tuple[Rows, _core.StateCoding]:
+        """What passes go over, with the columns of a layout, and the coding of these; found once."""
         # The events of a source matter where it is read together with others.
         events = tuple(own.tobytes() for own in layout.events) if layout.members else ()
         key = (layout.members, layout.left_out, events)
         if key not in self._found:
             coding = layout.code(self.coded.coding, self.coded.events)
-            weights = None if self.weights is None else self.weights.astype(np.float64)
-            found = _core.find_patterns(self.coded.view, coding, weights, n_threads=n_threads)
-            self._found[key] = found, coding
+            if self.weights is None:
+                items = Items(self.coded.votes, self.statistics.task_graph, coding, None, coding.n_states)
+                self._found[key] = rows_of(items, n_threads), coding
+            else:
+                weights = self.weights.astype(np.float64)
+                found = _core.find_patterns(self.coded.view, coding, weights, n_threads=n_threads)
+                self._found[key] = Distinct(found), coding
         return self._found[key]
+
+    def patterns(self, layout: ComponentLayout, n_threads: int) -> tuple[_core.Patterns, _core.StateCoding]:
+        """The distinct rows in any case."""
+        rows, coding = self.rows(layout, n_threads)
+        return rows.patterns if isinstance(rows, Distinct) else rows.patterns(n_threads), coding
 
 
 def observe(

@@ -203,6 +203,70 @@ TEST_CASE("expected counts are those of the definition, with any share of the pl
   }
 }
 
+TEST_CASE("what is expected of items is that of the definition, whatever their votes are held in") {
+  for (std::uint64_t seed = 0; seed < 30; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    // Few vectors are looked up by column, many added vote by vote.
+    const Index n = random.below(5000), m = 1 + random.below(6), k = 1 + random.below(12);
+    const Labels labels = random_labels(seed, n, m, {3}, 0.6);
+    const std::vector<double> weights(static_cast<std::size_t>(n), 1.0);
+    const HeldVotes dense = dense_votes(labels), sparse = sparse_votes(labels);
+    const StateCoding coding = StateCoding::of_one_task(3);
+    const ScoreTable table = random_scores(seed + 100, m, 4, k);
+    const Expectation expected = Plain{labels, table}.expectation(weights, {});
+    const Expectation found = expect_items(StateReader(dense.view, coding), table, Execution{});
+    // Each of n probabilities is rounded to a multiple of 2^-31.
+    const double rounding = 1e-9 + static_cast<double>(n * k) * 0x1p-32;
+    CHECK(std::abs(found.log_likelihood - expected.log_likelihood) <
+          1e-12 * (1 + std::abs(expected.log_likelihood)));
+    for (std::size_t y = 0; y < expected.of_vector.size(); ++y) {
+      REQUIRE(std::abs(found.of_vector[y] - expected.of_vector[y]) < rounding);
+    }
+    REQUIRE(found.of_state.size() == expected.of_state.size());
+    for (std::size_t i = 0; i < expected.of_state.size(); ++i) {
+      REQUIRE(std::abs(found.of_state[i] - expected.of_state[i]) < rounding);
+    }
+    const Expectation of_sparse =
+        expect_items(StateReader(sparse.view, coding), table, Execution{2, {}});
+    CHECK(of_sparse.of_state == found.of_state);
+    CHECK(of_sparse.of_vector == found.of_vector);
+    CHECK(of_sparse.log_likelihood == found.log_likelihood);
+  }
+}
+
+TEST_CASE("what is expected of items has the same bits by every instruction set and thread count") {
+  for (const Index k : {Index{2}, Index{3}, Index{9}}) {
+    CAPTURE(k);
+    const Labels labels = random_labels(31, 9000, 21, {2}, 0.4);
+    const HeldVotes held = dense_votes(labels);
+    const StateCoding coding = StateCoding::of_one_task(2);
+    const StateReader reader(held.view, coding);
+    const ScoreTable table = random_scores(32, 21, 3, k);
+    const Expectation expected = expect_items(reader, table, Execution{});
+    for (const std::string& level : simd_levels()) {
+      CAPTURE(level);
+      const WithSimdLevel with(level);
+      for (const int n_threads : {1, 3}) {
+        const Expectation found = expect_items(reader, table, {n_threads, {}});
+        CHECK(found.of_state == expected.of_state);
+        CHECK(found.of_vector == expected.of_vector);
+        CHECK(found.log_likelihood == expected.log_likelihood);
+      }
+    }
+  }
+}
+
+TEST_CASE("a pass over items refuses tables that do not fit the votes") {
+  const HeldVotes held = dense_votes(random_labels(1, 5, 3, {2}));
+  const StateCoding coding = StateCoding::of_one_task(2);
+  const StateReader reader(held.view, coding);
+  CHECK_THROWS_AS(expect_items(reader, random_scores(1, 2, 3, 2), {}), std::invalid_argument);
+  ScoreTable table = random_scores(1, 3, 3, 2);
+  table.link = Link::share;
+  CHECK_THROWS_AS(expect_items(reader, table, {}), std::invalid_argument);
+}
+
 TEST_CASE("what others tell of a vote is that of the definition, for any number of threads") {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     CAPTURE(seed);

@@ -111,6 +111,22 @@ TEST_CASE("patterns are the distinct rows with the sums of their weights, howeve
   }
 }
 
+TEST_CASE("patterns are all found up to a number of them, and none beyond") {
+  // Counted by their codes, sorted as keys, hashed as rows of 90 sources.
+  for (const Index m : {Index{4}, Index{25}, Index{90}}) {
+    CAPTURE(m);
+    const HeldVotes held = dense_votes(random_labels(40, 3000, m, {3}, 0.3));
+    const StateCoding coding = StateCoding::of_one_task(3);
+    const StateReader reader(held.view, coding);
+    const Patterns all = find_patterns(reader, nullptr, {});
+    const auto enough = find_few_patterns(reader, all.size(), {2, {}});
+    REQUIRE(enough.has_value());
+    CHECK(same(*enough, all));
+    CHECK_FALSE(find_few_patterns(reader, all.size() - 1, {}).has_value());
+    CHECK_FALSE(find_few_patterns(reader, 0, {}).has_value());
+  }
+}
+
 TEST_CASE("the order of rows of 64 bits depends on the set of them alone") {
   const Index n = 4000, m = 6;
   const Labels labels = random_labels(3, n, m, {2}, 0.5);

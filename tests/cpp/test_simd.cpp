@@ -536,6 +536,107 @@ TEST_CASE("values are added to the lane of their row and their state") {
   }
 }
 
+TEST_CASE("numbers are split into bytes and added to their states exactly, at every shape") {
+  constexpr std::size_t m = 3;
+  for (const std::size_t n : {1, 15, 16, 63, 64, 65, 200, 1000}) {
+    for (const int n_states : {1, 2, 3, 4, 6, 16}) {
+      Random random(n * 20 + static_cast<std::size_t>(n_states));
+      const std::size_t stride = (n + 63) / 64 * 64;
+      std::vector<std::uint8_t> states(m * stride, 0);
+      std::vector<double> values(n);
+      std::vector<std::uint64_t> fixed(n);
+      std::uint64_t total = 0;
+      for (std::size_t r = 0; r < n; ++r) {
+        values[r] = r == 0 ? 1.0 : random.uniform();
+        fixed[r] = static_cast<std::uint64_t>(std::nearbyint(values[r] * 0x1p31));
+        total += fixed[r];
+      }
+      const std::size_t n_cells = m * static_cast<std::size_t>(n_states);
+      std::vector<std::uint64_t> sums(2 * n_cells, 7), counts(n_cells, 7);
+      std::vector<std::uint64_t> expected_sums = sums, expected_counts = counts;
+      for (std::size_t j = 0; j < m; ++j) {
+        for (std::size_t r = 0; r < n; ++r) {
+          const auto state = static_cast<std::size_t>(random.below(n_states));
+          states[j * stride + r] = static_cast<std::uint8_t>(state);
+          if (state == 0) continue;
+          const std::size_t cell = j * static_cast<std::size_t>(n_states) + state;
+          expected_sums[2 * cell] += fixed[r];
+          ++expected_counts[cell];
+        }
+      }
+      const auto from = exact(states);
+      const auto doubles = exact(values);
+      for (const std::string& level : simd_levels()) {
+        CAPTURE(level);
+        const WithSimdLevel with(level);
+        const auto bytes = exact(std::vector<std::uint8_t>(4 * stride, 0xee));
+        CHECK(simd::loops().split_fixed(doubles.get(), n, bytes.get(), stride) == total);
+        for (std::size_t r = 0; r < stride; ++r) {
+          std::uint64_t joined = 0;
+          for (std::size_t b = 4; b-- > 0;) joined = joined << 8 | bytes[b * stride + r];
+          REQUIRE(joined == (r < n ? fixed[r] : 0));
+        }
+        std::vector<std::uint64_t> own_sums = sums, own_counts = counts;
+        simd::loops().add_fixed_by_state(from.get(), stride, stride / 64, m, n_states, bytes.get(),
+                                         stride, own_sums.data(), 2);
+        CHECK(own_sums == expected_sums);
+        simd::loops().count_states(from.get(), stride, stride / 64, m, n_states, own_counts.data());
+        CHECK(own_counts == expected_counts);
+      }
+    }
+  }
+}
+
+TEST_CASE("the largest numbers that there may be overflow nothing when they are added") {
+  constexpr std::size_t n = 4096;
+  const std::vector<std::uint8_t> states(n, 1), bytes(4 * n, 0xff);
+  for (const std::string& level : simd_levels()) {
+    CAPTURE(level);
+    const WithSimdLevel with(level);
+    std::uint64_t sums[2] = {0, 0};
+    simd::loops().add_fixed_by_state(states.data(), n, n / 64, 1, 2, bytes.data(), n, sums, 1);
+    CHECK(sums[1] == n * std::uint64_t{0xffffffff});
+  }
+}
+
+TEST_CASE("logistic_with_log gives the probability and sums the logs, with the same bits") {
+  for (const std::size_t n : {0, 1, 15, 16, 17, 100, 4096}) {
+    CAPTURE(n);
+    Random random(n + 1);
+    std::vector<double> differences(n);
+    for (double& d : differences) d = random.uniform(-50, 50);
+    if (n > 20) {
+      differences[3] = 0.0;
+      differences[4] = 2000.0;
+      differences[5] = -2000.0;
+    }
+    long double expected = 0;
+    for (const double d : differences) {
+      expected += std::fmax(d, 0.0) + std::log1p(std::exp(-std::fabs(static_cast<long double>(d))));
+    }
+    std::vector<double> first;
+    double first_sum = 0;
+    for (const std::string& level : simd_levels()) {
+      CAPTURE(level);
+      const WithSimdLevel with(level);
+      const auto p = exact(differences);
+      const double sum = simd::loops().logistic_with_log(p.get(), n);
+      CHECK(std::fabs(sum - expected) <= 1e-14 * std::fabs(expected));
+      for (std::size_t r = 0; r < n; ++r) {
+        const long double share = 1 / (1 + std::exp(-static_cast<long double>(differences[r])));
+        REQUIRE(std::fabs(p[r] - share) <= 1e-15 * share + 1e-300);
+      }
+      const std::vector<double> found(p.get(), p.get() + n);
+      if (first.empty()) {
+        first = found;
+        first_sum = sum;
+      }
+      CHECK(found == first);
+      CHECK(sum == first_sum);
+    }
+  }
+}
+
 TEST_CASE("shares and weighted sums are those of plain loops, at every shape") {
   for (const std::size_t k : {1, 2, 3, 9}) {
     for (const std::size_t n : {1, 3, 15, 16, 17, 64}) {

@@ -7,6 +7,7 @@ from enumeration import COARSE_AND_FINE, draw, hierarchy, single_task, single_ta
 import consilience as cs
 from consilience import _core
 from consilience.em import MODELS, Columns, choose_model, fit_em
+from consilience.rows import Distinct
 from consilience.tied import tied_directions
 
 
@@ -56,7 +57,7 @@ def columns_of(votes, k):
     patterns = _core.find_patterns(view, _core.StateCoding.of_one_task(k), None)
     masks = np.vstack([np.zeros((1, k), bool), np.eye(k, dtype=bool)])
     return Columns(
-        patterns,
+        Distinct(patterns),
         float(n),
         np.tile(masks, (m, 1, 1)),
         np.ones(m, bool),

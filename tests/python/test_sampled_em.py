@@ -7,25 +7,30 @@ import pytest
 from enumeration import COARSE_AND_FINE, draw, hierarchy, single_task, single_task_with_pairs
 
 import consilience as cs
-from consilience import _core, sampled_em
+from consilience import _core, rows, sampled_em
+from consilience.rows import Distinct, Items
 
 
-@pytest.fixture
-def small_samples(monkeypatch):
-    monkeypatch.setattr(sampled_em, "MIN_PATTERNS", 100)
+@pytest.fixture(params=["distinct rows", "items"])
+def small_samples(request, monkeypatch):
+    monkeypatch.setattr(rows, "MAX_PATTERNS", 10 if request.param == "items" else 1 << 18)
+    monkeypatch.setattr(sampled_em, "MIN_ROWS", 100)
     monkeypatch.setattr(sampled_em, "SAMPLE", 2000)
 
 
 def sizes_of_passes(monkeypatch):
     """Numbers of rows that EM's passes are over, as they are made."""
     sizes = []
-    expect = _core.expect
 
-    def counted(patterns, *arguments, **options):
-        sizes.append(len(patterns))
-        return expect(patterns, *arguments, **options)
+    def counting(expect):
+        def counted(over, *arguments):
+            sizes.append(len(over))
+            return expect(over, *arguments)
 
-    monkeypatch.setattr("consilience.em._core", type("Core", (), {"expect": staticmethod(counted)}))
+        return counted
+
+    for kind in (Distinct, Items):
+        monkeypatch.setattr(kind, "expect", counting(kind.expect))
     return sizes
 
 
@@ -39,8 +44,12 @@ TRUTHS = {
 
 
 @pytest.mark.parametrize("name", TRUTHS)
-@pytest.mark.parametrize("abstentions", ["informative", "missing"])
-def test_it_ends_where_em_over_all_rows_does(name, abstentions, monkeypatch):
+@pytest.mark.parametrize(
+    ("abstentions", "most_patterns", "size"),
+    [("informative", 1 << 18, 2000), ("missing", 1 << 18, 2000), ("informative", 10, 8000)],
+    ids=["informative", "missing", "items"],
+)
+def test_it_ends_where_em_over_all_rows_does(name, abstentions, most_patterns, size, monkeypatch):
     rng = np.random.default_rng(3)
     exact = TRUTHS[name](rng)
     votes = draw(rng, exact, 20_000)[0]
@@ -51,8 +60,9 @@ def test_it_ends_where_em_over_all_rows_does(name, abstentions, monkeypatch):
         "abstentions": abstentions,
     }
     whole = cs.LabelModel(**arguments).fit(votes)
-    monkeypatch.setattr(sampled_em, "MIN_PATTERNS", 10)
-    monkeypatch.setattr(sampled_em, "SAMPLE", 2000)
+    monkeypatch.setattr(rows, "MAX_PATTERNS", most_patterns)
+    monkeypatch.setattr(sampled_em, "MIN_ROWS", 10)
+    monkeypatch.setattr(sampled_em, "SAMPLE", size)
     sampled = cs.LabelModel(**arguments).fit(votes)
     one, other = sampled._fitted().fit, whole._fitted().fit
     assert one.model == other.model
@@ -77,7 +87,7 @@ def test_the_better_model_wins_though_the_sample_cannot_tell(monkeypatch):
     # Votes are a little more frequent under one class: seen in all of them, hardly in 500.
     right, voted = rng.random((n, m)) < 0.75, rng.random((n, m)) < np.where(y == 1, 0.63, 0.57)[:, None]
     votes = np.where(voted, np.where(right, y[:, None], 1 - y[:, None]), -1)
-    monkeypatch.setattr(sampled_em, "MIN_PATTERNS", 10)
+    monkeypatch.setattr(sampled_em, "MIN_ROWS", 10)
     monkeypatch.setattr(sampled_em, "SAMPLE", 500)
     arguments = {"n_classes": 2, "method": "em", "class_balance": "uniform"}
     assert cs.LabelModel(**arguments).fit(votes[:500])._fitted().fit.model == "one-coin"
@@ -88,7 +98,7 @@ def test_a_sample_that_says_too_little_is_left(monkeypatch):
     rng = np.random.default_rng(2)
     votes = draw(rng, single_task(rng, 3, 6), 5000)[0]
     whole = cs.LabelModel(n_classes=3, method="em").fit(votes)
-    monkeypatch.setattr(sampled_em, "MIN_PATTERNS", 10)
+    monkeypatch.setattr(sampled_em, "MIN_ROWS", 10)
     monkeypatch.setattr(sampled_em, "SAMPLE", 250)
     model = cs.LabelModel(n_classes=3, method="em").fit(votes)
     np.testing.assert_allclose(model.emission_, whole.emission_, atol=1e-4)

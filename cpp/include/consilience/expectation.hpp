@@ -33,6 +33,17 @@ struct VoteShare {
 Expectation expect(const Patterns& patterns, const ScoreTable& table, const VoteShare& vote,
                    const Execution& execution);
 
+/// The same over all items, read as they are wanted, each counted once: for votes of which nearly
+/// all rows differ. No memory for the items.
+///
+/// Probabilities are rounded to multiples of 2^-31, so that their sums are exact: `of_state` and
+/// `of_vector` are the same bits for any order of the items, and everything is for any number of
+/// threads, dense or sparse.
+/// @throws std::invalid_argument if the table does not fit the votes or the link is not softmax.
+/// @throws LabelOutOfRange for the first bad label.
+Expectation expect_items(const StateReader& reader, const ScoreTable& table,
+                         const Execution& execution);
+
 /// What the other votes of its row say of each vote's label: sums over the patterns with two votes
 /// or more of w_u P(Y = y | votes of u but this one), (n_columns, n_states, K), mixed with the mean
 /// of what the others plainly say. The same bits for any number of threads.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "consilience/states.hpp"
@@ -34,6 +35,11 @@ struct Patterns {
 /// hashed, and come in the order in which they first occur.
 Patterns find_patterns(const StateReader& reader, const double* weights,
                        const Execution& execution);
+
+/// The same, each item counted once; none if there are more than `at_most` patterns, which ends the
+/// pass early.
+std::optional<Patterns> find_few_patterns(const StateReader& reader, Index at_most,
+                                          const Execution& execution);
 
 /// Some of the patterns under other weights, with the votes of some columns only, which are
 /// numbered anew. Rows that no longer differ stay apart, in the order of `rows`, so that two

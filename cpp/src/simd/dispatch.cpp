@@ -19,7 +19,8 @@ struct Candidates {
       versions[n++] = &kAvx2Loops;
       if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-          __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512vpopcntdq")) {
+          __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512vpopcntdq") &&
+          __builtin_cpu_supports("avx512vnni")) {
         versions[n++] = &kAvx512Loops;
       }
     }

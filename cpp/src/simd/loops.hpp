@@ -91,6 +91,26 @@ struct Loops {
                        int n_states, const double* values, size_t n_vectors, size_t value_stride,
                        double* lanes);
 
+  /// Of at most 4096 rows with two label vectors: differences[r], the second's score minus the
+  /// first's, becomes the probability of the second. Returns the sum of log(1 + exp(difference)).
+  double (*logistic_with_log)(double* differences, size_t n_rows);
+
+  /// Probabilities as whole multiples of 2^-31, by bytes: the b-th lowest of row r goes to bytes[b *
+  /// stride + r], b < 4; rows up to a multiple of 64 become 0. Returns the sum.
+  uint64_t (*split_fixed)(const double* probabilities, size_t n_rows, uint8_t* bytes,
+                          size_t stride);
+
+  /// Adds the numbers of 64 * n_groups rows, at most 4096, split as by `split_fixed`, to those of
+  /// their states other than 0: of source j in state s to sums[(j * n_states + s) * sum_stride].
+  void (*add_fixed_by_state)(const uint8_t* states, size_t stride, size_t n_groups,
+                             size_t n_sources, int n_states, const uint8_t* bytes,
+                             size_t byte_stride, uint64_t* sums, size_t sum_stride);
+
+  /// Adds to counts[j * n_states + s] the number of 64 * n_groups rows on which source j is in state
+  /// s, for states other than 0.
+  void (*count_states)(const uint8_t* states, size_t stride, size_t n_groups, size_t n_sources,
+                       int n_states, uint64_t* counts);
+
   /// Entry (c, r) of `columns`, (n_columns, stride), to out[r * n_columns + c].
   void (*interleave)(const double* columns, size_t n_columns, size_t stride, size_t n_rows,
                      double* out);

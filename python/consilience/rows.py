@@ -1,0 +1,198 @@
+"""What passes go over: distinct rows of votes with their weights, or all items where nearly all rows differ.
+
+Distinct rows pay where they are few: each is looked at once, whatever it stands for. Where most items have a
+row of their own, to find the distinct ones takes longer than the few passes over all items that EM needs, and
+room for all of them. Items are then read from the votes in every pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience import _core
+from consilience.task_graph import TaskGraph
+from consilience.votes import Votes
+
+__all__ = ["MAX_PATTERNS", "Distinct", "Items", "Rows", "rows_of", "some_patterns"]
+
+MAX_PATTERNS = 1 << 18
+"""Distinct rows up to which they are kept rather than items, where these count once each: 4 MiB, and up to
+eight times as much while they are found."""
+
+GUESSED_FROM = 1 << 14
+"""Items from which the number of distinct rows is guessed."""
+
+FEW_DISTINCT = 0.3
+"""Share of a sample's items up to which a pass over their distinct rows is the faster one."""
+
+Expected: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64], float]
+
+
+@dataclass(frozen=True, eq=False)
+class Distinct:
+    """Distinct rows and how many items each stands for."""
+
+    patterns: _core.Patterns
+
+    def __len__(self) -> int:
+        """Rows that a pass goes over."""
+        return len(self.patterns)
+
+    @property
+    def n(self) -> float:
+        """Items they stand for."""
+        return float(self.patterns.weight.sum())
+
+    def expect(self, of_state: NDArray[np.float64], base: NDArray[np.float64], n_threads: int) -> Expected:
+        """Expected counts of states and of label vectors, and the log-likelihood, under scores.
+
+        Parameters
+        ----------
+        of_state : (C, S, K) float64 array
+            What each state of a column adds; state 0 adds nothing.
+        base : (K,) float64 array
+            Score of a row without votes.
+        n_threads : int
+            For the pass; the result does not depend on it.
+
+        Returns
+        -------
+        of_state : (C, S, K) float64 array
+            That of state 0 is 0.
+        of_vector : (K,) float64 array
+        log_likelihood : float
+        """
+        return _core.expect(self.patterns, of_state, base, n_threads=n_threads)
+
+    def sample(self, size: int, n_threads: int) -> Distinct:
+        """About `size` of the items; which, depends neither on their order nor on that of the columns."""
+        return Distinct(self.patterns.thinned(self.n / size, n_threads=n_threads))
+
+    def times(self, factor: float) -> Distinct:
+        """The same rows standing for so many times the items."""
+        patterns = self.patterns
+        every, columns = np.arange(len(patterns)), np.ones(patterns.n_columns, dtype=np.uint8)
+        return Distinct(patterns.select(every, patterns.weight * factor, columns))
+
+    def with_states(self, number: NDArray[np.int32], n_states: int) -> Distinct:
+        """The same rows with other numbers of their states; see ``Patterns.with_states``."""
+        return Distinct(self.patterns.with_states(number, n_states))
+
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """Items whose votes are read in every pass.
+
+    Attributes
+    ----------
+    votes : Votes
+        Their votes, borrowed.
+    task_graph : TaskGraph
+        What these are about.
+    coding
+        How they are read.
+    number : (C, S) int32 array or None
+        Number of each state of a column in the coding; None where these are its numbers. Votes with number 0
+        are left out.
+    n_states : int
+        States of a column so numbered.
+    factor : float
+        How many items each stands for.
+    """
+
+    votes: Votes
+    task_graph: TaskGraph
+    coding: _core.StateCoding
+    number: NDArray[np.int32] | None
+    n_states: int
+    factor: float = 1.0
+
+    def __len__(self) -> int:
+        """Rows that a pass goes over."""
+        return self.votes.n_items
+
+    @property
+    def n(self) -> float:
+        """Items they stand for."""
+        return self.votes.n_items * self.factor
+
+    def expect(self, of_state: NDArray[np.float64], base: NDArray[np.float64], n_threads: int) -> Expected:
+        """As :meth:`Distinct.expect`."""
+        number = self.number
+        if number is not None:
+            at = (np.arange(len(number))[:, None], number)
+            of_state = np.ascontiguousarray(of_state[at])
+        view, _ = self.votes.view(self.task_graph)
+        counts, of_vector, log_likelihood = _core.expect_items(
+            view, self.coding, of_state, base, n_threads=n_threads
+        )
+        if number is not None:
+            read, counts = counts, np.zeros((len(number), self.n_states, len(base)))
+            np.add.at(counts, at, read)
+            counts[:, 0] = 0.0
+        return counts * self.factor, of_vector * self.factor, log_likelihood * self.factor
+
+    def sample(self, size: int, n_threads: int) -> Rows:
+        """Some of the items, as :meth:`some`; their distinct rows where these are few."""
+        items = self.some(size)
+        patterns = items.patterns(n_threads)
+        if len(patterns) > FEW_DISTINCT * len(items):
+            return items
+        if items.number is not None:
+            patterns = patterns.with_states(items.number, items.n_states)
+        return Distinct(patterns).times(items.factor)
+
+    def some(self, size: int) -> Items:
+        """So many of the items, or all, spread over them; which, depends on their number alone."""
+        if size >= len(self):
+            return self
+        # One from each of equal stretches, at random: in no step with whatever order the items are in.
+        place = np.arange(size) + np.random.default_rng(size).random(size)
+        items = np.minimum((place * (len(self) / size)).astype(np.int64), len(self) - 1)
+        return replace(self, votes=self.votes.take(items))
+
+    def times(self, factor: float) -> Items:
+        """The same items, each standing for so many times as many."""
+        return replace(self, factor=self.factor * factor)
+
+    def with_states(self, number: NDArray[np.int32], n_states: int) -> Items:
+        """The same items with other numbers of their states."""
+        if self.number is not None:
+            number = np.take_along_axis(number, self.number.astype(np.intp), axis=1)
+        return replace(self, number=number, n_states=n_states)
+
+    def patterns(self, n_threads: int) -> _core.Patterns:
+        """The distinct rows among them, in the states of the coding."""
+        view, _ = self.votes.view(self.task_graph)
+        return _core.find_patterns(view, self.coding, None, n_threads=n_threads)
+
+    def may_be_few(self, n_threads: int) -> bool:
+        """Whether there may be no more than ``MAX_PATTERNS`` distinct rows."""
+        if len(self) <= MAX_PATTERNS:
+            return True
+        some = self.some(GUESSED_FROM).patterns(n_threads)
+        # The more of those met were met once, the faster new ones still come.
+        share_once = float(np.mean(some.weight == 1))
+        grows = max(len(self) / GUESSED_FROM, 1.0)
+        return float(len(some) * grows**share_once) <= MAX_PATTERNS
+
+
+Rows: TypeAlias = Distinct | Items
+
+
+def rows_of(items: Items, n_threads: int) -> Rows:
+    """The distinct rows of some items, or the items themselves where most have a row of their own."""
+    if not items.may_be_few(n_threads):
+        return items
+    view, _ = items.votes.view(items.task_graph)
+    found = _core.find_few_patterns(view, items.coding, MAX_PATTERNS, n_threads=n_threads)
+    return items if found is None else Distinct(found)
+
+
+def some_patterns(rows: Rows, size: int, n_threads: int) -> _core.Patterns:
+    """Distinct rows of about `size` items, spread over all of them, or of more."""
+    return rows.patterns if isinstance(rows, Distinct) else rows.some(size).patterns(n_threads)
