@@ -48,6 +48,10 @@ void expect_rows(const StateReader& reader, const ScoreTable& table, int times) 
   for (int i = 0; i < times; ++i) expect(patterns, table, {}, {});
 }
 
+void expect_all(const StateReader& reader, const ScoreTable& table, int times) {
+  for (int i = 0; i < times; ++i) expect_items(reader, table, {});
+}
+
 /// By name, each on `kRows` items.
 const std::map<std::string, std::function<void(int)>> kKernels{
     {"moments, 50 sources of 2 classes",
@@ -89,6 +93,17 @@ const std::map<std::string, std::function<void(int)>> kKernels{
      [](int times) {
        with_votes(20, 20, [&](const StateReader& reader) {
          expect_rows(reader, scores(20, 21, 20), times);
+       });
+     }},
+    {"expectation of items, 20 sources of 2 classes",
+     [](int times) {
+       with_votes(20, 2,
+                  [&](const StateReader& reader) { expect_all(reader, scores(20, 3, 2), times); });
+     }},
+    {"expectation of items, 20 sources of 20 classes",
+     [](int times) {
+       with_votes(20, 20, [&](const StateReader& reader) {
+         expect_all(reader, scores(20, 21, 20), times);
        });
      }},
 };
