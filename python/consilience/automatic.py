@@ -226,8 +226,9 @@ def _balance_error(
     if statistics.n_votes.sum() > VOTES_THAT_TELL * n_strengths:
         return np.zeros(len(class_balance))
     layout = without_copies(fit)
-    patterns, _ = observed.patterns(layout, n_threads)
-    n, n_rows = float(patterns.weight.sum()), max(MIN_ROWS, ROWS_PER_STRENGTH * n_strengths)
+    rows, _ = observed.rows(layout, n_threads)
+    n, n_rows = rows.n, max(MIN_ROWS, ROWS_PER_STRENGTH * n_strengths)
+    patterns = some_patterns(rows, n_rows, n_threads)
     if len(patterns) > n_rows:
         patterns = patterns.thinned(n / n_rows, n_threads=n_threads)
     start, column, state = patterns.rows()
