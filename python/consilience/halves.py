@@ -99,18 +99,24 @@ def _lot_of_rows(panel: Panel, voting: NDArray[np.int64]) -> NDArray[np.float64]
 def _half(
     panel: Panel, rows: NDArray[np.int64], weight: NDArray[np.float64], sources: NDArray[np.int64]
 ) -> Panel:
-    kept = np.zeros(len(panel.counts), dtype=np.bool_)
-    kept[sources] = True
-    of_half = kept[panel.cells.source]
+    in_half = np.zeros(len(panel.counts), dtype=np.bool_)
+    in_half[sources] = True
+    of_half = in_half[panel.cells.source]
     patterns = panel.patterns.select(rows, weight, of_half.astype(np.uint8))
-    cells = Cells.of((panel.counts > 0)[kept], panel.masks)
-    votes = _core.expect(patterns, np.zeros((len(cells.source), 2, 1)), np.zeros(1), n_threads=1)[0]
+    nothing = np.zeros((np.count_nonzero(of_half), 2, 1))
+    of_cell = np.zeros(len(of_half))
+    of_cell[of_half] = _core.expect(patterns, nothing, np.zeros(1), n_threads=1)[0][:, 1, 0]
+    # What no source does in these rows says nothing, but takes its time: most of it, in a large crowd.
+    cast = of_cell > 0
+    patterns = panel.patterns.select(rows, weight, cast.astype(np.uint8))
+    counts = panel.cells.spread(of_cell, panel.counts.shape[1])
+    kept = counts.any(axis=1)
     return replace(
         panel,
         patterns=patterns,
         n=float(weight[patterns.n_votes > 0].sum()),
-        cells=cells,
-        counts=cells.spread(votes[:, 1, 0], panel.counts.shape[1]),
+        cells=Cells.of(counts[kept] > 0, panel.masks),
+        counts=counts[kept],
         support=panel.support[kept],
         one_sided=panel.one_sided[kept],
         agreements=None if panel.agreements is None else panel.agreements[np.ix_(kept, kept)],

@@ -51,9 +51,13 @@ class Cells:
         """Sums over the cells of each source, (m, ...) of (C, ...)."""
         sums = np.zeros((self.n_sources, *values.shape[1:]))
         if len(values):
-            present, first = np.unique(self.source, return_index=True)
-            sums[present] = np.add.reduceat(values, first, axis=0)
+            sums[self.source[self._first_of_source]] = np.add.reduceat(values, self._first_of_source, axis=0)
         return sums
+
+    @cached_property
+    def _first_of_source(self) -> NDArray[np.intp]:
+        """The first cell of every source that has one."""
+        return np.flatnonzero(np.diff(self.source, prepend=-1))
 
     def spread(self, values: NDArray[np.float64], n_states: int) -> NDArray[np.float64]:
         """Values in the table of all states, (m, S, ...) of (C, ...); 0 where there is no cell."""

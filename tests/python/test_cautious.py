@@ -1,6 +1,7 @@
 """The default method: when it trusts the likelihood, and what it does when it does not."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,9 +13,9 @@ from consilience import _core, automatic, held_out
 from consilience.automatic import unexplained_share
 from consilience.cautious import INTERPRETATIONS, Interpretation, accuracy_range, fit_panel, tempered
 from consilience.events import code_votes
-from consilience.halves import CAUTIONS, DEFAULT_CAUTION, chance_corrected_agreement, choose_caution
+from consilience.halves import CAUTIONS, DEFAULT_CAUTION, _half, chance_corrected_agreement, choose_caution
 from consilience.held_out import TEMPERATURES, gain_of_doubt
-from consilience.panel import Panel
+from consilience.panel import Cells, Panel
 from consilience.scores import independent_scores
 from consilience.task_graph import TaskGraph
 from consilience.votes import as_votes
@@ -315,6 +316,36 @@ def test_sources_with_habits_of_their_own_get_free_tables():
     tables = 0.4 * np.eye(k) + 0.6 * rng.dirichlet(np.full(k, 0.4), (m, k))
     table = np.array([[rng.choice(k, p=tables[j, y[i]]) for j in range(m)] for i in range(n)])
     assert choose_caution(panel_of(table, k))[0] == CAUTIONS[0]
+
+
+def test_what_no_source_does_in_the_rows_of_a_half_changes_nothing_in_its_fit():
+    table = crowd_votes(1500, 12)[0]
+    panel = panel_of(table, 3)
+    rows = np.flatnonzero(panel.patterns.n_votes >= 2)[:9]  # too few for all that sources do
+    weight = panel.patterns.weight[rows]
+    half = _half(panel, rows, weight, np.array([1, 2, 3, 5, 8, 11]))
+    # The slow twin keeps every source of the half, and all that they ever did.
+    kept = np.isin(np.arange(12), [1, 2, 3, 5, 8, 11])
+    of_half = kept[panel.cells.source].astype(np.uint8)
+    patterns = panel.patterns.select(rows, weight, of_half)
+    cells = Cells.of((panel.counts > 0)[kept], panel.masks)
+    votes = _core.expect(patterns, np.zeros((len(cells.source), 2, 1)), np.zeros(1), n_threads=1)[0]
+    whole = replace(
+        panel,
+        patterns=patterns,
+        n=float(weight[patterns.n_votes > 0].sum()),
+        cells=cells,
+        counts=cells.spread(votes[:, 1, 0], 4),
+        support=panel.support[kept],
+        one_sided=panel.one_sided[kept],
+        agreements=panel.agreements[np.ix_(kept, kept)],
+    )
+    cast = whole.counts[cells.source, cells.state] > 0
+    assert len(half.cells.source) == np.count_nonzero(cast) < len(cells.source)
+    for caution in CAUTIONS:
+        one, other = fit_panel(half, caution=caution), fit_panel(whole, caution=caution)
+        np.testing.assert_allclose(one.scores, other.scores[cast], rtol=0, atol=1e-9)
+        np.testing.assert_allclose(one.class_balance, other.class_balance, rtol=0, atol=1e-12)
 
 
 def test_a_panel_with_a_common_habit_gets_a_single_accuracy_a_source():
