@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <numeric>
 #include <stdexcept>
+#include <variant>
 #include <vector>
 
 #include "blocks.hpp"
 #include "consilience/expectation.hpp"
 #include "consilience/parallel.hpp"
+#include "integers.hpp"
 #include "simd/loops.hpp"
 
 namespace consilience {
@@ -17,6 +19,7 @@ namespace {
 constexpr Index kMostRows = 960;  // of a block
 constexpr Index kPaddedStates = 16;
 constexpr Index kMostVectorsByColumn = 8;
+constexpr double kColumnsPerVote = 15;  // that are looked up while a vote is listed and added
 
 std::size_t size(Index n) { return static_cast<std::size_t>(n); }
 
@@ -24,6 +27,18 @@ std::size_t size(Index n) { return static_cast<std::size_t>(n); }
 Index rows_of_block(const StateReader& reader, Index n_vectors) {
   const Index bytes = reader.n_columns() + 12 * n_vectors;
   return std::clamp<Index>((Index{1} << 17) / bytes / 64 * 64, 64, kMostRows);
+}
+
+/// Stored votes of a row, abstentions in a dense table included.
+double votes_per_row(const StateReader& reader) {
+  const VoteView& votes = reader.votes();
+  double most = 0;
+  for (const VoteTable& table : votes.tables) {
+    const auto* sparse = std::get_if<SparseTable>(&table);
+    if (sparse == nullptr) return static_cast<double>(votes.n_sources);
+    most = std::max(most, static_cast<double>(load(sparse->indptr, votes.n_items)));
+  }
+  return most / std::max(1.0, static_cast<double>(votes.n_items));
 }
 
 /// A probability in multiples of 2^-31, as `split_fixed` rounds it.
@@ -75,8 +90,9 @@ class ItemPass {
         n_columns_(reader.n_columns()),
         n_states_(reader.coding().n_states()),
         stride_(rows_of_block(reader, k_)),
-        by_column_(reader.fits_tiles() && !reader.is_sparse() && n_states_ <= kPaddedStates &&
-                   k_ <= kMostVectorsByColumn),
+        by_column_(reader.fits_tiles() && n_states_ <= kPaddedStates &&
+                   k_ <= kMostVectorsByColumn &&
+                   votes_per_row(reader) * kColumnsPerVote >= static_cast<double>(n_columns_)),
         width_((k_ + 3) / 4 * 4),
         base_(size(width_), 0.0),
         entries_(

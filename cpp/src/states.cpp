@@ -143,6 +143,51 @@ bool column_states(const DenseTable& table, Index source, Index begin, Index n_r
   return bad;
 }
 
+/// What takes the low bytes of signed labels of this type; null for other types.
+auto narrowing(IntType type) {
+  switch (type) {
+    case IntType::i16:
+      return simd::loops().narrow_16;
+    case IntType::i32:
+      return simd::loops().narrow_32;
+    case IntType::i64:
+      return simd::loops().narrow_64;
+    default:
+      return decltype(simd::loops().narrow_64){nullptr};
+  }
+}
+
+/// States of a dense table of wider integers whose rows, or columns, are contiguous: of their low
+/// bytes, once their range is checked.
+bool wide_states(const DenseTable& table, Index m, Index begin, Index n_rows,
+                 std::int64_t cardinality, StateTile& tile) {
+  const auto narrow = narrowing(table.type);
+  const Index size = with_int_type(table.type, [](auto zero) { return Index{sizeof zero}; });
+  const std::byte* first = table.data + begin * table.row_stride;
+  const auto rows = static_cast<std::size_t>(n_rows), columns = static_cast<std::size_t>(m);
+  bool bad = false;
+  if (table.row_stride == size) {
+    std::vector<std::int8_t> column(rows);
+    for (Index j = 0; j < m; ++j) {
+      bad |= narrow(first + j * table.column_stride, rows, cardinality, column.data()) != 0;
+      simd::loops().shift_labels(column.data(), rows, tile.states.data() + j * tile.stride, 255);
+    }
+    return bad;
+  }
+  std::vector<std::int8_t> block(rows * columns);
+  if (table.row_stride == m * size) {
+    bad = narrow(first, block.size(), cardinality, block.data()) != 0;
+  } else {
+    for (Index r = 0; r < n_rows; ++r) {
+      bad |= narrow(first + r * table.row_stride, columns, cardinality, block.data() + r * m) != 0;
+    }
+  }
+  simd::loops().transpose_labels(block.data(), static_cast<std::ptrdiff_t>(m), rows, columns,
+                                 block.size(), tile.states.data(),
+                                 static_cast<std::size_t>(tile.stride), 255);
+  return bad;
+}
+
 /// States of all columns of a dense table, in a tile of the right size; returns the same.
 bool dense_states(const VoteView& votes, std::size_t task, Index begin, Index n_rows,
                   StateTile& tile) {
@@ -157,6 +202,11 @@ bool dense_states(const VoteView& votes, std::size_t task, Index begin, Index n_
                static_cast<std::size_t>(n_rows), static_cast<std::size_t>(m),
                static_cast<std::size_t>(readable), tile.states.data(),
                static_cast<std::size_t>(tile.stride), byte_limit(cardinality)) != 0;
+  }
+  const Index size = with_int_type(table.type, [](auto zero) { return Index{sizeof zero}; });
+  if (narrowing(table.type) != nullptr &&
+      (table.column_stride == size || table.row_stride == size)) {
+    return wide_states(table, m, begin, n_rows, cardinality, tile);
   }
   bool bad = false;
   for (Index j = 0; j < m; ++j) {

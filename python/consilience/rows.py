@@ -8,6 +8,7 @@ room for all of them. Items are then read from the votes in every pass.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -120,15 +121,19 @@ class Items:
         """Items they stand for."""
         return self.votes.n_items * self.factor
 
+    @cached_property
+    def view(self) -> _core.VoteView:
+        """The votes as the core takes them, checked once."""
+        return self.votes.view(self.task_graph)[0]
+
     def expect(self, of_state: NDArray[np.float64], base: NDArray[np.float64], n_threads: int) -> Expected:
         """As :meth:`Distinct.expect`."""
         number = self.number
         if number is not None:
             at = (np.arange(len(number))[:, None], number)
             of_state = np.ascontiguousarray(of_state[at])
-        view, _ = self.votes.view(self.task_graph)
         counts, of_vector, log_likelihood = _core.expect_items(
-            view, self.coding, of_state, base, n_threads=n_threads
+            self.view, self.coding, of_state, base, n_threads=n_threads
         )
         if number is not None:
             read, counts = counts, np.zeros((len(number), self.n_states, len(base)))
@@ -167,8 +172,7 @@ class Items:
 
     def patterns(self, n_threads: int) -> _core.Patterns:
         """The distinct rows among them, in the states of the coding."""
-        view, _ = self.votes.view(self.task_graph)
-        return _core.find_patterns(view, self.coding, None, n_threads=n_threads)
+        return _core.find_patterns(self.view, self.coding, None, n_threads=n_threads)
 
     def may_be_few(self, n_threads: int) -> bool:
         """Whether there may be no more than ``MAX_PATTERNS`` distinct rows."""
@@ -188,8 +192,7 @@ def rows_of(items: Items, n_threads: int) -> Rows:
     """The distinct rows of some items, or the items themselves where most have a row of their own."""
     if not items.may_be_few(n_threads):
         return items
-    view, _ = items.votes.view(items.task_graph)
-    found = _core.find_few_patterns(view, items.coding, MAX_PATTERNS, n_threads=n_threads)
+    found = _core.find_few_patterns(items.view, items.coding, MAX_PATTERNS, n_threads=n_threads)
     return items if found is None else Distinct(found)
 
 

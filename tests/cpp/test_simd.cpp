@@ -3,9 +3,11 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "simd/loops.hpp"
@@ -81,6 +83,44 @@ TEST_CASE("a bad label is noticed at every place") {
               static_cast<std::uint8_t>(bad + 1));
       }
     }
+  }
+}
+
+template <class Label>
+void check_narrowing(int (*narrow)(const void*, std::size_t, std::int64_t, std::int8_t*)) {
+  constexpr Label least = std::numeric_limits<Label>::min(),
+                  most = std::numeric_limits<Label>::max();
+  for (const std::size_t n : {0, 1, 63, 64, 65, 130}) {
+    Random random(n);
+    std::vector<Label> labels(n);
+    for (Label& label : labels) label = static_cast<Label>(random.below(201) - 1);
+    std::vector<char> bytes(n * sizeof(Label) + 1);  // not aligned
+    const auto narrowed = exact(std::vector<std::int8_t>(n, 99));
+    const auto is_bad = [&](std::int64_t cardinality) {
+      std::memcpy(bytes.data() + 1, labels.data(), n * sizeof(Label));
+      return narrow(bytes.data() + 1, n, cardinality, narrowed.get()) != 0;
+    };
+    CHECK_FALSE(is_bad(200));
+    CHECK_FALSE(is_bad(std::int64_t{1} << 40));
+    for (std::size_t i = 0; i < n; ++i) REQUIRE(narrowed[i] == static_cast<std::int8_t>(labels[i]));
+    for (std::size_t at = 0; at < n; ++at) {
+      for (const Label bad : {Label{200}, Label{-2}, Label{256}, least, most}) {
+        const Label good = std::exchange(labels[at], bad);
+        CHECK(is_bad(200));
+        labels[at] = good;
+      }
+    }
+  }
+}
+
+TEST_CASE(
+    "labels of wider integers keep their low bytes, and a bad one is noticed at every place") {
+  for (const std::string& level : simd_levels()) {
+    CAPTURE(level);
+    const WithSimdLevel with(level);
+    check_narrowing<std::int16_t>(simd::loops().narrow_16);
+    check_narrowing<std::int32_t>(simd::loops().narrow_32);
+    check_narrowing<std::int64_t>(simd::loops().narrow_64);
   }
 }
 

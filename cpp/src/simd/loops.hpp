@@ -30,6 +30,12 @@ struct Loops {
   /// The same for one source whose labels are contiguous.
   int (*shift_labels)(const int8_t* labels, size_t n_rows, uint8_t* states, uint8_t max_state);
 
+  /// The low bytes of n labels of 2, 4 or 8 bytes, contiguous but not aligned. Returns nonzero if a
+  /// label lies outside [-1, cardinality).
+  int (*narrow_16)(const void* labels, size_t n, int64_t cardinality, int8_t* out);
+  int (*narrow_32)(const void* labels, size_t n, int64_t cardinality, int8_t* out);
+  int (*narrow_64)(const void* labels, size_t n, int64_t cardinality, int8_t* out);
+
   /// Largest label + 1 as an unsigned byte: above 128 if some label is below -1.
   uint8_t (*largest_state)(const int8_t* labels, size_t n);
 
@@ -95,8 +101,8 @@ struct Loops {
   /// first's, becomes the probability of the second. Returns the sum of log(1 + exp(difference)).
   double (*logistic_with_log)(double* differences, size_t n_rows);
 
-  /// Probabilities as whole multiples of 2^-31, by bytes: the b-th lowest of row r goes to bytes[b *
-  /// stride + r], b < 4; rows up to a multiple of 64 become 0. Returns the sum.
+  /// Probabilities as whole multiples of 2^-31, by bytes: the b-th lowest of row r goes to bytes[b
+  /// * stride + r], b < 4; rows up to a multiple of 64 become 0. Returns the sum.
   uint64_t (*split_fixed)(const double* probabilities, size_t n_rows, uint8_t* bytes,
                           size_t stride);
 
@@ -106,8 +112,8 @@ struct Loops {
                              size_t n_sources, int n_states, const uint8_t* bytes,
                              size_t byte_stride, uint64_t* sums, size_t sum_stride);
 
-  /// Adds to counts[j * n_states + s] the number of 64 * n_groups rows on which source j is in state
-  /// s, for states other than 0.
+  /// Adds to counts[j * n_states + s] the number of 64 * n_groups rows on which source j is in
+  /// state s, for states other than 0.
   void (*count_states)(const uint8_t* states, size_t stride, size_t n_groups, size_t n_sources,
                        int n_states, uint64_t* counts);
 
