@@ -40,6 +40,9 @@ MIN_ROWS = 1 << 18
 SAMPLE = 1 << 17
 """Items that are drawn."""
 
+SAME = 1e-9
+"""EM's steps of which length are none."""
+
 MAX_TURNS = 8
 """Passes over all rows after which EM goes on without the sample."""
 
@@ -150,13 +153,15 @@ class _Climb:
 
     def finished(self) -> EMFit:
         """The maximum."""
-        climb = self
-        while climb.n_passes < MAX_TURNS:
+        climb, n_settled = self, 0
+        while climb.n_passes < MAX_TURNS + n_settled:
             found = expect_counts(climb.columns, climb.point)
             ahead = climb._ascent(climb.columns, climb.point).step_from(*found[:2], climb.point)
-            settled = ahead.distance(climb.point) < TOLERANCE
+            move = ahead.distance(climb.point)
             climb = replace(climb, n_passes=climb.n_passes + 1)._turned(*found)
-            if settled:
+            n_settled += move < TOLERANCE
+            # One turn more brings fits by other samples together: of the same votes in other forms.
+            if n_settled > 1 or move < SAME:
                 return climb.fit(converged=True)
         rest = climb._ascent(climb.columns, climb.point)  # the sample is too unlike the rest
         rest.go_on(MAX_PASSES)
