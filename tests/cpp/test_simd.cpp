@@ -97,7 +97,7 @@ void check_narrowing(int (*narrow)(const void*, std::size_t, std::int64_t, std::
     std::vector<char> bytes(n * sizeof(Label) + 1);  // not aligned
     const auto narrowed = exact(std::vector<std::int8_t>(n, 99));
     const auto is_bad = [&](std::int64_t cardinality) {
-      std::memcpy(bytes.data() + 1, labels.data(), n * sizeof(Label));
+      if (n > 0) std::memcpy(bytes.data() + 1, labels.data(), n * sizeof(Label));
       return narrow(bytes.data() + 1, n, cardinality, narrowed.get()) != 0;
     };
     CHECK_FALSE(is_bad(200));
