@@ -155,3 +155,15 @@ def test_thinning_draws_the_same_rows_whatever_the_order_of_items_and_columns():
     one = drawn(votes, np.arange(7))
     assert one == drawn(votes[rng.permutation(5000)][:, order], order)
     assert 100 < len(one) < len(np.unique(votes, axis=0)) / 2
+
+
+def test_votes_in_chunks_and_in_one_piece_end_at_the_same_maximum(monkeypatch):
+    monkeypatch.setattr(rows, "MAX_PATTERNS", 10)  # chunks are kept as distinct rows, an array as items
+    monkeypatch.setattr(sampled_em, "MIN_ROWS", 100)
+    monkeypatch.setattr(sampled_em, "SAMPLE", 20_000)
+    rng = np.random.default_rng(6)
+    votes = draw(rng, single_task(rng, 2, 9), 60_000)[0]
+    arguments = {"n_classes": 2, "method": "em"}
+    one = cs.LabelModel(**arguments).fit(votes)
+    other = cs.LabelModel(**arguments).fit(lambda: (votes[i : i + 7000] for i in range(0, 60_000, 7000)))
+    np.testing.assert_allclose(one.emission_, other.emission_, rtol=0, atol=1e-9)
