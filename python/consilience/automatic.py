@@ -10,7 +10,8 @@ one it goes to nothing.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +58,7 @@ MAX_NODES_OF_INTERVALS = 300
 
 HOPELESS, HOPELESS_TOGETHER = 0.1, 0.05
 """Unexplained share of the moments, and of the best model on its way, from which on EM is given up early; the
-second where dependencies were found in the votes, with which the fit is kept wholly or not at all."""
+second where the fit is kept wholly or not at all: with dependencies found in the votes, or on trial."""
 
 MIN_VOTES_PER_STRENGTH = 50
 MIN_PAIRS_PER_STRENGTH = 2
@@ -78,6 +79,7 @@ def fit_automatically(
     learn_balance: bool,
     missing: bool,
     n_threads: int,
+    asks: bool = False,
     dependencies_learned: bool = False,
     gold: Gold | None = None,
     prior: AccuracyPrior | None = None,
@@ -99,6 +101,8 @@ def fit_automatically(
         Whether abstentions say nothing.
     n_threads : int
         For the passes over the votes.
+    asks : bool
+        Whether to find out if abstentions say anything, where they are not `missing`.
     dependencies_learned : bool
         Whether the dependencies, where there are some, were found in these votes: then they are put to the
         test with the rest. Given ones are taken for all there are, and the likelihood is trusted.
@@ -114,53 +118,32 @@ def fit_automatically(
     fit : SourceFit
     class_balance : (K,) float64 array
     """
-    likely = fit
-    balance = class_balance
+    statistics = observed.statistics
     trust, reason = 0.0, "votes are too few to tell whether sources are independent given the label"
-    if not fit.learned[observed.statistics.n_votes > 0].all():
+    if not fit.learned[statistics.n_votes > 0].all():
         reason = "votes cannot tell how accurate every source is"
-    if fit.layout is not None or could_be_tested(observed.statistics, fit, len(class_balance)):
-        given = fit.layout is not None and not dependencies_learned  # then they are what there is
-
-        most = HOPELESS if fit.layout is None else HOPELESS_TOGETHER
-
-        def is_hopeless(tables: SourceFit, balance: NDArray[np.float64]) -> bool:
-            return unexplained_share(observed.statistics, tables, balance, missing=missing) > most
-
-        likely, balance = maximise_likelihood(
+    found = _Likelihood(fit, class_balance, trust, reason)
+    given = fit.layout is not None and not dependencies_learned  # then they are what there is
+    if given or could_be_tested(statistics, fit, len(class_balance)):
+        climb = partial(
+            _likelihood,
             observed,
-            fit,
-            class_balance,
+            found,
             learn_balance=learn_balance,
-            missing=missing,
             n_threads=n_threads,
-            is_hopeless=None if given or not is_hopeless(fit, class_balance) else is_hopeless,
+            given=given,
             gold=gold,
             prior=prior,
         )
+        found = climb(missing=missing, asks=asks)
         if given:
-            return likely, balance
-        if could_be_tested(observed.statistics, likely, len(balance)):
-            unexplained = unexplained_share(observed.statistics, likely, balance, missing=missing)
-            reason = f"the label leaves {unexplained:.1%} of what votes tell of each other unexplained"
-            trust = _between(unexplained, FULL_TRUST, NO_TRUST)
-            if trust > 0:
-                doubt = _doubt(observed, likely, balance, missing=missing, n_threads=n_threads)
-                if _between(doubt, FULL_CONFIDENCE, NO_CONFIDENCE) < trust:
-                    trust = _between(doubt, FULL_CONFIDENCE, NO_CONFIDENCE)
-                    reason = (
-                        "votes on an item hang together beyond its label: others foretell them too surely"
-                    )
-            if trust > 0 and learn_balance and gold is None and likely.layout is None:
-                error = _balance_error(observed, likely, balance, n_threads)
-                of_labels = balance * (1 - balance) / float(observed.statistics.n)
-                beyond = float(np.sqrt(np.maximum(error**2 - of_labels, 0.0)).sum() / 2)
-                if _between(beyond, WELL_KNOWN, UNKNOWN) < trust:
-                    trust = _between(beyond, WELL_KNOWN, UNKNOWN)
-                    reason = (
-                        "votes leave the class balance too open for the likelihood (standard error "
-                        f"{error.max():.2f})"
-                    )
+            return found.fit, found.class_balance
+        if asks and found.trust < 1 and fit.layout is None and _vote_for_everything(statistics):
+            # Who is asked about what may follow a plan: then only what sources say need be independent.
+            other = climb(missing=True, asks=False, is_trial=True)
+            if other.trust == 1.0:
+                found, missing = other.with_one_silence(), True
+    likely, balance, trust, reason = found.fit, found.class_balance, found.trust, found.reason
     if likely.layout is not None:  # labels by joint tables are not averaged with others
         trust = float(trust >= 0.5)
     if trust == 1.0:
@@ -180,6 +163,89 @@ def fit_automatically(
         missing=missing,
         n_threads=n_threads,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Likelihood:
+    """A maximum of the likelihood, and how far it is trusted."""
+
+    fit: SourceFit
+    class_balance: NDArray[np.float64]
+    trust: float
+    reason: str
+
+    def with_one_silence(self) -> _Likelihood:
+        """The same votes given who votes; abstentions with one rate each."""
+        tables = [table.with_one_silence(self.class_balance) for table in self.fit.tables]
+        missing = np.ones(len(tables), dtype=np.bool_)
+        remark = "sources vote on the same items more, or less, than labels explain: abstentions say nothing"
+        fit = replace(self.fit, tables=tables, missing=missing, remarks=[*self.fit.remarks, remark])
+        return replace(self, fit=fit)
+
+
+def _likelihood(
+    observed: Observation,
+    start: _Likelihood,
+    *,
+    learn_balance: bool,
+    missing: bool,
+    asks: bool,
+    is_trial: bool = False,
+    n_threads: int,
+    given: bool,
+    gold: Gold | None,
+    prior: AccuracyPrior | None,
+) -> _Likelihood:
+    """The most likely fit, put to the test unless dependencies are `given`; a trial is given up sooner."""
+    statistics, fit, class_balance = observed.statistics, start.fit, start.class_balance
+    most = HOPELESS if fit.layout is None and not is_trial else HOPELESS_TOGETHER
+
+    def is_hopeless(tables: SourceFit, balance: NDArray[np.float64]) -> bool:
+        return unexplained_share(statistics, tables, balance, missing=missing) > most
+
+    may_be_hopeless = is_trial or (not given and is_hopeless(fit, class_balance))
+    likely, balance = maximise_likelihood(
+        observed,
+        fit,
+        class_balance,
+        learn_balance=learn_balance,
+        missing=missing,
+        asks=asks,
+        n_threads=n_threads,
+        is_hopeless=is_hopeless if may_be_hopeless else None,
+        gold=gold,
+        prior=prior,
+        warns=not is_trial,
+    )
+    trust, reason = start.trust, start.reason
+    if not given and could_be_tested(statistics, likely, len(balance)):
+        unexplained = unexplained_share(statistics, likely, balance, missing=missing)
+        reason = f"the label leaves {unexplained:.1%} of what votes tell of each other unexplained"
+        trust = _between(unexplained, FULL_TRUST, NO_TRUST)
+        if trust > 0:
+            doubt = _doubt(observed, likely, balance, missing=missing, n_threads=n_threads)
+            if _between(doubt, FULL_CONFIDENCE, NO_CONFIDENCE) < trust:
+                trust = _between(doubt, FULL_CONFIDENCE, NO_CONFIDENCE)
+                reason = "votes on an item hang together beyond its label: others foretell them too surely"
+        if trust > 0 and learn_balance and gold is None and likely.layout is None:
+            error = _balance_error(observed, likely, balance, n_threads)
+            of_labels = balance * (1 - balance) / float(statistics.n)
+            beyond = float(np.sqrt(np.maximum(error**2 - of_labels, 0.0)).sum() / 2)
+            if _between(beyond, WELL_KNOWN, UNKNOWN) < trust:
+                trust = _between(beyond, WELL_KNOWN, UNKNOWN)
+                reason = (
+                    "votes leave the class balance too open for the likelihood (standard error "
+                    f"{error.max():.2f})"
+                )
+    return _Likelihood(likely, balance, trust, reason)
+
+
+def _vote_for_everything(statistics: VoteStatistics) -> bool:
+    """Whether no source that votes leaves out some label vector: what it would say by its silence."""
+    masks = statistics.task_graph.event_masks(statistics.node_event)
+    of_vector = np.zeros((statistics.n_sources, masks.shape[1]), dtype=np.int64)
+    np.add.at(of_vector, statistics.node_source, masks)
+    return bool((of_vector[statistics.n_votes > 0] > 0).all())
 
 
 def _between(found: float, full: float, none: float) -> float:
@@ -252,6 +318,8 @@ def _balance_error(
         patterns.weight * (n / patterns.weight.sum()),
         model=fit.model or "tied",
         class_balance=class_balance,
+        missing=fit.missing,
+        given_voters=fit.given_voters,
     )
 
 

@@ -137,7 +137,8 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     fit.add_argument(
         "--abstentions", default="auto", metavar="HOW",
-        help="informative (a state of the source), missing (says nothing) or auto (the default; informative)",
+        help="informative (a state of the source), missing (says nothing) or auto (the default; "
+        "what the votes show)",
     )  # fmt: skip
     fit.add_argument(
         "--gold", metavar="FILE",

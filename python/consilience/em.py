@@ -6,6 +6,11 @@ probability for each of its states under each label vector). Dependent sources a
 joint table has one of the forms of :mod:`consilience.joint_forms`. Which model is fitted is left to BIC. It
 presumes that different columns are independent given the label: where they are not and nobody said so, free
 tables spend their freedom on the dependence.
+
+Within ``"tied"`` and ``"free"`` it may be asked of each source whether its abstentions say anything: if not,
+their row is the same for every label vector. That row is the likelihood of who votes times that of the votes
+given who votes, so that the votes are read as where abstentions are missing at random; and a source of one
+strength, whose strengths at all its votes are equal, is what tied tables become.
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ from numpy.typing import NDArray
 
 from consilience.accuracy_prior import AccuracyPrior
 from consilience.gold import KnownRows
-from consilience.joint_forms import AloneTables, Clique, JointForm, best_form, forms_of
+from consilience.joint_forms import PENALTY, AloneTables, Clique, JointForm, best_form, forms_of
 from consilience.rows import Rows
 
 __all__ = [
@@ -54,7 +59,7 @@ MIN_GAIN, MAX_IDLE = 1e-6, 5
 likelihood is flat, and where on it the tables lie means nothing."""
 
 MAX_TURNS = 10
-"""Times that EM, having converged, may go on because another form suits the table of a clique better."""
+"""Times that EM, having converged, may go on because another form suits the table of a column better."""
 
 MAX_STEPS, MAX_NEWTON = 5, 32
 """Newton's steps for tied tables of the greatest likelihood, and label vectors up to which they are made."""
@@ -98,6 +103,8 @@ class Columns:
         Of the accuracy of columns that are one source.
     cliques : tuple of Clique
         What the last columns stand for, where their tables may have other forms than the free one.
+    asked : (C,) bool array or None
+        Columns of which it is asked whether their abstentions say anything; None for none.
     """
 
     rows: Rows
@@ -111,6 +118,7 @@ class Columns:
     known: KnownRows | None = None
     prior: AccuracyPrior | None = None
     cliques: tuple[Clique, ...] = ()
+    asked: NDArray[np.bool_] | None = None
 
     @property
     def of_cliques(self) -> range:
@@ -140,6 +148,8 @@ class EMFit:
         Whether the tables stopped changing.
     forms : tuple of JointForm
         Of the tables of cliques.
+    missing : (C,) bool array
+        Columns whose abstentions were found to say nothing.
     """
 
     model: str
@@ -149,7 +159,8 @@ class EMFit:
     n_parameters: int
     n_passes: int
     converged: bool
-    forms: tuple[JointForm, ...] = ()
+    forms: tuple[JointForm, ...]
+    missing: NDArray[np.bool_]
 
     def bic(self, n: float) -> float:
         """Bayesian information criterion for `n` items; the lower the better."""
@@ -286,7 +297,10 @@ class Ascent:
 
     The tables of cliques begin with the forms that suit the counts expected at the start. Where EM has
     converged, they change to the forms that suit the counts expected there, and it goes on. Where abstentions
-    say nothing, they are free.
+    say nothing, they are free. So with the abstentions of the columns that are asked: they begin as a state
+    like others, and come to say nothing where that costs the expected counts less than the parameters that
+    it saves are worth, or back where they gain more. The votes lose no more than the counts, and gain no
+    less, so that each turn goes up.
     """
 
     def __init__(
@@ -312,8 +326,21 @@ class Ascent:
         self.forms: tuple[JointForm, ...] = ()
         self.ended: dict[tuple[int, JointForm], dict[int, NDArray[np.float64]]] = {}
         self.n_turns = 0
+        everything = np.ones(len(columns.single), dtype=np.bool_)
         exact = model == "one-coin" and start.shape[2] <= MAX_NEWTON
-        self.alone = _alone_tables(columns, self.occurs, model) if exact else []
+        self.alone = _alone_tables(columns, self.occurs, everything) if exact else []
+        self.asked = _can_be_asked(columns, self.occurs, model)
+        self.missing = np.zeros_like(everything)
+        self.silent: list[tuple[tuple[NDArray[Any], ...], AloneTables]] = []
+
+    def take_up(self, point: Point, forms: tuple[JointForm, ...], missing: NDArray[np.bool_]) -> None:
+        """Go on from elsewhere."""
+        self.point, self.forms = point, forms
+        self._ignore_silence(missing)
+
+    def _ignore_silence(self, missing: NDArray[np.bool_]) -> None:
+        self.missing = missing
+        self.silent = _alone_tables(self.columns, self.occurs, missing) if self.model == "tied" else []
 
     def go_on(self, n_passes: int) -> None:
         """Up to so many passes over the rows, all that were made included; fewer where EM has converged."""
@@ -337,14 +364,39 @@ class Ascent:
                 self.converged = not self._turns()
 
     def _turns(self) -> bool:
-        """Go over to forms that suit the cliques' tables better; whether there were any."""
-        if self.n_turns == MAX_TURNS or not any(len(forms) > 1 for forms in self.possible):
+        """Go over to forms that suit the tables better; whether there were any."""
+        has_forms = any(len(forms) > 1 for forms in self.possible)
+        if self.n_turns == MAX_TURNS or not (has_forms or self.asked.any()):
             return False
-        before = self.forms
-        self.forms = self._best_forms(expect_counts(self.columns, self.point)[0])
-        turned = self.forms != before
+        counts, weights, _ = expect_counts(self.columns, self.point)
+        forms = self._best_forms(counts) if has_forms else self.forms
+        missing = self._found_missing(counts, weights)
+        turned = forms != self.forms or bool((missing != self.missing).any())
+        self.forms = forms
+        self._ignore_silence(missing)
         self.n_turns, self.n_idle = self.n_turns + turned, 0
         return turned
+
+    def _found_missing(self, counts: Tables, weights: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Columns whose abstentions say nothing, by expected counts."""
+        columns, found = self.columns, np.array(self.missing)
+        if not self.asked.any():
+            return self.missing
+        if columns.prior is not None:
+            counts = _with_prior(columns, columns.prior, counts, weights)
+        telling = self.maximise(columns, counts, weights, self.occurs)
+        silent = _alone_tables(columns, self.occurs, self.asked) if self.model == "tied" else []
+        ignored, observed = telling.copy(), _with_prior_counts(counts, self.occurs)
+        for cells, alone in silent:
+            ignored[cells] = alone.most_likely(observed[cells])
+        ignored = _with_one_silence(ignored, counts, weights, self.asked)
+        worth = [
+            (counts * np.log(np.maximum(tables, 1e-300))).sum(axis=(1, 2), where=self.occurs[:, :, None])
+            for tables in (telling, ignored)
+        ]
+        saved = _n_saved(self.model, columns, self.occurs)
+        found[self.asked] = (worth[0] - worth[1] < PENALTY / 2 * saved)[self.asked]
+        return np.asarray(found, dtype=np.bool_)
 
     def _best_forms(self, counts: Tables) -> tuple[JointForm, ...]:
         """Of each clique's table, from expected counts."""
@@ -370,6 +422,7 @@ class Ascent:
                 self.n_passes,
                 self.converged,
                 self.forms,
+                self.missing | _of_one_strength(self.columns, self.occurs, self.model),
             )
         return self._fit
 
@@ -377,6 +430,7 @@ class Ascent:
     def n_parameters(self) -> int:
         """Free parameters, those of the class balance included where it is learned."""
         of_tables = _n_parameters(self.model, self.columns, self.occurs, self.forms)
+        of_tables -= int(_n_saved(self.model, self.columns, self.occurs)[self.missing].sum())
         return of_tables + (len(self.point.balance) - 1) * self.learn_balance
 
     def _step(self, at: Point) -> tuple[Point, float]:
@@ -394,7 +448,7 @@ class Ascent:
         if not self.forms:
             self.forms = self._best_forms(counts)
         observed = _with_prior_counts(counts, self.occurs)
-        for cells, alone in self.alone:
+        for cells, alone in (*self.alone, *self.silent):
             tables[cells] = alone.most_likely(observed[cells])
         for c, clique, form in zip(columns.of_cliques, columns.cliques, self.forms, strict=True):
             if form.name != "free":
@@ -402,6 +456,8 @@ class Ascent:
                 ended = self.ended.setdefault((c, form), {})
                 tables[c, :n_states] = form.most_likely(observed[c, :n_states], clique.given, ended)
         tables = _floored(columns, tables, counts, self.occurs)
+        if self.missing.any():
+            tables = _with_one_silence(tables, counts, weights, self.missing)
         tables[columns.held] = self.start[columns.held]
         balance = at.balance
         if self.learn_balance:
@@ -570,11 +626,51 @@ def _effective_weights(
     return multipliers
 
 
+def _can_be_asked(columns: Columns, occurs: NDArray[np.bool_], model: str) -> NDArray[np.bool_]:
+    """Columns of which a model may find that their abstentions say nothing, though it need not.
+
+    Sources that never vote for some label vector are left out: whether they vote is what they say. Of tied
+    tables are those whose votes can be brought to one strength, which then leaves abstentions one rate.
+    """
+    if model == "one-coin" or (model == "tied" and columns.masks.shape[2] > MAX_NEWTON):
+        return np.zeros(len(columns.single), dtype=np.bool_)
+    possible, of_vector = _asked(columns, occurs)
+    if model == "tied":
+        possible &= (of_vector == of_vector[:, :1]).all(axis=1)
+    return possible
+
+
+def _of_one_strength(columns: Columns, occurs: NDArray[np.bool_], model: str) -> NDArray[np.bool_]:
+    """Columns that are asked and whose abstentions have one rate because their votes have one strength."""
+    possible, of_vector = _asked(columns, occurs)
+    equal = (of_vector == of_vector[:, :1]).all(axis=1)
+    return np.asarray(possible & equal & (model == "one-coin"), dtype=np.bool_)
+
+
+def _asked(columns: Columns, occurs: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Columns that abstain, vote for every label vector and are asked; votes for each vector, (C, K)."""
+    inside = columns.masks[:, 1:] & occurs[:, 1:, None]
+    of_vector = inside.sum(axis=1)
+    if columns.asked is None or columns.voters is not None:
+        return np.zeros(len(columns.single), dtype=np.bool_), of_vector
+    # A vote for just anything is about whether it votes.
+    apart = (inside.sum(axis=2) < inside.shape[2]).all(axis=1, where=occurs[:, 1:])
+    possible = columns.asked & columns.single & ~columns.held & occurs[:, 0] & apart
+    return np.asarray(possible & (of_vector > 0).all(axis=1), dtype=np.bool_), of_vector
+
+
+def _n_saved(model: str, columns: Columns, occurs: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Parameters fewer in each column's table if its abstentions say nothing, (C,)."""
+    states = occurs[:, 1:].sum(axis=1)
+    saved = {"free": np.full(len(states), columns.masks.shape[2] - 1), "tied": states - 1}
+    return np.asarray(saved.get(model, np.zeros(len(states))), dtype=np.int64)
+
+
 def _alone_tables(
-    columns: Columns, occurs: NDArray[np.bool_], model: str
+    columns: Columns, occurs: NDArray[np.bool_], among: NDArray[np.bool_]
 ) -> list[tuple[tuple[NDArray[Any], ...], AloneTables]]:
-    """Columns and states of sources that vote for the same events, and how their tables are found."""
-    learned = np.flatnonzero(columns.single & ~columns.held & occurs[:, 1:].any(axis=1))
+    """Some sources of one strength: columns and states of those that vote alike, and how tables are found."""
+    learned = np.flatnonzero(among & columns.single & ~columns.held & occurs[:, 1:].any(axis=1))
     groups: dict[bytes, list[int]] = {}
     for c in learned.tolist():
         groups.setdefault(columns.masks[c, occurs[c]].tobytes() + occurs[c].tobytes(), []).append(c)
@@ -585,7 +681,7 @@ def _alone_tables(
         of_vector = columns.masks[first, votes].sum(axis=0)
         if not occurs[first, 0] and (of_vector != of_vector[0]).any():
             continue  # no strength but 0 would do where votes must sum to 1: it is taken from the rates
-        alone = AloneTables(columns.masks[first, votes], model, abstains=bool(occurs[first, 0]))
+        alone = AloneTables(columns.masks[first, votes], "one-coin", abstains=bool(occurs[first, 0]))
         found.append((np.ix_(np.array(of_group), np.append(0, votes)), alone))
     return found
 
@@ -621,6 +717,18 @@ def _rate(counts: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[np.fl
 
 def _with_abstention(votes: Tables) -> Tables:
     return np.concatenate([np.maximum(1 - votes.sum(axis=1, keepdims=True), 0.0), votes], axis=1)
+
+
+def _with_one_silence(
+    tables: Tables, counts: Tables, weights: NDArray[np.float64], missing: NDArray[np.bool_]
+) -> Tables:
+    """Tables in which some columns abstain at one rate; their votes, given that they vote, stay."""
+    tables = tables.copy()
+    rate = counts[missing, :1].sum(axis=2, keepdims=True) / weights.sum()
+    votes = tables[missing, 1:]
+    tables[missing, 1:] = (1 - rate) * _rate(votes, votes.sum(axis=1, keepdims=True))
+    tables[missing, :1] = rate
+    return tables
 
 
 def _floored(columns: Columns, tables: Tables, counts: Tables, occurs: NDArray[np.bool_]) -> Tables:

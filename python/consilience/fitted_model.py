@@ -79,7 +79,20 @@ class FittedModel:
         """Table of each source as users see it: where an abstention says nothing, it has one rate."""
         if self.params["abstentions"] != "missing":
             return self.fit.tables
-        return [_as_missing(table, self.class_balance) for table in self.fit.tables]
+        return [table.with_one_silence(self.class_balance) for table in self.fit.tables]
+
+    @property
+    def abstentions(self) -> tuple[str, ...]:
+        """What the abstentions of each source are to the labels: see ``LabelModel.abstentions_``."""
+        fit, m = self.fit, len(self.fit.tables)
+        if fit.parts:
+            silent = [part.scores.silent for part in fit.parts if part.scores.silent is not None]
+            says = np.any([np.ptp(of_part, axis=1) > 0 for of_part in silent] or np.zeros((1, m)), axis=0)
+            return tuple("averaged" if own else "missing" for own in says.tolist())
+        missing = ~fit.learned if fit.missing is None else ~fit.learned | fit.missing
+        if self.params["abstentions"] == "missing" or fit.method == "majority":
+            missing = np.ones(m, dtype=np.bool_)
+        return tuple("missing" if own else "informative" for own in missing.tolist())
 
     def to_bytes(self) -> bytes:
         """The model as bytes; the same ones for the same model."""
@@ -100,6 +113,8 @@ class FittedModel:
             "n_certain": self.n_certain,
             "balance_by_gold": self.balance_by_gold,
             "sign_rules": self.fit.sign_rules,
+            "missing": None if self.fit.missing is None else np.flatnonzero(self.fit.missing).tolist(),
+            "given_voters": self.fit.given_voters,
             "joint_forms": [[c.form, list(c.order)] for c in self.fit.components],
         }
         arrays: dict[str, NDArray[Any]] = {
@@ -182,6 +197,8 @@ class FittedModel:
                 parts=_read_parts(header, arrays, m, len(balance)),
                 accuracy_range=_read_range(arrays, m),
                 sign_rules=[str(rule) for rule in header.get("sign_rules", [])],
+                missing=_read_missing(header.get("missing"), m),
+                given_voters=bool(header.get("given_voters", False)),
             )
             layout = None
             if params["method"] != "majority" and not fit.parts:  # else nothing is scored together
@@ -204,15 +221,6 @@ class FittedModel:
             float(header.get("n_certain", 0.0)),
             bool(header.get("balance_by_gold", False)),
         )
-
-
-def _as_missing(table: SourceTable, balance: NDArray[np.float64]) -> SourceTable:
-    """The table of a source whose abstention does not depend on the label."""
-    votes = table.table[:-1]
-    coverage = 1 - table.table[-1] @ balance
-    total = votes.sum(axis=0)
-    shares = np.divide(votes, total, out=np.zeros_like(votes), where=total > 0)
-    return SourceTable(table.events, np.vstack([shares * coverage, np.full(votes.shape[1], 1 - coverage)]))
 
 
 def _plain_params(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -272,6 +280,16 @@ def _read_errors(errors: NDArray[Any], k: int) -> NDArray[np.float64] | None:
     if errors.shape != (k,) or errors.dtype != np.float64 or not ((errors >= 0) & (errors <= 1)).all():
         raise FileFormatError("balance_error does not fit the class balance")
     return errors
+
+
+def _read_missing(sources: list[int] | None, m: int) -> NDArray[np.bool_] | None:
+    if sources is None:
+        return None
+    if any(type(j) is not int or not 0 <= j < m for j in sources):
+        raise FileFormatError("missing does not fit the number of sources")
+    missing = np.zeros(m, dtype=np.bool_)
+    missing[sources] = True
+    return missing
 
 
 def _read_tables(arrays: Mapping[str, NDArray[Any]], statistics: VoteStatistics) -> list[SourceTable]:

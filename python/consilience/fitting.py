@@ -83,6 +83,10 @@ class SourceFit:
         How the sign of each sign component of the report was chosen; see :mod:`consilience.signs`.
     sign_choice : SignChoice or None
         The same in full; not stored.
+    missing : (m,) bool array or None
+        Sources whose abstentions were found to say nothing, where that was asked.
+    given_voters : bool
+        Whether the likelihood was that of the votes given who votes.
     """
 
     tables: list[SourceTable]
@@ -103,6 +107,8 @@ class SourceFit:
     likely: tuple[SourceFit, NDArray[np.float64]] | None = None
     sign_rules: list[str] = field(default_factory=list)
     sign_choice: SignChoice | None = None
+    missing: NDArray[np.bool_] | None = None
+    given_voters: bool = False
 
     @property
     def report(self) -> IdentifiabilityReport:
@@ -172,6 +178,8 @@ class SourceFit:
                 balance_learned=self.balance_learned,
                 n=float(self.structure.system.statistics.n),
                 known_share=known_share,
+                missing=self.missing,
+                given_voters=self.given_voters,
             )
         else:
             influence = completion_influence if self.method == "completion" else moments_influence

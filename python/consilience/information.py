@@ -13,7 +13,7 @@ from consilience.drawing import choose_states
 from consilience.intervals import MAX_DRAWS, QUANTILE
 from consilience.joint_forms import Clique, named_form
 from consilience.joint_tables import ComponentTable
-from consilience.tied import SourceTable, tied_directions, vote_accuracy
+from consilience.tied import SourceTable, directions_given_votes, tied_directions, vote_accuracy
 
 __all__ = ["Factor", "balance_error_by_rows", "likelihood_uncertainty"]
 
@@ -57,6 +57,8 @@ def likelihood_uncertainty(
     balance_learned: bool,
     n: float,
     known_share: float = 0.0,
+    missing: NDArray[np.bool_] | None = None,
+    given_voters: bool = False,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """95 % intervals of ``P(vote right | source votes)`` and errors of ``P(Y)``, by the delta method.
 
@@ -83,6 +85,10 @@ def likelihood_uncertainty(
         Number of items.
     known_share : float
         Share of them whose label was known, in [0, 1].
+    missing : (m,) bool array, optional
+        Sources whose abstentions were found to say nothing.
+    given_voters : bool
+        Whether all were fitted given who votes.
 
     Returns
     -------
@@ -97,8 +103,10 @@ def likelihood_uncertainty(
     """
     m, k = len(tables), len(class_balance)
     accuracy = np.array([vote_accuracy(*pair, class_balance) for pair in zip(tables, masks, strict=True)])
+    tables, silent, own_models = _as_silent(tables, model, class_balance, missing, given_voters)
     per_cell = [_gradient(t, a, b, class_balance) for t, a, b in zip(tables, masks, accuracy, strict=True)]
-    factors = _factors(tables, masks, own, layout, components, model, [g * class_balance for g in per_cell])
+    joint_gradients = [g * class_balance for g in per_cell]
+    factors = _factors(tables, masks, own, silent, own_models, layout, components, model, joint_gradients)
     balance_gradients = None
     if balance_learned:
         balance_gradients = np.array(
@@ -148,6 +156,8 @@ def balance_error_by_rows(
     *,
     model: str,
     class_balance: NDArray[np.float64],
+    missing: NDArray[np.bool_] | None = None,
+    given_voters: bool = False,
 ) -> NDArray[np.float64]:
     """Standard errors of a class balance that was learned with independent sources, (K,), by the votes seen.
 
@@ -156,7 +166,7 @@ def balance_error_by_rows(
 
     Parameters
     ----------
-    tables, masks, own, model, class_balance
+    tables, masks, own, model, class_balance, missing, given_voters
         As for :func:`likelihood_uncertainty`.
     states : sequence of (n_rows,) int array
         For each source of `own` that votes, in their order, its state in each row: a row of its table.
@@ -164,7 +174,9 @@ def balance_error_by_rows(
         Items that each row stands for.
     """
     k = len(class_balance)
-    factors = _factors(tables, masks, own, None, [], model, [np.zeros_like(t.table) for t in tables])
+    tables, silent, own_models = _as_silent(tables, model, class_balance, missing, given_voters)
+    gradients = [np.zeros_like(t.table) for t in tables]
+    factors = _factors(tables, masks, own, silent, own_models, None, [], model, gradients)
     posterior = _posterior(factors, states, class_balance)
     blocks = [_scores(factor, of_rows, posterior) for factor, of_rows in zip(factors, states, strict=True)]
     scores = np.hstack([posterior[:, : k - 1] - class_balance[: k - 1], *blocks])
@@ -241,22 +253,41 @@ def _gradient(
     return gradient
 
 
+def _as_silent(
+    tables: Sequence[SourceTable],
+    model: str,
+    class_balance: NDArray[np.float64],
+    missing: NDArray[np.bool_] | None,
+    given_voters: bool,
+) -> tuple[list[SourceTable], NDArray[np.bool_], list[str]]:
+    """Tables, sources whose abstentions have one rate, (m,), and the model of each."""
+    silent = np.full(len(tables), given_voters) if missing is None else missing
+    shown = [t.with_one_silence(class_balance) if silent[j] else t for j, t in enumerate(tables)]
+    # A tied source that abstains at one rate has one strength; given who votes, it need not.
+    of_silent = "one-coin" if model == "tied" and not given_voters else model
+    return shown, silent, [of_silent if own_silent else model for own_silent in silent.tolist()]
+
+
 def _factors(
     tables: Sequence[SourceTable],
     masks: Sequence[NDArray[np.bool_]],
     own: NDArray[np.bool_],
+    silent: NDArray[np.bool_],
+    own_models: Sequence[str],
     layout: ComponentLayout | None,
     components: Sequence[ComponentTable],
     model: str,
     gradients: Sequence[NDArray[np.float64]],
 ) -> list[Factor]:
-    """Sources alone under their model, and components with the forms of their joint tables."""
+    """Sources alone under their models, and components with the forms of their joint tables."""
     together = {j for component in components for j in component.members}
     factors = []
     for j, (source, inside) in enumerate(zip(tables, masks, strict=True)):
         if own[j] and j not in together and len(inside):
             abstains, k = bool(source.table[-1].any()), source.table.shape[1]
-            directions = tied_directions(inside, model, abstains=abstains, n_vectors=k)
+            directions = tied_directions(inside, own_models[j], abstains=abstains, n_vectors=k)
+            if silent[j] and abstains:
+                directions = directions_given_votes(source.table, directions)
             factors.append(Factor(source.table, directions, {j: gradients[j]}))
     for component in components:
         assert layout is not None

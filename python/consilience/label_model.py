@@ -73,7 +73,14 @@ class LabelModel(Estimator):
         ``"majority"`` counts votes. From statistics alone, without the votes, ``"auto"`` is ``"moments"``.
     abstentions : {"auto", "informative", "missing"}
         Whether an abstention is a state of the source, with a probability given the label, or says nothing.
-        ``"auto"`` is informative.
+        ``"auto"`` asks the votes: each source's abstentions are given one rate whatever the label is, unless
+        a rate for each label makes its votes likelier by more than such parameters do by chance. Those of a
+        source that never votes for some class always are a state, for whether it votes is what it says.
+        Where who votes together depends on more than the label, as in a crowd in which every item is given
+        to so many, the method ``"auto"`` reads the votes given who votes, if that stands its tests. Moments
+        have no likelihood to choose by: to ``"moments"`` and ``"completion"`` an abstention is what remains
+        beside the votes, a state whose rates come out alike, but for noise, where it says nothing.
+        ``abstentions_`` tells what was found.
     random_state : int, optional
         Seed of :meth:`label_uncertainty`; fits do not depend on it.
     n_threads : int, optional
@@ -107,6 +114,10 @@ class LabelModel(Estimator):
         ``[j, l, y] = P(source j votes l | Y = y)``, ``l = k`` abstains; the tables over ``y`` sum to 1.
     states_ : list of (states, t) int64 arrays
         What each row of the tables stands for, as a vote vector; the last row, only -1, abstains.
+    abstentions_ : tuple of str
+        Of each source ``"informative"``; or ``"missing"``, where its abstentions have the same probability
+        for every label and say nothing about it; or ``"averaged"``, where ``"auto"`` is cautious and averages
+        labels for which they do and for which they do not.
     accuracy_ : (m,) float64 array
         ``P(vote right | source votes)``; that of guessing for a source that never votes.
     accuracy_interval_ : (m, 2) float64 array
@@ -412,6 +423,11 @@ class LabelModel(Estimator):
     def accuracy_interval_(self) -> NDArray[np.float64]:
         """95 % interval of each accuracy, (m, 2)."""
         return self._uncertainty()[0]
+
+    @property
+    def abstentions_(self) -> tuple[str, ...]:
+        """``"informative"``, ``"missing"`` or ``"averaged"`` of each source."""
+        return self._fitted().abstentions
 
     @property
     def class_balance_error_(self) -> NDArray[np.float64] | None:

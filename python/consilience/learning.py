@@ -385,6 +385,7 @@ def _learn_given(
             balance,
             learn_balance=parameters.class_balance is None,
             missing=parameters.abstentions == "missing",
+            asks=parameters.abstentions == "auto",
             n_threads=threads_of(parameters.n_threads),
             gold=gold,
             prior=prior,

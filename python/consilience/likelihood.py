@@ -34,9 +34,11 @@ def maximise_likelihood(
     learn_balance: bool,
     missing: bool,
     n_threads: int,
+    asks: bool = False,
     is_hopeless: Callable[[SourceFit, NDArray[np.float64]], bool] | None = None,
     gold: Gold | None = None,
     prior: AccuracyPrior | None = None,
+    warns: bool = True,
 ) -> tuple[SourceFit, NDArray[np.float64]]:
     """Tables, and class balance, of the greatest likelihood, with the model of a source chosen by BIC.
 
@@ -54,12 +56,16 @@ def maximise_likelihood(
         Whether abstentions say nothing.
     n_threads : int
         For the passes over the votes.
+    asks : bool
+        Whether each source is asked if its abstentions say anything, where they are not `missing`.
     is_hopeless : callable, optional
         Asked about tables and class balance after some passes; where it says so, they are the result.
     gold : Gold or None
         What is known of the labels.
     prior : AccuracyPrior or None
         What is believed of the sources; sources that are modelled together have none.
+    warns : bool
+        Whether to warn of a fit that stops before it has converged.
 
     Returns
     -------
@@ -70,6 +76,8 @@ def maximise_likelihood(
         return fit, class_balance
     layout = without_copies(fit)
     columns = _columns(observed, fit, layout, gold, missing=missing, n_threads=n_threads)
+    if asks:
+        columns = replace(columns, asked=columns.single)
     if prior is not None:
         columns = replace(columns, prior=_of_columns(prior, fit, layout))
     start = _to_columns(fit, layout, columns.masks.shape[1])
@@ -87,14 +95,14 @@ def maximise_likelihood(
         learn_balance=learn_balance,
         is_hopeless=None if is_hopeless is None else give_up,
     )
-    if not found.converged and found.n_passes >= MAX_PASSES:
+    if warns and not found.converged and found.n_passes >= MAX_PASSES:
         warn_caller(
             f"EM stopped after {found.n_passes} passes over the votes before its tables settled; they are "
             "near a maximum of the likelihood but not at it",
             ConvergenceWarning,
         )
     refined = _to_sources(fit, layout, found, bic)
-    return replace(refined, balance_learned=learn_balance), found.class_balance
+    return replace(refined, balance_learned=learn_balance, given_voters=missing), found.class_balance
 
 
 def likely_components(
@@ -222,9 +230,10 @@ def _to_columns(fit: SourceFit, layout: ComponentLayout, n_states: int) -> NDArr
 
 
 def _to_sources(fit: SourceFit, layout: ComponentLayout, found: EMFit, bic: dict[str, float]) -> SourceFit:
-    tables = list(fit.tables)
+    tables, missing = list(fit.tables), np.zeros(len(fit.tables), dtype=np.bool_)
     for j in layout.alone:
         if fit.learned[j] and j not in layout.left_out:
+            missing[j] = found.missing[layout.column[j]]
             table = found.tables[layout.column[j], : len(tables[j].table)]
             tables[j] = SourceTable(tables[j].events, np.roll(table, -1, axis=0))  # the abstention last
     given = [found.tables[layout.column_of(c.members), : len(c.table)] for c in fit.components]
@@ -236,4 +245,6 @@ def _to_sources(fit: SourceFit, layout: ComponentLayout, found: EMFit, bic: dict
             own = layout.marginal(clique, joint, (j,))
             tables[j] = SourceTable(tables[j].events, np.roll(own, -1, axis=0))
     tables = [tables[j] for j in fit.first]
-    return replace(fit, tables=tables, components=components, model=found.model, bic=bic)
+    return replace(
+        fit, tables=tables, components=components, model=found.model, bic=bic, missing=missing[fit.first]
+    )

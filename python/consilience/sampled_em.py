@@ -112,6 +112,8 @@ class _Climb:
         Where it stands.
     forms : tuple of JointForm
         Of the tables of cliques.
+    missing : (C,) bool array
+        Columns whose abstentions were found to say nothing.
     log_likelihood : float
         Of all rows there, all but exactly.
     n_passes : int
@@ -125,6 +127,7 @@ class _Climb:
     learn_balance: bool
     point: Point
     forms: tuple[JointForm, ...]
+    missing: NDArray[np.bool_]
     log_likelihood: float
     n_passes: int
 
@@ -133,7 +136,16 @@ class _Climb:
         """After the first turn, from a fit to the sample."""
         point = Point(fit.tables, fit.class_balance)
         climb = _Climb(
-            columns, sample, start, fit.model, learn_balance, point, fit.forms, fit.log_likelihood, 1
+            columns,
+            sample,
+            start,
+            fit.model,
+            learn_balance,
+            point,
+            fit.forms,
+            fit.missing,
+            fit.log_likelihood,
+            1,
         )
         return climb._turned(*expect_counts(columns, point))
 
@@ -149,6 +161,7 @@ class _Climb:
             self.n_passes,
             converged,
             self.forms,
+            self.missing,
         )
 
     def finished(self) -> EMFit:
@@ -176,9 +189,15 @@ class _Climb:
         ascent = self._ascent(corrected, self.point, TOLERANCE / 100)
         ascent.go_on(MAX_PASSES)
         gain = ascent.fit().log_likelihood - before
-        return replace(self, point=ascent.point, forms=ascent.forms, log_likelihood=log_likelihood + gain)
+        return replace(
+            self,
+            point=ascent.point,
+            forms=ascent.forms,
+            missing=ascent.missing,
+            log_likelihood=log_likelihood + gain,
+        )
 
     def _ascent(self, columns: Columns, point: Point, tolerance: float = TOLERANCE) -> Ascent:
         ascent = Ascent(columns, self.start, point.balance, self.model, self.learn_balance, tolerance)
-        ascent.point, ascent.forms = point, self.forms
+        ascent.take_up(point, self.forms, self.missing)
         return ascent

@@ -46,6 +46,8 @@ def summarise(
         if forms:
             listed_forms = ", ".join(f"{forms[name]} {name}" for name in FORMS if name in forms)
             notes.append(f"joint tables of dependent sources: {listed_forms}")
+    if model.fit.missing is not None and not model.fit.parts:
+        notes.append("abstentions: " + _describe_abstentions(model))
     if model.params["class_balance"] is None:
         notes.append("class balance: " + _describe_balance(model, balance_error))
     if not report.identifiable:
@@ -86,6 +88,15 @@ def _locally_identified(model: FittedModel) -> list[str]:
     except InvalidArgumentError:  # too many parameters
         return []
     return [f"second moments do not, but {local.in_words()}"] if local.identified else []
+
+
+def _describe_abstentions(model: FittedModel) -> str:
+    """Of which sources they were found to say nothing."""
+    ever = model.statistics.n_votes < model.statistics.n
+    found = Counter(kind for kind, own in zip(model.abstentions, ever.tolist(), strict=True) if own)
+    if len(found) <= 1:
+        return "none" if not found else "they say nothing" if "missing" in found else "informative"
+    return f"of {found['missing']} sources they say nothing, of {found['informative']} they are informative"
 
 
 def _describe_balance(model: FittedModel, error: NDArray[np.float64] | None) -> str:

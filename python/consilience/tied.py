@@ -16,6 +16,7 @@ from consilience.nodes import NodeSystem
 __all__ = [
     "SourceTable",
     "chance_accuracy",
+    "directions_given_votes",
     "expand_tied",
     "feasible_strength",
     "prior_tables",
@@ -45,6 +46,15 @@ class SourceTable:
 
     events: NDArray[np.int64]
     table: NDArray[np.float64]
+
+    def with_one_silence(self, class_balance: NDArray[np.float64]) -> SourceTable:
+        """The table of a source that votes alike, given that it votes, and abstains whatever the label is."""
+        votes = self.table[:-1]
+        coverage = 1 - self.table[-1] @ class_balance
+        total = votes.sum(axis=0)
+        shares = np.divide(votes, total, out=np.zeros_like(votes), where=total > 0)
+        silence = np.full(votes.shape[1], 1 - coverage)
+        return SourceTable(self.events, np.vstack([shares * coverage, silence]))
 
 
 def feasible_strength(system: NodeSystem, strength: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -181,6 +191,27 @@ def tied_directions(
     remainder = s if abstains else s - 1
     directions[remainder] -= directions.sum(axis=0)
     return directions
+
+
+def directions_given_votes(
+    table: NDArray[np.float64], directions: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Directions of a table whose abstentions have one rate, (s + 1, K, q + 1); the last one is that rate.
+
+    Parameters
+    ----------
+    table : (s + 1, K) float64 array
+        With an abstention of the same probability for every label vector.
+    directions : (s + 1, K, q) float64 array
+        Of a model in which abstentions are what remains: of them the votes, given that there is one, stay.
+    """
+    votes, coverage = table[:-1], table[:-1].sum(axis=0)
+    given = votes / coverage
+    moved = directions[:-1] - given[:, :, None] * directions[:-1].sum(axis=0)
+    of_votes = np.concatenate([moved, -given[:, :, None]], axis=2)
+    of_silence = np.zeros((1, *of_votes.shape[1:]))
+    of_silence[:, :, -1] = 1.0
+    return np.concatenate([of_votes, of_silence])
 
 
 def _prior_ratio(p: NDArray[np.float64]) -> NDArray[np.float64]:
