@@ -150,7 +150,9 @@ def uneven_balance(statistics: VoteStatistics, fit: SourceFit) -> NDArray[np.flo
     third = third_moment_sums(statistics, system.source_graph.component[fit.first])
     third = third[fit.first[statistics.node_source] == statistics.node_source]
     k = len(system.class_balance)
-    if rough_probabilities(system, third, fit.strength).min(initial=1.0) > 1.5 * RARE / k:
+    rough = rough_probabilities(system, third, fit.strength)
+    # A rare event whose strengths came out with the wrong sign looks like one that always holds.
+    if np.minimum(rough, 1 - rough).min(initial=1.0) > 1.5 * RARE / k:
         return None
     skewness = event_skewness(system, third, fit.strength)
     estimate = BalanceEvidence(fit, float(statistics.n), skewness).rough_balance()
