@@ -42,6 +42,13 @@ class AccuracyPrior:
         accuracy = np.divide(right, votes, out=self.accuracy.copy(), where=votes > 0)
         return AccuracyPrior(accuracy, votes)
 
+    def where_not(self, own: AccuracyPrior | None) -> AccuracyPrior:
+        """These, but those of `own` where it has some."""
+        if own is None:
+            return self
+        has = own.votes > 0
+        return AccuracyPrior(np.where(has, own.accuracy, self.accuracy), np.where(has, own.votes, self.votes))
+
     def take(self, sources: Any) -> AccuracyPrior:
         """Of some of them, in that order."""
         return AccuracyPrior(self.accuracy[sources], self.votes[sources])

@@ -88,7 +88,7 @@ def likelihood_uncertainty(
     missing : (m,) bool array, optional
         Sources whose abstentions were found to say nothing.
     given_voters : bool
-        Whether all were fitted given who votes.
+        Whether these, or without them all, were fitted given that they vote.
 
     Returns
     -------

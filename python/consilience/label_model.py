@@ -69,6 +69,7 @@ class LabelModel(Estimator):
         covariance form, all events at once. Both raise ``NotIdentifiableError`` where the votes cannot tell.
         ``"em"`` goes on from the moments to the maximum of the likelihood, with one strength a source, tied
         or free tables by BIC; it presumes that the sources are independent, or their dependencies given.
+        Sources with fewer than 100 votes are drawn towards the others, as strongly as these are alike.
         Joint tables of dependent sources are as free as their votes ask for, from copying to any table.
         ``"majority"`` counts votes. From statistics alone, without the votes, ``"auto"`` is ``"moments"``.
     abstentions : {"auto", "informative", "missing"}
@@ -77,9 +78,10 @@ class LabelModel(Estimator):
         a rate for each label makes its votes likelier by more than such parameters do by chance. Those of a
         source that never votes for some class always are a state, for whether it votes is what it says.
         Where who votes together depends on more than the label, as in a crowd in which every item is given
-        to so many, the method ``"auto"`` reads the votes given who votes, if that stands its tests. Moments
-        have no likelihood to choose by: to ``"moments"`` and ``"completion"`` an abstention is what remains
-        beside the votes, a state whose rates come out alike, but for noise, where it says nothing.
+        to so many, ``"em"`` reads sources that vote for every class given that they vote; so does the method
+        ``"auto"``, if all sources do and the fit stands its tests. Moments have no likelihood to choose by:
+        to ``"moments"`` and ``"completion"`` an abstention is what remains beside the votes, a state whose
+        rates come out alike, but for noise, where it says nothing.
         ``abstentions_`` tells what was found.
     random_state : int, optional
         Seed of :meth:`label_uncertainty`; fits do not depend on it.

@@ -32,9 +32,9 @@ from consilience.exceptions import InvalidArgumentError, InvalidVotesError, Wron
 from consilience.fitted_model import FittedModel
 from consilience.fitting import SourceFit, fit_sources
 from consilience.gold import Gold, GoldCounts, count_gold, read_gold
-from consilience.likelihood import maximise_likelihood
 from consilience.many_sources import observe_alone, with_prior_tables
 from consilience.parameters import Parameters
+from consilience.plans import maximise_by_evidence
 from consilience.progress import Progress
 from consilience.refinement import may_be_uneven, refine, uneven_balance, warn_of_signs
 from consilience.signs import is_disputed
@@ -374,7 +374,7 @@ def _learn_given(
         balance = fit.structure.system.class_balance
     if parameters.uses_rows and observed is not None:
         estimate = None  # they learn the balance further, with errors of their own
-        go_on: Any = maximise_likelihood
+        go_on: Any = maximise_by_evidence
         if parameters.method == "auto":
             go_on = partial(
                 fit_automatically, dependencies_learned=learned is not None, ordered=parameters.ordered

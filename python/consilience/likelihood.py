@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from consilience import _core
 from consilience.accuracy_prior import AccuracyPrior
 from consilience.components import ComponentLayout
-from consilience.em import MAX_PASSES, Columns, EMFit, choose_model, fit_em
+from consilience.em import MAX_PASSES, Columns, EMFit, Point, choose_model, expect_counts, fit_em
 from consilience.events import states_of
 from consilience.exceptions import ConvergenceWarning, warn_caller
 from consilience.fitting import SourceFit
@@ -20,6 +20,7 @@ from consilience.gold import Gold, known_rows, without_gold
 from consilience.joint_forms import Clique
 from consilience.joint_tables import ComponentTable, conditional
 from consilience.sampled_em import choose_model_by_sample, is_worth_a_sample
+from consilience.shrinkage import first_prior, learned_prior
 from consilience.statistics import Observation
 from consilience.tied import SourceTable
 
@@ -32,7 +33,7 @@ def maximise_likelihood(
     class_balance: NDArray[np.float64],
     *,
     learn_balance: bool,
-    missing: bool,
+    missing: bool | NDArray[np.bool_],
     n_threads: int,
     asks: bool = False,
     is_hopeless: Callable[[SourceFit, NDArray[np.float64]], bool] | None = None,
@@ -41,6 +42,8 @@ def maximise_likelihood(
     warns: bool = True,
 ) -> tuple[SourceFit, NDArray[np.float64]]:
     """Tables, and class balance, of the greatest likelihood, with the model of a source chosen by BIC.
+
+    Sources with few votes are drawn towards the others, see :mod:`consilience.shrinkage`.
 
     Parameters
     ----------
@@ -52,8 +55,8 @@ def maximise_likelihood(
         ``P(Y)``, or where to start.
     learn_balance : bool
         Whether to learn it.
-    missing : bool
-        Whether abstentions say nothing.
+    missing : bool or (m,) bool array
+        Whether abstentions say nothing; an array says of which sources, and tables then abstain at one rate.
     n_threads : int
         For the passes over the votes.
     asks : bool
@@ -75,11 +78,14 @@ def maximise_likelihood(
     if not fit.learned.any():
         return fit, class_balance
     layout = without_copies(fit)
-    columns = _columns(observed, fit, layout, gold, missing=missing, n_threads=n_threads)
+    given_voters = isinstance(missing, np.ndarray) or missing
+    columns = _columns(observed, fit, layout, gold, missing=given_voters, n_threads=n_threads)
+    if isinstance(missing, np.ndarray) and columns.voters is not None:
+        columns.voters[: len(layout.alone)][~missing[list(layout.alone)]] = 0  # as states like others
     if asks:
         columns = replace(columns, asked=columns.single)
-    if prior is not None:
-        columns = replace(columns, prior=_of_columns(prior, fit, layout))
+    own = None if prior is None else _of_columns(prior, fit, layout)
+    columns = replace(columns, prior=own)
     start = _to_columns(fit, layout, columns.masks.shape[1])
 
     def give_up(found: EMFit) -> bool:
@@ -87,14 +93,24 @@ def maximise_likelihood(
             _to_sources(fit, layout, found, {}), found.class_balance
         )
 
-    choose = choose_model_by_sample if is_worth_a_sample(columns) else choose_model
-    found, bic = choose(
-        columns,
-        start,
-        class_balance,
+    choose = partial(
+        choose_model_by_sample if is_worth_a_sample(columns) else choose_model,
+        start=start,
+        class_balance=class_balance,
         learn_balance=learn_balance,
         is_hopeless=None if is_hopeless is None else give_up,
     )
+    learned = columns.single & ~columns.held
+    before = first_prior(_votes(columns, Point(start, class_balance)).sum(axis=(1, 2)), learned)
+    if before is None or is_worth_a_sample(columns):  # among so many rows few votes decide nothing
+        found, bic = choose(columns)
+    else:
+        found, bic = choose(replace(columns, prior=before.where_not(own)))
+        votes = _votes(columns, Point(found.tables, found.class_balance))
+        right = (votes * columns.masks[:, 1:]).sum(axis=(1, 2))
+        of_population = learned_prior(right, votes.sum(axis=(1, 2)), learned)
+        if found.converged:  # not given up
+            found, bic = choose(replace(columns, prior=of_population.where_not(own)))
     if warns and not found.converged and found.n_passes >= MAX_PASSES:
         warn_caller(
             f"EM stopped after {found.n_passes} passes over the votes before its tables settled; they are "
@@ -102,7 +118,17 @@ def maximise_likelihood(
             ConvergenceWarning,
         )
     refined = _to_sources(fit, layout, found, bic)
-    return replace(refined, balance_learned=learn_balance, given_voters=missing), found.class_balance
+    if isinstance(missing, np.ndarray):
+        silent = missing & refined.learned
+        tables = [
+            table.with_one_silence(found.class_balance) if own else table
+            for table, own in zip(refined.tables, silent.tolist(), strict=True)
+        ]
+        refined = replace(refined, tables=tables, missing=silent)
+    elif missing:
+        refined = replace(refined, missing=None)  # of none it was asked
+    refined = replace(refined, balance_learned=learn_balance, given_voters=given_voters)
+    return refined, found.class_balance
 
 
 def likely_components(
@@ -200,6 +226,12 @@ def _columns(
             for clique in layout.members
         ),
     )
+
+
+def _votes(columns: Columns, point: Point) -> NDArray[np.float64]:
+    """Expected votes of each column in each state under each label vector, (C, S - 1, K)."""
+    votes: NDArray[np.float64] = expect_counts(columns, point)[0][:, 1:]
+    return votes
 
 
 def _of_columns(prior: AccuracyPrior, fit: SourceFit, layout: ComponentLayout) -> AccuracyPrior:

@@ -8,6 +8,7 @@ import consilience as cs
 from consilience import _core
 from consilience.em import Columns, fit_em
 from consilience.information import likelihood_uncertainty
+from consilience.plans import meetings_beyond_chance
 from consilience.tied import SourceTable, directions_given_votes, tied_directions
 
 
@@ -192,3 +193,26 @@ def test_intervals_are_narrower_where_abstentions_say_nothing():
     silent = widths(missing=np.ones(6, bool))
     assert (silent < widths()).all()
     np.testing.assert_allclose(silent, widths(given_voters=True))
+
+
+def test_em_reads_planned_votes_given_who_votes_and_one_sided_sources_as_ever():
+    votes, y = planned(3, 6000)
+    rng = np.random.default_rng(8)
+    hits = rng.random((len(y), 2)) < np.where(y[:, None] == [0, 1], 0.6, 0.08)
+    votes = np.hstack([votes, np.where(hits, [0, 1], -1)])
+    model = cs.LabelModel(n_classes=3, method="em").fit(votes)
+    assert model.abstentions_ == ("missing",) * 10 + ("informative",) * 2
+    assert "of 10 sources they say nothing, of 2 they are informative" in str(model.summary())
+    silent = model.emission_[10:, -1]
+    # The sixth of the items that they vote on by mistake, 0.005 each.
+    np.testing.assert_allclose(silent, np.where(np.eye(2, 3) > 0, 0.4, 0.92), atol=0.05)
+    assert (model.predict(votes) == y).mean() > 0.85
+
+
+@pytest.mark.parametrize("kinds", [("informative",) * 6, ("one-sided",) * 6, KINDS])
+def test_sources_that_meet_as_tables_say_follow_no_plan(kinds):
+    exact = mixed(3, kinds)
+    votes, _ = draw(np.random.default_rng(9), exact, 5000)
+    found = cs.LabelModel(n_classes=3, method="em").fit(votes)._model
+    assert meetings_beyond_chance(found.statistics, found.fit, found.class_balance) < 3
+    assert not found.fit.given_voters
