@@ -47,7 +47,7 @@ def maximise_by_evidence(
         return found, balance
     if meetings_beyond_chance(observed.statistics, found, balance) < BEYOND_CHANCE:
         return found, balance
-    two_sided = _two_sided(observed.statistics)
+    two_sided = _two_sided(observed.statistics)[fit.first]
     if not two_sided.any():
         return found, balance
     return maximise_likelihood(observed, fit, class_balance, missing=two_sided, **arguments)
