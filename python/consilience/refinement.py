@@ -151,8 +151,10 @@ def uneven_balance(statistics: VoteStatistics, fit: SourceFit) -> NDArray[np.flo
     third = third[fit.first[statistics.node_source] == statistics.node_source]
     k = len(system.class_balance)
     rough = rough_probabilities(system, third, fit.strength)
-    # A rare event whose strengths came out with the wrong sign looks like one that always holds.
-    if np.minimum(rough, 1 - rough).min(initial=1.0) > 1.5 * RARE / k:
+    # A rare event whose strengths came out with the wrong sign looks like one that always holds. Of two
+    # classes the other one then looks rare.
+    turned = k > 2 and rough.max(initial=0.0) > 1 - RARE / k
+    if not turned and rough.min(initial=1.0) > 1.5 * RARE / k:
         return None
     skewness = event_skewness(system, third, fit.strength)
     estimate = BalanceEvidence(fit, float(statistics.n), skewness).rough_balance()
