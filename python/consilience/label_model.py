@@ -69,7 +69,7 @@ class LabelModel(Estimator):
         covariance form, all events at once. Both raise ``NotIdentifiableError`` where the votes cannot tell.
         ``"em"`` goes on from the moments to the maximum of the likelihood, with one strength a source, tied
         or free tables by BIC; it presumes that the sources are independent, or their dependencies given.
-        Sources with fewer than 100 votes are drawn towards the others, as strongly as these are alike.
+        Sources with fewer than 50 votes are drawn towards the others, as strongly as these are alike.
         Joint tables of dependent sources are as free as their votes ask for, from copying to any table.
         ``"majority"`` counts votes. From statistics alone, without the votes, ``"auto"`` is ``"moments"``.
     abstentions : {"auto", "informative", "missing"}

@@ -20,7 +20,7 @@ from consilience.accuracy_prior import AccuracyPrior
 
 __all__ = ["FEW_VOTES", "first_prior", "learned_prior", "weight_of_population"]
 
-FEW_VOTES = 100.0
+FEW_VOTES = 50.0
 """Votes from which on a source speaks for itself alone."""
 
 MIN_SOURCES = 5

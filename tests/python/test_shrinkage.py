@@ -44,7 +44,7 @@ def test_the_weight_of_a_population_is_found():
 
 
 def test_the_prior_fades_with_votes_and_is_gone_where_they_suffice():
-    votes = np.array([0.0, 1, 50, FEW_VOTES, 1e6, 5])
+    votes = np.array([0.0, 1, 25, FEW_VOTES, 1e6, 5])
     learned = np.array([True] * 5 + [False])
     prior = learned_prior(0.8 * votes, votes, learned)
     weight = prior.votes
