@@ -9,6 +9,7 @@ from consilience import _core
 from consilience.em import Columns, fit_em
 from consilience.information import likelihood_uncertainty
 from consilience.plans import meetings_beyond_chance
+from consilience.rows import Distinct
 from consilience.tied import SourceTable, directions_given_votes, tied_directions
 
 
@@ -64,7 +65,7 @@ def columns_of(votes, k, asked):
     patterns = _core.find_patterns(view, _core.StateCoding.of_one_task(k), None)
     masks = np.vstack([np.zeros((1, k), bool), np.eye(k, dtype=bool)])
     return Columns(
-        patterns, float(n), np.tile(masks, (m, 1, 1)), np.ones(m, bool), np.zeros(m, bool),
+        Distinct(patterns), float(n), np.tile(masks, (m, 1, 1)), np.ones(m, bool), np.zeros(m, bool),
         np.zeros((m, k + 1), int), None, 1, asked=np.full(m, asked),
     )  # fmt: skip
 
