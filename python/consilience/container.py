@@ -179,6 +179,22 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         return start + file.read()
 
 
+def target_of(path: str | os.PathLike[str]) -> Path:
+    """Where a file will be written: `path`, links followed, in a folder that exists.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder does not exist.
+    """
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            errno.ENOENT, "no such folder to write to, create it first", str(target.parent)
+        )
+    return target
+
+
 def write_atomically(path: str | os.PathLike[str], content: bytes | Callable[[BinaryIO], object]) -> None:
     """Write a file wholly or not at all.
 
@@ -204,11 +220,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | Callable[[Bi
         with open(path, "wb") as file:
             _write(file, content)
         return
-    target = Path(os.path.realpath(path))
-    if not target.parent.is_dir():
-        raise FileNotFoundError(
-            errno.ENOENT, "no such folder to write to, create it first", str(target.parent)
-        )
+    target = target_of(path)
     partial = target.with_name(f".consilience-{secrets.token_hex(8)}.partial")
     try:
         with open(partial, "xb") as file:

@@ -151,8 +151,12 @@ def read_soft_labels(soft_labels: ArrayLike, argument: str, kept: NDArray[np.boo
     return labels
 
 
-def read_weights(weights: ArrayLike | None, mask: ArrayLike | None, n: int) -> NDArray[np.float64]:
+def read_weights(
+    weights: ArrayLike | None, mask: ArrayLike | None, n: int, argument: str = "weights"
+) -> NDArray[np.float64]:
     """What each of `n` items counts, (n,) float64: its weight, or 0 where the mask is False.
+
+    Errors call the weights by the name of the `argument`.
 
     Raises
     ------
@@ -163,16 +167,16 @@ def read_weights(weights: ArrayLike | None, mask: ArrayLike | None, n: int) -> N
     """
     result = np.ones(n)
     if weights is not None:
-        given = as_array(weights, "weights")
+        given = as_array(weights, argument)
         if given.dtype.kind not in "fiub":
-            raise WrongTypeError(f"weights must hold numbers, got dtype {given.dtype}")
+            raise WrongTypeError(f"{argument} must hold numbers, got dtype {given.dtype}")
         if given.shape != (n,):
-            raise InvalidArgumentError(f"weights must have shape ({n},), one an item, got {given.shape}")
+            raise InvalidArgumentError(f"{argument} must have shape ({n},), one an item, got {given.shape}")
         result = given.astype(np.float64)
         valid = (result >= 0) & (result < np.inf)
         if not valid.all():
             row = int(np.argmin(valid))
-            raise InvalidArgumentError(f"weights, row {row}: must be finite and >= 0, got {given[row]}")
+            raise InvalidArgumentError(f"{argument}, row {row}: must be finite and >= 0, got {given[row]}")
     if mask is not None:
         wanted = as_array(mask, "mask")
         if wanted.dtype != np.bool_:

@@ -427,6 +427,7 @@ def test_strided_read_only_and_foreign_arrays_are_read():
         (frozen, base),
         (base.astype(">f4"), base),
         (torch.from_numpy(base), base),
+        (torch.from_numpy(base).bfloat16(), base),  # holds whole numbers up to 256 exactly
     ):
         data = SoftLabelDataset(X, np.zeros(len(expected), int), task_graph=ONE)
         np.testing.assert_array_equal(data[list(range(len(expected)))].features, expected)
@@ -791,16 +792,19 @@ def test_an_unseeded_training_goes_on_with_its_own_seed(tmp_path):
         ({}, "validation"),
     ],
 )
-def test_a_checkpoint_of_another_training_is_refused(options, differs, tmp_path):
+@pytest.mark.parametrize("validated", [False, True])
+def test_a_checkpoint_of_another_training_is_refused(options, differs, validated, tmp_path):
     X, gold, vector = learnable(40)
     path = tmp_path / "training.pt"
-    MultiTaskClassifier(GRAPH, random_state=0, max_epochs=1).fit(X, softened(vector), checkpoint=path)
+    given = (X, gold) if validated else None
+    first = MultiTaskClassifier(GRAPH, random_state=0, max_epochs=1)
+    first.fit(X, softened(vector), validation=given, checkpoint=path)
     other = MultiTaskClassifier(GRAPH, random_state=0, max_epochs=1, **options)
     with pytest.raises(cs.FileFormatError, match=f"differs in '{differs}'"):
         other.fit(
             X + (differs == "X"),
             softened(vector, seed=int(differs == "labels")),
-            validation=(X, gold) if differs == "validation" else None,
+            validation=(X - 1, gold) if differs == "validation" else given,
             checkpoint=path,
         )
 
@@ -904,7 +908,16 @@ def test_weights_of_another_network_are_refused_and_change_nothing(params, messa
         ({"validation_fraction": 1}, ValueError, "validation_fraction"),
         ({"schedule": "linear"}, ValueError, "schedule must be one of 'cosine'"),
         ({"dropout": 1}, ValueError, "dropout"),
+        ({"dropout": "half"}, ValueError, "dropout"),
+        ({"hidden_sizes": 5}, TypeError, "hidden_sizes must be a sequence"),
+        ({"hidden_sizes": (2.5,)}, ValueError, "hidden_sizes must hold whole numbers"),
+        ({"device": "abacus"}, ValueError, "device must be one that PyTorch can use here, got 'abacus'"),
+        ({"device": "cuda:999"}, ValueError, "device must be one that PyTorch can use here"),
+        ({"mixed_precision": "yes"}, TypeError, "mixed_precision must be True, False or None"),
+        ({"schedule": lambda progress: math.nan}, ValueError, "schedule must give a share .* got nan"),
+        ({"schedule": lambda progress: -1.0}, ValueError, "schedule must give a share .* got -1.0"),
         ({"random_state": -1}, ValueError, "random_state"),
+        ({"random_state": 1.5}, TypeError, "random_state must be a whole number"),
         ({"learning_rate": 1e30, "clip_norm": None}, ValueError, "the loss is .* lower it"),
         ({"trunk": nn.Unflatten(1, (2, 2))}, TypeError, r"trunk must return a \(n, width\) tensor"),
         ({"trunk": MLP(5)}, ValueError, r"X must have shape \(n, 5\)"),
@@ -960,6 +973,8 @@ def test_a_sparse_matrix_with_indices_out_of_range_is_refused():
         (lambda q: q["kind"], TypeError, "labels must be {task: array}"),
         (lambda q: {"kind": q["kind"]}, ValueError, "labels must be of the tasks"),
         (lambda q: {**q, "kind": q["org_type"]}, ValueError, "'kind' must have 2 columns"),
+        (lambda q: {**q, "org_type": q["kind"]}, ValueError, "'org_type' must have 4 columns"),
+        (lambda q: {**q, "kind": np.where(q["kind"] > 2, 0, np.nan)}, ValueError, "'kind', row 0: .* nan"),
         (lambda q: {**q, "kind": q["kind"] * 2}, ValueError, "'kind', row 0: must be probabilities"),
         (lambda q: {**q, "kind": q["kind"][:5]}, ValueError, "'kind' must have 40 rows"),
         (lambda q: {**q, "kind": np.full(40, 2)}, ValueError, r"'kind', row 0: must lie in 0\.\.1"),
@@ -981,6 +996,7 @@ def test_labels_that_cannot_be_are_named(labels, error, message):
     [
         ("X", TypeError, r"validation must be a pair \(X, labels\)"),
         ((np.zeros((2, 4)), {"kind": [0, 1]}), ValueError, "validation: labels must be of the tasks"),
+        ((np.zeros((2, 3)), softened(np.zeros(2, int))), ValueError, r"validation: X must have shape \(n, 4"),
         ((np.zeros((1, 4)), {task: [-1] for task in GRAPH.tasks}), ValueError, "no item has a label"),
     ],
 )
@@ -988,6 +1004,30 @@ def test_validation_that_cannot_be_is_named(validation, error, message):
     X, _, vector = learnable(40)
     with pytest.raises(error, match=message):
         MultiTaskClassifier(GRAPH).fit(X, softened(vector), validation=validation)
+
+
+def test_weights_that_cannot_be_are_named_as_they_were_given():
+    X, gold, vector = learnable(40)
+    clf = MultiTaskClassifier(GRAPH, max_epochs=1)
+    with pytest.raises(cs.InvalidArgumentError, match="sample_weight, row 0: must be finite"):
+        clf.fit(X, softened(vector), np.full(40, np.nan))
+    clf.fit(X, softened(vector))
+    with pytest.raises(cs.InvalidArgumentError, match=r"sample_weight must have shape \(40,\)"):
+        clf.score(X, gold, np.ones(39))
+
+
+def test_texts_without_a_column_are_refused():
+    with pytest.raises(cs.InvalidArgumentError, match="X must have a column at least"):
+        MultiTaskClassifier(ONE, LSTM(5)).fit(np.zeros((3, 0), int), np.zeros(3, int))
+
+
+def test_a_checkpoint_that_cannot_be_written_is_refused_before_the_training(tmp_path):
+    X, _, vector = learnable(40)
+    epochs = []
+    clf = MultiTaskClassifier(GRAPH, max_epochs=1, schedule=lambda progress: epochs.append(1) or 1.0)
+    with pytest.raises(FileNotFoundError, match="create it first"):
+        clf.fit(X, softened(vector), checkpoint=tmp_path / "missing" / "training.pt")
+    assert not epochs
 
 
 def test_predictions_need_a_fit_and_the_same_columns():

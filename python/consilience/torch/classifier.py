@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from consilience.container import target_of
 from consilience.estimator import Estimator
 from consilience.exceptions import (
     FileFormatError,
@@ -225,26 +226,29 @@ class MultiTaskClassifier(Estimator):
             If an argument is not of an allowed form; names task and row. The model is left as it was.
         FileFormatError
             If `checkpoint` is damaged, or belongs to other data or parameters.
+        OSError
+            If `checkpoint` cannot be written; where its folder is missing, before the training starts.
         """
         settings = self._settings()
         n_words = getattr(self.trunk, "n_words", None)
-        data = SoftLabelDataset(
-            X, soft_labels, task_graph=self.graph, mask=mask, weights=sample_weight, n_words=n_words
-        )
+        table = FeatureTable(X, n_words)
+        weights = read_weights(sample_weight, mask, len(table), "sample_weight")
+        data = SoftLabelDataset(table, soft_labels, task_graph=self.graph, weights=weights)
         rows = _labelled(data)
         if not len(rows):
             raise InvalidArgumentError("no item is left to learn from: give labels, and keep some")
         seed, gold = self._seed(), is_gold(soft_labels)
         network = self._build(data, settings, seed)
         run = TrainingRun(network, self._optimizer(network), seed)
-        identity = "" if checkpoint is None else self._identity(data, given=validation is not None)
-        if checkpoint is not None and Path(checkpoint).exists():
-            _resume(run, checkpoint, identity)
         held_out: tuple[SoftLabelDataset, NDArray[np.int64]] | None = None
         if validation is not None:
-            held_out = self._read_validation(validation, n_words)
+            held_out = self._read_validation(validation, network.trunk)
             gold = is_gold(validation[1])
-        else:
+        identity = ""
+        if checkpoint is not None:
+            identity = self._identity(data, held_out[0] if held_out else None)
+            _resume(run, checkpoint, identity)
+        if validation is None:
             rows, apart = _split(rows, self.validation_fraction, run.seed)
             held_out = (data, apart) if len(apart) else None
 
@@ -303,8 +307,10 @@ class MultiTaskClassifier(Estimator):
             raise InvalidArgumentError(
                 f"schedule must be one of {listed(SCHEDULES)} or a function, got {self.schedule!r}"
             )
-        device = torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        device = _usable_device(self.device)
         mixed = self.mixed_precision
+        if mixed is not None and not isinstance(mixed, (bool, np.bool_)):
+            raise WrongTypeError(f"mixed_precision must be True, False or None, got {mixed!r}")
         if mixed is None:
             mixed = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
         return Settings(
@@ -315,7 +321,7 @@ class MultiTaskClassifier(Estimator):
             clip_norm=self.clip_norm,
             patience=self.patience,
             confidence_weights=self.confidence_weights,
-            mixed_precision=mixed,
+            mixed_precision=bool(mixed),
             device=device,
         )
 
@@ -323,7 +329,7 @@ class MultiTaskClassifier(Estimator):
         for name in ("max_epochs", "batch_size", "patience"):
             value = getattr(self, name)
             optional = name != "batch_size" and value is None
-            if not optional and (not isinstance(value, (int, np.integer)) or value < 1):
+            if not optional and (not isinstance(value, Integral) or value < 1):
                 raise InvalidArgumentError(f"{name} must be a whole number from 1 on, got {value!r}")
         for name, least, below in (
             ("learning_rate", 0.0, np.inf),
@@ -333,7 +339,7 @@ class MultiTaskClassifier(Estimator):
         ):
             value = getattr(self, name)
             optional = name == "clip_norm" and value is None
-            if not optional and not (isinstance(value, (int, float)) and least < value < below):
+            if not optional and not (isinstance(value, (int, float, np.number)) and least < value < below):
                 sign = "positive" if least == 0 else "0 or more"
                 raise InvalidArgumentError(f"{name} must be {sign} and below {below}, got {value!r}")
 
@@ -342,6 +348,10 @@ class MultiTaskClassifier(Estimator):
             if self.random_state < 0:
                 raise InvalidArgumentError(f"random_state must not be negative, got {self.random_state}")
             return int(self.random_state)
+        if self.random_state is not None and not isinstance(self.random_state, np.random.Generator):
+            raise WrongTypeError(
+                f"random_state must be a whole number, a numpy Generator or None, got {self.random_state!r}"
+            )
         return int(np.random.default_rng(self.random_state).integers(2**63))
 
     def _build(self, data: SoftLabelDataset, settings: Settings, seed: int) -> MultiTaskNetwork:
@@ -368,12 +378,14 @@ class MultiTaskClassifier(Estimator):
         return torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
 
     def _read_validation(
-        self, validation: Any, n_words: int | None
+        self, validation: Any, trunk: nn.Module
     ) -> tuple[SoftLabelDataset, NDArray[np.int64]]:
         if not isinstance(validation, Sequence) or len(validation) != 2:
             raise WrongTypeError("validation must be a pair (X, labels)")
         try:
-            data = SoftLabelDataset(*validation, task_graph=self.graph, n_words=n_words)
+            table = FeatureTable(validation[0], getattr(trunk, "n_words", None))
+            _check_width(trunk, table)
+            data = SoftLabelDataset(table, validation[1], task_graph=self.graph)
         except (InvalidArgumentError, WrongTypeError) as error:
             raise type(error)(f"validation: {error}") from error
         rows = _labelled(data)
@@ -381,7 +393,7 @@ class MultiTaskClassifier(Estimator):
             raise InvalidArgumentError("validation: no item has a label; leave validation out")
         return data, rows
 
-    def _identity(self, data: SoftLabelDataset, given: bool) -> str:
+    def _identity(self, data: SoftLabelDataset, validation: SoftLabelDataset | None) -> str:
         """What a checkpoint must agree on: the data, the network and what steers the weights, as JSON."""
         params = self.get_params()
         for name in ("max_epochs", "patience", "device", "progress", "mixed_precision", "graph"):
@@ -390,10 +402,11 @@ class MultiTaskClassifier(Estimator):
             params["schedule"] = "a function"
         if not isinstance(self.random_state, (int, np.integer)):
             params["random_state"] = None
-        digest = hashlib.sha256(data.soft_labels.numpy().tobytes() + data.weights.numpy().tobytes())
         content = {name: repr(value) for name, value in params.items()}
-        content |= {"labels": digest.hexdigest(), "X": data.table.digest()}
-        content["validation"] = "given" if given else "held out"
+        content |= {"labels": _digest_of_labels(data), "X": data.table.digest()}
+        content["validation"] = (
+            "held out" if validation is None else _digest_of_labels(validation) + validation.table.digest()
+        )
         return json.dumps({**content, "graph": self.graph.to_json()})
 
     # --- prediction ----------------------------------------------------------------------------------------
@@ -466,7 +479,8 @@ class MultiTaskClassifier(Estimator):
         by_task = predicted if self.graph.n_tasks > 1 else {self.graph.tasks[0]: predicted}
         found = np.stack([by_task[task] for task in self.graph.tasks], axis=1)
         true = read_gold(y, self.graph, len(found))
-        counts = read_weights(sample_weight, None, len(found)) * (true != ABSTAIN).any(axis=1)
+        weights = read_weights(sample_weight, None, len(found), "sample_weight")
+        counts = weights * (true != ABSTAIN).any(axis=1)
         if not counts.any():
             raise InvalidArgumentError("y: no item that counts has a known class; give gold for some")
         right = ((found == true) | (true == ABSTAIN)).all(axis=1)
@@ -552,6 +566,10 @@ class MultiTaskClassifier(Estimator):
         return self
 
 
+def _digest_of_labels(data: SoftLabelDataset) -> str:
+    return hashlib.sha256(data.soft_labels.numpy().tobytes() + data.weights.numpy().tobytes()).hexdigest()
+
+
 def _labelled(data: SoftLabelDataset) -> NDArray[np.int64]:
     """Items that count in some task."""
     return np.flatnonzero(data.weights.any(dim=1).numpy())
@@ -560,6 +578,20 @@ def _labelled(data: SoftLabelDataset) -> NDArray[np.int64]:
 def enough_epochs(n_items: int, batch_size: int) -> int:
     """Epochs of 2,000 steps, from 20 to 200."""
     return min(max(math.ceil(2_000 / math.ceil(n_items / batch_size)), 20), 200)
+
+
+def _usable_device(name: str | torch.device | None) -> torch.device:
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        raise InvalidArgumentError(
+            f"device must be one that PyTorch can use here, got {name!r} ({error}): leave it "
+            "out for the best one"
+        ) from error
+    return device
 
 
 def _bar(total: int, initial: int) -> Any:
@@ -646,7 +678,9 @@ def _joined(parts: Sequence[Mapping[str, NDArray[Any]]]) -> Any:
 
 
 def _resume(run: TrainingRun, checkpoint: str | os.PathLike[str], identity: str) -> None:
-    """Bring a run to where a checkpoint left it."""
+    """Bring a run to where a checkpoint left it, where there is one already."""
+    if not target_of(checkpoint).exists():
+        return
     name, content = os.fspath(checkpoint), read_file(checkpoint, _CHECKPOINT)
     try:
         found, wanted = json.loads(content["identity"]), json.loads(identity)

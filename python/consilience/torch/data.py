@@ -122,7 +122,7 @@ class SoftLabelDataset(Dataset[Batch]):
 
     Parameters
     ----------
-    features : (n, ...) array, tensor, SciPy sparse matrix or data frame
+    features : (n, ...) array, tensor, SciPy sparse matrix, data frame or FeatureTable
         One row an item. Real numbers; whole numbers stay whole, as word indices must.
     labels : {task: array}, or array for one task
         Soft labels, (n, k_task) floats whose rows sum to 1; or gold, (n,) class indices, -1 where unknown.
@@ -161,7 +161,7 @@ class SoftLabelDataset(Dataset[Batch]):
         weights: ArrayLike | None = None,
         n_words: int | None = None,
     ) -> None:
-        self.table = FeatureTable(features, n_words)
+        self.table = features if isinstance(features, FeatureTable) else FeatureTable(features, n_words)
         self.task_graph = task_graph
         item_weights = read_weights(weights, mask, len(self.table))
         by_task = _by_task(labels, task_graph)
@@ -259,7 +259,7 @@ def read_gold(labels: Any, task_graph: TaskGraph, n: int) -> NDArray[np.int64]:
     """
     by_task = _by_task(labels, task_graph)
     columns = [
-        _read_gold(as_array(by_task[task], f"gold of task {task!r}"), f"gold of task {task!r}", k)
+        _read_gold(_as_array(by_task[task], f"gold of task {task!r}"), f"gold of task {task!r}", k)
         for task, k in zip(task_graph.tasks, task_graph.cardinalities, strict=True)
     ]
     for task, column in zip(task_graph.tasks, columns, strict=True):
@@ -297,17 +297,16 @@ def _read_labels(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Soft labels of one task, (n, k), and which items have any among those kept."""
     argument = f"labels of task {task!r}"
-    array = as_array(values.detach().cpu() if isinstance(values, Tensor) else values, argument)
+    array = _as_array(values, argument)
     if array.ndim == 1:
         gold = _read_gold(array, argument, k)
         if len(gold) != len(kept):
             raise InvalidArgumentError(f"{argument}: {len(gold)} entries for {len(kept)} items")
         known = kept & (gold != ABSTAIN)
         return np.eye(k)[gold] * known[:, None], known
-    soft = read_soft_labels(array, argument, kept)
-    if soft.shape[1] != k:
-        raise InvalidArgumentError(f"{argument} must have {k} columns, one a class, got {soft.shape[1]}")
-    return soft, kept
+    if array.ndim == 2 and array.shape[1] != k:
+        raise InvalidArgumentError(f"{argument} must have {k} columns, one a class, got {array.shape[1]}")
+    return read_soft_labels(array, argument, kept), kept
 
 
 def _read_gold(array: NDArray[Any], argument: str, k: int) -> NDArray[np.int64]:
@@ -327,9 +326,18 @@ def _read_gold(array: NDArray[Any], argument: str, k: int) -> NDArray[np.int64]:
     return array.astype(np.int64)
 
 
+def _as_array(values: Any, argument: str) -> NDArray[Any]:
+    """Anything array-like as an array; tensors too, wherever they are and of whatever precision."""
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        if values.dtype == torch.bfloat16:  # NumPy knows no such numbers
+            values = values.float()
+    return as_array(values, argument)
+
+
 def _read_dense(features: Features) -> Tensor:
     """Features as a tensor of float32 or whole numbers."""
-    array = as_array(features.detach().cpu() if isinstance(features, Tensor) else features, "X")
+    array = _as_array(features, "X")
     if array.dtype.kind not in "fiub":
         advice = "encode texts with Vocabulary.encode or TF-IDF" if array.dtype.kind in "OUS" else ""
         raise WrongTypeError(f"X must hold real numbers, got dtype {array.dtype}: {advice or 'convert it'}")
@@ -371,6 +379,8 @@ def _text_lengths(features: Any, n_words: int) -> NDArray[np.int64]:
         raise WrongTypeError(
             "X must hold word indices for this trunk, (n, length) ints, as Vocabulary.encode gives them"
         )
+    if not features.shape[1]:
+        raise InvalidArgumentError("X must have a column at least: Vocabulary.encode pads empty texts")
     words = features.numpy()
     outside = (words < 0) | (words >= n_words)
     if outside.any():

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -62,7 +63,12 @@ class Settings:
     def factor(self, progress: float) -> float:
         """Share of the learning rate in use when `progress` of all steps, in [0, 1), are done."""
         if callable(self.schedule):
-            return float(self.schedule(progress))
+            share = self.schedule(progress)
+            if not (isinstance(share, Real) and 0 <= share < math.inf):
+                raise InvalidArgumentError(
+                    f"schedule must give a share of learning_rate, 0 or more, got {share!r} at {progress:.3g}"
+                )
+            return float(share)
         if progress < _WARM_UP:
             return (progress + 1e-3) / (_WARM_UP + 1e-3)
         if self.schedule == "constant":

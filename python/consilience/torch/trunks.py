@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -49,12 +50,14 @@ class Trunk(nn.Module):
 
 def layers(n_features: int, sizes: Sequence[int], dropout: float) -> tuple[nn.Sequential, int]:
     """Linear layers, each with ReLU and dropout, and how many features the last one gives."""
-    if not 0 <= dropout < 1:
+    if not isinstance(dropout, Real) or not 0 <= dropout < 1:
         raise InvalidArgumentError(f"dropout must lie in [0, 1), got {dropout!r}")
+    if not isinstance(sizes, Iterable):
+        raise WrongTypeError(f"hidden_sizes must be a sequence, one number a layer, got {sizes!r}")
     modules: list[nn.Module] = []
     for size in sizes:
-        if size < 1:
-            raise InvalidArgumentError(f"sizes of layers must be 1 or more, got {listed(sizes)}")
+        if not isinstance(size, Integral) or size < 1:
+            raise InvalidArgumentError(f"hidden_sizes must hold whole numbers from 1 on, got {listed(sizes)}")
         modules += [nn.Linear(n_features, size), nn.ReLU(), nn.Dropout(dropout)]
         n_features = size
     return nn.Sequential(*modules), n_features
