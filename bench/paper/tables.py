@@ -122,11 +122,12 @@ def synthetic_table(results: Mapping[str, Any]) -> list[str]:
             means, slope = curve([row for row in rows if row[key] == kind])
             lines.append(f"| {kind} | " + " | ".join(f"{m:.4f}" for m in means) + f" | {slope:+.2f} |")
         lines.append("")
-    lines += ["| n | moments | em | Gibbs sampling | over moments | over em |", "|---" * 6 + "|"]
+    *fits, gibbs = list(results["time"][0])[1:]
+    lines += ["| n | " + " | ".join([*fits, gibbs, *(f"over {name}" for name in fits)]) + " |"]
+    lines += ["|---" * (2 * len(fits) + 2) + "|"]
     for row in results["time"]:
-        seconds = {name: row[name]["seconds"] for name in ("moments", "em", "gibbs")}
-        cells = [f"{s:.4f} s (error {row[name]['error']:.4f})" for name, s in seconds.items()]
-        ratios = [f"{seconds['gibbs'] / seconds[name]:,.0f} ×" for name in ("moments", "em")]
+        cells = [f"{row[name]['seconds']:.4f} s (error {row[name]['error']:.4f})" for name in (*fits, gibbs)]
+        ratios = [f"{row[gibbs]['seconds'] / row[name]['seconds']:,.0f} ×" for name in fits]
         lines.append("| " + " | ".join([f"{row['n']:,}", *cells, *ratios]) + " |")
     return lines
 
@@ -151,7 +152,7 @@ def draw_synthetic(results: Mapping[str, Any], path: Path) -> None:
         axis.set(xscale="log", yscale="log", xlabel="items", title=f"{key}")
         axis.legend()
     axes[0].set_ylabel("mean error of the accuracies")
-    for name in ("moments", "em", "gibbs"):
+    for name in list(results["time"][0])[1:]:
         seconds = [row[name]["seconds"] for row in results["time"]]
         axes[2].plot([row["n"] for row in results["time"]], seconds, "o-", label=name)
     axes[2].set(xscale="log", yscale="log", xlabel="items", ylabel="seconds", title="time to fit")
