@@ -55,6 +55,7 @@ from consilience.torch.trunks import MLP, Trunk
 __all__ = ["MultiTaskClassifier", "enough_epochs"]
 
 SCHEDULES = ("cosine", "constant")
+FUSED = ("cpu", "cuda")
 
 _CHECKPOINT, _WEIGHTS = "a training of an end model", "the weights of an end model"
 _INIT, _SPLIT = 2**32 - 1, 2**32 - 2  # streams of random numbers beside those of the epochs, 1, 2, ...
@@ -375,7 +376,10 @@ class MultiTaskClassifier(Estimator):
 
     def _optimizer(self, network: MultiTaskNetwork) -> torch.optim.Optimizer:
         parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        return torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
+        fused = all(parameter.device.type in FUSED for parameter in parameters)  # one pass over the weights
+        return torch.optim.AdamW(
+            parameters, lr=self.learning_rate, weight_decay=self.weight_decay, fused=fused
+        )
 
     def _read_validation(
         self, validation: Any, trunk: nn.Module

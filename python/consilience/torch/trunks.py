@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
-from typing import Any
 
 import torch
 from numpy.typing import ArrayLike
@@ -44,7 +43,7 @@ class Trunk(nn.Module):
         """Draw all weights anew, but for embeddings that were given."""
         for module in self.children():
             for layer in module.modules():
-                if isinstance(layer, (nn.Linear, nn.LSTM)):
+                if isinstance(layer, (nn.Linear, nn.LSTM, _Features)):
                     layer.reset_parameters()
 
 
@@ -61,6 +60,32 @@ def layers(n_features: int, sizes: Sequence[int], dropout: float) -> tuple[nn.Se
         modules += [nn.Linear(n_features, size), nn.ReLU(), nn.Dropout(dropout)]
         n_features = size
     return nn.Sequential(*modules), n_features
+
+
+class _Features(nn.Module):
+    """A linear layer with one row of weights a feature, so that rare features cost few lines of memory.
+
+    ``nn.Linear`` has one a unit: the gradient of a sparse product is then turned over in every step.
+    """
+
+    def __init__(self, n_features: int, size: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(n_features, size))
+        self.bias = nn.Parameter(torch.empty(size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the weights anew, spread as those of ``nn.Linear``."""
+        bound = len(self.weight) ** -0.5
+        nn.init.uniform_(self.weight, -bound, bound)
+        nn.init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, features: Tensor) -> Tensor:
+        if not features.is_sparse:
+            return torch.addmm(self.bias, features.to(self.weight.dtype), self.weight)
+        with torch.autocast(features.device.type, enabled=False):  # sparse products know no bfloat16
+            product: Tensor = torch.sparse.mm(features, self.weight) + self.bias
+        return product
 
 
 class MLP(Trunk):
@@ -87,17 +112,12 @@ class MLP(Trunk):
             )
         self.n_features = n_features
         stack, self.out_features = layers(n_features, hidden_sizes, dropout)
-        self.first: Any = stack[0]
+        self.first = _Features(n_features, hidden_sizes[0])
         self.rest = stack[1:]
 
     def forward(self, features: Tensor) -> Tensor:
         """(n, n_features) tensor, dense or sparse -> (n, out_features)."""
-        if not features.is_sparse:
-            hidden = self.first(features.to(self.first.weight.dtype))
-        else:
-            with torch.autocast(features.device.type, enabled=False):  # sparse products know no bfloat16
-                hidden = torch.sparse.mm(features, self.first.weight.t()) + self.first.bias
-        return self.rest(hidden)
+        return self.rest(self.first(features))
 
 
 class _WordTrunk(Trunk):
