@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from problem import Problem, decode
+from problem import Problem, decode, kinds_of
 
 import consilience as cs
 
@@ -57,7 +57,7 @@ def hierarchical_majority(problem: Problem, train: Items, *, ties: str = "drawn"
     "open", the label is spread evenly over them.
     """
     graph = problem.graph
-    votes = implied_votes(problem)
+    votes = problem.implied_votes
     chance = np.random.default_rng(0).random(problem.n_items)
 
     def vectors(items: Items) -> NDArray[np.float64]:
@@ -100,7 +100,7 @@ def separate(problem: Problem, train: Items, **options: Any) -> Labeler:
     feasible label vectors, so that it does not take "not applicable" for one class among equals.
     """
     graph = problem.graph
-    votes = implied_votes(problem)
+    votes = problem.implied_votes
     balance = graph.marginal(np.full((1, graph.n_vectors), 1 / graph.n_vectors))
     models = {
         task: _fitted(
@@ -135,7 +135,7 @@ def data_programming(problem: Problem, train: Items, **options: Any) -> Labeler:
     Silence says nothing. It is told what :func:`separate` is told.
     """
     graph = problem.graph
-    votes = implied_votes(problem)
+    votes = problem.implied_votes
     balance = graph.marginal(np.full((1, graph.n_vectors), 1 / graph.n_vectors))
     alone = {task: cs.TaskGraph({task: k}) for task, k in zip(graph.tasks, graph.cardinalities, strict=True)}
     accuracy = {}
@@ -165,10 +165,10 @@ def _cast(graph: cs.TaskGraph, votes: Mapping[str, NDArray[np.int16]], items: It
     found = []
     for j in range(votes[graph.tasks[0]].shape[1]):
         own = np.column_stack([votes[task][items, j] for task in graph.tasks])
-        kinds, which = np.unique(own, axis=0, return_inverse=True)
+        rows, kinds, which = kinds_of(own)
         for i, event in enumerate(graph.event_masks(kinds)):
             if event.any() and not event.all():
-                found.append((j, event, np.flatnonzero(which.reshape(-1) == i)))
+                found.append((j, event, rows[which == i]))
     return found
 
 
@@ -196,19 +196,6 @@ def _of_vectors(graph: cs.TaskGraph, vectors: Callable[[Items], NDArray[np.float
         return {task: graph.feasible_set[best, r] for r, task in enumerate(graph.tasks)}
 
     return Labeler(lambda items: graph.marginal(vectors(items)), hard)
-
-
-def implied_votes(problem: Problem) -> dict[str, NDArray[np.int64]]:
-    """Votes with all that the task graph makes of them: {task: (n, m)}."""
-    graph = problem.graph
-    implied = {task: np.empty(table.shape, dtype=np.int16) for task, table in problem.votes.items()}
-    for j in range(len(problem.source_names)):
-        own = np.column_stack([problem.votes[task][:, j] for task in graph.tasks])
-        kinds, which = np.unique(own, axis=0, return_inverse=True)
-        of_kind = graph.implied(graph.event_masks(kinds))
-        for r, task in enumerate(graph.tasks):
-            implied[task][:, j] = of_kind[which.reshape(-1), r]
-    return implied
 
 
 def parents_first(graph: cs.TaskGraph) -> list[str]:

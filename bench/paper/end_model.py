@@ -22,6 +22,7 @@ Soft = Mapping[str, NDArray[np.float64]]
 Setting = Mapping[str, float]
 
 BATCH = 128
+N_FEATURES, N_FIRST = 30_000, 4
 GRID: tuple[dict[str, float], ...] = (
     {"steps": 300, "learning_rate": 4e-3, "dropout": 0.3},
     {"steps": 800, "learning_rate": 4e-3, "dropout": 0.3},
@@ -43,14 +44,30 @@ class Trunk:
     Attributes
     ----------
     name : {"mlp", "lstm"}
-        A layer on TF-IDF of words and pairs of words (or on the matrix given), or a bidirectional LSTM, as in
-        the paper.
+        A layer on TF-IDF of :func:`features` (or on the matrix given), or a bidirectional LSTM, as in the
+        paper.
     embeddings : path, optional
         File of word vectors for the LSTM to start from.
     """
 
     name: str = "mlp"
     embeddings: Path | None = None
+
+
+def features(text: str) -> list[str]:
+    """Words of a text, pairs of words in their order and at any distance, and its first words.
+
+    Examples
+    --------
+    >>> features("who wrote it")
+    ['who', 'wrote', 'it', 'who wrote', 'wrote it', 'who .. it', '^ who', '^ who wrote', '^ who wrote it']
+    """
+    words = text.split()
+    n = len(words)
+    together = [f"{words[i]} {words[i + 1]}" for i in range(n - 1)]
+    apart = [f"{words[i]} .. {words[j]}" for i in range(n) for j in range(i + 2, n)]
+    first = [" ".join(["^", *words[:length]]) for length in range(1, min(n, N_FIRST) + 1)]
+    return words + together + apart + first
 
 
 class EndModel:
@@ -80,9 +97,7 @@ class EndModel:
             self.items: Any = sp.csr_matrix(texts)
             self.trunk = "mlp"
         elif trunk.name == "mlp":
-            words = TfidfVectorizer(
-                ngram_range=(1, 2), min_df=2, max_features=8000, sublinear_tf=True, token_pattern=r"[^\s]+"
-            )
+            words = TfidfVectorizer(analyzer=features, min_df=2, max_features=N_FEATURES, sublinear_tf=True)
             words.fit([texts[i] for i in train])
             self.items = words.transform(texts).astype(np.float32)
         else:

@@ -82,20 +82,21 @@ def compare(
     setting stands, and trials that were run are not run again.
     """
     settings = {c.items: known[c.name]["setting"] for c in chosen if c.name in known}
-    result: dict[str, Any] = {
-        column.name: {"labels": [], "end model": [], "seconds": []} for column in chosen
-    }
-    done = {c.name for c in chosen if c.name in known and len(known[c.name]["end model"]) >= trials}
-    for name in done:
-        for of_trials in ("labels", "end model", "seconds"):
-            result[name][of_trials] = known[name][of_trials][:trials]
-        result[name]["setting"] = known[name]["setting"]
+    result: dict[str, Any] = {}
+    for column in chosen:
+        before = known.get(column.name, {})
+        result[column.name] = {
+            key: before.get(key, [])[:trials] for key in ("labels", "end model", "seconds")
+        }
+        if before:
+            result[column.name]["setting"] = before["setting"]
     for trial in range(trials):
         split = problem.split(trial)
+        missing = [column for column in chosen if len(result[column.name]["end model"]) <= trial]
+        if not missing:
+            continue
         network = EndModel(problem.graph, problem.texts, split.train, trunk)
-        for column in chosen:
-            if column.name in done:
-                continue
+        for column in missing:
             start = time.perf_counter()
             labeler = column.labeler(problem, split.train, **column.options)
             seconds = time.perf_counter() - start

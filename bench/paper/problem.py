@@ -68,6 +68,18 @@ class Problem:
         """Gold as rows of the feasible set, (n,)."""
         return rows_of(self.graph, self.gold)
 
+    @cached_property
+    def implied_votes(self) -> dict[str, NDArray[np.int16]]:
+        """Votes with all that the task graph makes of them: {task: (n, m)}."""
+        graph = self.graph
+        implied = {task: np.full(table.shape, cs.ABSTAIN, np.int16) for task, table in self.votes.items()}
+        for j in range(len(self.source_names)):
+            rows, kinds, which = kinds_of(np.column_stack([self.votes[task][:, j] for task in graph.tasks]))
+            of_kind = graph.implied(graph.event_masks(kinds))
+            for r, task in enumerate(graph.tasks):
+                implied[task][rows, j] = of_kind[which, r]
+        return implied
+
     def split(self, trial: int) -> Split:
         """The development items, and the rest drawn anew into train and test."""
         rest = np.setdiff1d(np.arange(self.n_items), self.dev)
@@ -79,6 +91,18 @@ class Problem:
         """Votes on some of the items."""
         tables = {task: table[items] for task, table in self.votes.items()}
         return cs.Votes.from_tasks(tables, task_graph=self.graph, source_names=self.source_names)
+
+
+def kinds_of(
+    votes: NDArray[np.integer],
+) -> tuple[NDArray[np.int64], NDArray[np.integer], NDArray[np.int64]]:
+    """Items that one source votes on, its votes that differ, and which of them each item has.
+
+    `votes` is (n, t), a column a task.
+    """
+    rows = np.flatnonzero((votes != cs.ABSTAIN).any(axis=1))
+    kinds, which = np.unique(votes[rows], axis=0, return_inverse=True)
+    return rows, kinds, which.reshape(-1)
 
 
 def rows_of(graph: cs.TaskGraph, labels: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ import columns
 import numpy as np
 from experiments import with_votes
 from numpy.typing import NDArray
-from problem import Problem, rows_of
+from problem import Problem, kinds_of, rows_of
 from sklearn.linear_model import LogisticRegression
 
 import consilience as cs
@@ -78,10 +78,9 @@ def reasons(problem: Problem, method: str) -> dict[str, Any]:
 def of_source(problem: Problem, j: int) -> Cast:
     """Which items a source votes on, and where the true label vector agrees with the vote."""
     own = np.column_stack([problem.votes[task][:, j] for task in problem.graph.tasks])
-    items = np.flatnonzero((own != cs.ABSTAIN).any(axis=1))
-    kinds, which = np.unique(own[items], axis=0, return_inverse=True)
+    items, kinds, which = kinds_of(own)
     masks = problem.graph.event_masks(kinds)
-    return Cast(items, masks[which.reshape(-1), problem.vectors[items]], len(kinds))
+    return Cast(items, masks[which, problem.vectors[items]], len(kinds))
 
 
 def support(problem: Problem, items: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -90,10 +89,8 @@ def support(problem: Problem, items: NDArray[np.int64]) -> NDArray[np.int64]:
     counts = np.zeros((len(items), graph.n_vectors), dtype=np.int64)
     for j in range(len(problem.source_names)):
         own = np.column_stack([problem.votes[task][items, j] for task in graph.tasks])
-        kinds, which = np.unique(own, axis=0, return_inverse=True)
-        masks = graph.event_masks(kinds)
-        masks[(kinds == cs.ABSTAIN).all(axis=1)] = False
-        counts += masks[which.reshape(-1)]
+        rows, kinds, which = kinds_of(own)
+        counts[rows] += graph.event_masks(kinds)[which]
     return counts
 
 

@@ -135,3 +135,63 @@ def test_gibbs_sampling_finds_the_accuracies_votes_were_drawn_with():
     votes[rng.random(votes.shape) < 0.2] = cs.ABSTAIN
     found = load("gibbs").accuracies_by_gibbs(votes)
     np.testing.assert_allclose(found, truth, atol=0.05)  # 4 sigma at n = 3000
+
+
+def test_a_vote_says_for_every_task_what_the_graph_makes_of_it(hierarchy):
+    rng = np.random.default_rng(0)
+    votes = {
+        task: rng.integers(-1, k, (40, 3)).astype(np.int16) * (rng.random((40, 3)) < 0.5)
+        for task, k in zip(hierarchy.tasks, hierarchy.cardinalities, strict=True)
+    }
+    implied = make_problem(votes, votes, hierarchy).implied_votes
+    for i in range(40):
+        for j in range(3):
+            vote = np.array([votes[task][i, j] for task in hierarchy.tasks])
+            agree = ((vote == cs.ABSTAIN) | (hierarchy.feasible_set == vote)).all(axis=1)
+            left = hierarchy.feasible_set[agree]
+            for r, task in enumerate(hierarchy.tasks):
+                told = len(left) > 0 and len(set(left[:, r])) == 1
+                assert implied[task][i, j] == (left[0, r] if told else cs.ABSTAIN)
+
+
+def test_features_are_words_pairs_in_their_order_and_the_start_of_a_text():
+    pytest.importorskip("torch")
+    pytest.importorskip("sklearn")
+    features = load("end_model").features
+    assert features("who did it") == [
+        *("who", "did", "it"),
+        *("who did", "did it", "who .. it"),
+        *("^ who", "^ who did", "^ who did it"),
+    ]
+    assert features("") == []
+    assert len(features("a b c d e f")) == 6 + 6 * 5 // 2 + 4
+
+
+def test_trials_go_on_from_those_that_were_run(hierarchy, monkeypatch):
+    pytest.importorskip("torch")
+    pytest.importorskip("sklearn")
+    experiments, columns = load("experiments"), load("columns")
+    monkeypatch.setattr(experiments, "GRID", ({"steps": 20, "learning_rate": 1e-2, "dropout": 0.0},))
+    rng = np.random.default_rng(0)
+    truth = hierarchy.feasible_set[rng.integers(0, 4, 120)]
+    gold = {task: truth[:, r] for r, task in enumerate(hierarchy.tasks)}
+    votes = {task: np.where(rng.random((120, 3)) < 0.7, y[:, None], -1) for task, y in gold.items()}
+    problem = make_problem({task: table.astype(np.int16) for task, table in votes.items()}, gold, hierarchy)
+    problem.texts[:] = [f"{'abcd'[v]} x" for v in rng.integers(0, 4, 120)]
+    column = experiments.Column("Majority", columns.hierarchical_majority)
+    run, fits = [], experiments.EndModel.fit
+    monkeypatch.setattr(experiments.EndModel, "fit", lambda *a: run.append(1) or fits(*a))
+
+    def compare(trials, known):
+        return experiments.compare(problem, [column], trials, experiments.Trunk(), known, lambda line: None)[
+            "Majority"
+        ]
+
+    straight = compare(2, {})
+    first = compare(1, {})
+    run.clear()
+    appended = compare(2, {"Majority": first})
+    assert len(run) == 1
+    assert appended["end model"] == straight["end model"]
+    assert appended["labels"] == straight["labels"]
+    assert compare(1, {"Majority": appended})["end model"] == first["end model"]
