@@ -21,8 +21,12 @@ def as_array(
     Raises
     ------
     InvalidArgumentError
-        If its rows differ in length, or it cannot be read as an array; of the class `error`.
+        If its rows differ in length, it cannot be read as an array, or some of it is masked; of the class
+        `error`.
     """
+    if np.ma.is_masked(values):
+        row = int(np.argwhere(np.ma.getmaskarray(values))[0, 0]) if np.ndim(values) else 0
+        raise error(f"{argument}, row {row}: must hold no masked entries; fill them with values.filled(...)")
     try:
         return np.asarray(values)
     except (ValueError, TypeError, OverflowError) as cause:

@@ -1,10 +1,20 @@
-"""Rows that are equal, and values in the order of the items that they are about."""
+"""Arrays of callers, rows that are equal, and values in the order of the items that they are about."""
 
 import numpy as np
 import pytest
 
-from consilience.arrays import in_item_order, number_rows
+from consilience.arrays import as_array, in_item_order, number_rows
 from consilience.exceptions import InvalidArgumentError
+from consilience.soft_labels import expand_soft_labels
+
+
+def test_what_a_mask_hides_is_not_read():
+    values = np.ma.array([[0.0, 1.0], [1.0, 9e9]], mask=[[False, False], [False, True]])
+    with pytest.raises(InvalidArgumentError, match=r"X, row 1: must hold no masked entries; fill them"):
+        as_array(values, "X")
+    with pytest.raises(InvalidArgumentError, match="soft_labels, row 1"):
+        expand_soft_labels(values)
+    assert as_array(values[:1], "X").tolist() == [[0, 1]]  # nothing is hidden
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.bool_])
