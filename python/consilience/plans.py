@@ -24,7 +24,7 @@ BEYOND_CHANCE = 6.0
 """Standard errors by which meetings of sources have to differ from what tables explain."""
 
 BY_CHANCE = 0.01
-"""Least chance that a source that votes for every class has left one out."""
+"""Least chance that a source that votes for every class has left out those that it did."""
 
 MIN_EXPECTED = 5
 """Items that two sources must be expected to meet on, to be looked at."""
@@ -85,5 +85,6 @@ def _two_sided(statistics: VoteStatistics) -> NDArray[np.bool_]:
     of_node = (statistics.node_source[:, None] == np.arange(statistics.n_sources)).astype(np.float64)
     votes_for = of_node.T @ (counts[:, None] * masks)
     shares = counts @ (masks / masks.sum(axis=1, keepdims=True)) / max(counts.sum(), 1.0)
-    left_out = (1 - np.minimum(shares, 1.0)) ** (of_node.T @ counts)[:, None]
-    return np.asarray(((votes_for > 0) | (left_out > BY_CHANCE)).all(axis=1), dtype=np.bool_)
+    left_out = np.where(votes_for > 0, 0.0, shares).sum(axis=1)  # of the votes of all sources
+    by_chance = (1 - np.minimum(left_out, 1.0)) ** (of_node.T @ counts)
+    return np.asarray((left_out == 0) | (by_chance > BY_CHANCE), dtype=np.bool_)

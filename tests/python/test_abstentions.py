@@ -8,7 +8,7 @@ import consilience as cs
 from consilience import _core
 from consilience.em import Columns, fit_em
 from consilience.information import likelihood_uncertainty
-from consilience.plans import meetings_beyond_chance
+from consilience.plans import _two_sided, meetings_beyond_chance
 from consilience.rows import Distinct
 from consilience.tied import SourceTable, directions_given_votes, tied_directions
 
@@ -217,3 +217,20 @@ def test_sources_that_meet_as_tables_say_follow_no_plan(kinds):
     found = cs.LabelModel(n_classes=3, method="em").fit(votes)._model
     assert meetings_beyond_chance(found.statistics, found.fit, found.class_balance) < 3
     assert not found.fit.given_voters
+
+
+def test_a_source_for_one_of_many_classes_is_not_taken_for_one_that_met_no_other():
+    rng = np.random.default_rng(0)
+    k, m, n = 40, 80, 4000
+    y = rng.integers(0, k, n)
+    votes = np.full((n, m), -1)
+    for j in range(m):  # each votes for one class only, some 100 times
+        votes[rng.random(n) < np.where(y == j % k, 0.9, 0.005), j] = j % k
+    both = rng.random(n) < 0.3
+    votes[both, -1] = y[both]  # and one for all of them
+    found = _two_sided(cs.VoteStatistics.of(votes, n_classes=k))
+    np.testing.assert_array_equal(found, np.arange(m) == m - 1)
+    few = votes[:60].copy()
+    few[:, 0] = -1
+    few[0, 0] = 0  # one vote: whether it would vote for more is not known
+    assert _two_sided(cs.VoteStatistics.of(few, n_classes=k))[0]
