@@ -47,6 +47,12 @@ the likelihood is trusted, and from which on not."""
 VOTES_THAT_TELL = 10_000
 """For each strength; where there are more, the class balance has no error to speak of."""
 
+MAX_TABLES = 1_000
+"""Entries of the tables of all sources; where there are more, it would take too long to find."""
+
+MIN_VOTES_SEEN = 20
+"""Votes of a source among the rows below which they tell nothing of the class balance."""
+
 MIN_ROWS, ROWS_PER_STRENGTH = 2_000, 20
 """Rows from which the error of the class balance is worked out, about, where there are more."""
 
@@ -227,9 +233,13 @@ def _likelihood(
             if _between(doubt, FULL_CONFIDENCE, NO_CONFIDENCE) < trust:
                 trust = _between(doubt, FULL_CONFIDENCE, NO_CONFIDENCE)
                 reason = "votes on an item hang together beyond its label: others foretell them too surely"
-        if trust > 0 and learn_balance and gold is None and likely.layout is None:
+        if trust > 0 and learn_balance and likely.layout is None:
             error = _balance_error(observed, likely, balance, n_threads)
-            of_labels = balance * (1 - balance) / float(statistics.n)
+            of_label = balance * (1 - balance)
+            if gold is not None:  # what votes tell, and what gold does
+                n_known = np.count_nonzero(gold.masks[gold.at[gold.known]].sum(axis=1) == 1)
+                error = error / np.sqrt(1 + n_known * error**2 / np.maximum(of_label, 1e-12))
+            of_labels = of_label / float(statistics.n)
             beyond = float(np.sqrt(np.maximum(error**2 - of_labels, 0.0)).sum() / 2)
             if _between(beyond, WELL_KNOWN, UNKNOWN) < trust:
                 trust = _between(beyond, WELL_KNOWN, UNKNOWN)
@@ -241,7 +251,10 @@ def _likelihood(
 
 
 def _vote_for_everything(statistics: VoteStatistics) -> bool:
-    """Whether no source that votes leaves out some label vector: what it would say by its silence."""
+    """Whether no source that votes leaves out some label vector: what it would say by its silence.
+
+    Also where nobody votes for it: then all are silent about it.
+    """
     masks = statistics.task_graph.event_masks(statistics.node_event)
     of_vector = np.zeros((statistics.n_sources, masks.shape[1]), dtype=np.int64)
     np.add.at(of_vector, statistics.node_source, masks)
@@ -286,7 +299,7 @@ def _doubt(
 def _balance_error(
     observed: Observation, fit: SourceFit, class_balance: NDArray[np.float64], n_threads: int
 ) -> NDArray[np.float64]:
-    """Standard error of the class balance of independent sources, (K,); 0 where votes are very many."""
+    """Standard error of the class balance of independent sources, (K,); 0 where votes or tables are many."""
     statistics = observed.statistics
     n_strengths = _n_strengths(statistics, fit.model or "tied", len(class_balance))
     if statistics.n_votes.sum() > VOTES_THAT_TELL * n_strengths:
@@ -300,6 +313,10 @@ def _balance_error(
     start, column, state = patterns.rows()
     row = np.repeat(np.arange(len(patterns)), np.diff(start))
     own = fit.learned & (fit.first == np.arange(len(fit.first)))
+    votes = patterns.weight[row] * (n / patterns.weight.sum())
+    own &= np.bincount(column, votes, minlength=layout.n_columns)[layout.column] >= MIN_VOTES_SEEN
+    if sum(fit.tables[j].table.size for j in np.flatnonzero(own)) > MAX_TABLES:
+        return np.zeros(len(class_balance))
     states = []
     for j in np.flatnonzero(own):
         table = fit.tables[j]

@@ -99,9 +99,10 @@ class LabelModel(Estimator):
         modelled together with others that they depend on have none. Intervals do not count them.
     ordered : bool, optional
         Whether the classes of a single task are grades, from the first to the last, so that sources miss by
-        one class rather than by several. The cautious fits of ``"auto"`` use it; other fits learn it from the
-        votes with the rest. None: up to 20 classes are grades where wrong votes show it, better than any
-        other order of the classes; the summary says so.
+        one class rather than by several. The cautious fits of ``"auto"`` use it for sources that vote for
+        every class (one that nobody votes for included); other fits learn it from the votes with the rest.
+        None: up to 20 classes are grades where wrong votes show it, better than any other order of the
+        classes; the summary says so.
 
     Attributes
     ----------

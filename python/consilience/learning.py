@@ -262,6 +262,7 @@ def learn(
         raise InvalidVotesError(
             f"none of the {statistics.n_sources} sources votes on any item; give at least one vote"
         )
+    parameters.check_order(statistics.task_graph)
     balance = read_class_balance(parameters.class_balance, statistics.task_graph)
     if parameters.learns_dependencies and observed is None:
         return _learn_given(parameters, statistics, None, gold, _of_statistics(statistics, balance))

@@ -101,8 +101,10 @@ def maximise_likelihood(
         is_hopeless=None if is_hopeless is None else give_up,
     )
     learned = columns.single & ~columns.held
-    before = first_prior(_votes(columns, Point(start, class_balance)).sum(axis=(1, 2)), learned)
-    if before is None or is_worth_a_sample(columns):  # among so many rows few votes decide nothing
+    before = None
+    if not is_worth_a_sample(columns):  # among so many rows few votes decide nothing of the labels
+        before = first_prior(_votes(columns, Point(start, class_balance)).sum(axis=(1, 2)), learned)
+    if before is None:
         found, bic = choose(columns)
     else:
         found, bic = choose(replace(columns, prior=before.where_not(own)))

@@ -83,10 +83,8 @@ class Parameters:
             )
         if not (self.ordered is None or isinstance(self.ordered, (bool, np.bool_))):
             raise WrongTypeError(f"ordered must be True, False or None, got {self.ordered!r}")
-        if self.ordered and self.task_graph is not None and len(self.task_graph.tasks) > 1:
-            raise InvalidArgumentError(
-                "ordered is about the classes of a single task; leave it out for several tasks"
-            )
+        if self.task_graph is not None:
+            self.check_order(self.task_graph)
         if isinstance(self.trusted, Iterator):
             raise WrongTypeError(f"trusted must be a list of sources, got {type(self.trusted).__name__}")
         if isinstance(self.dependencies, Iterator):
@@ -98,6 +96,13 @@ class Parameters:
         if self.abstentions not in ABSTENTIONS:
             raise InvalidArgumentError(
                 f"abstentions must be one of {listed(ABSTENTIONS)}, got {self.abstentions!r}"
+            )
+
+    def check_order(self, graph: TaskGraph) -> None:
+        """Refuse several tasks whose classes are said to be ordered."""
+        if self.ordered and len(graph.tasks) > 1:
+            raise InvalidArgumentError(
+                "ordered is about the classes of a single task; leave it out for several tasks"
             )
 
     def form(self, sources: tuple[str, ...] | None = None) -> Form:

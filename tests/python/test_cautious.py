@@ -246,6 +246,14 @@ def test_a_likelihood_that_hardly_knows_the_class_balance_is_not_trusted():
     assert "cautious" not in str(model.summary())
 
 
+def test_a_little_gold_leaves_a_class_balance_as_open():
+    table, y = rough_votes(3000, 4)
+    for n_known, open_still in ((1, True), (600, False)):
+        gold = np.where(np.arange(3000) < n_known, y, -1)
+        model = cs.LabelModel(n_classes=2).fit(table, y=gold)
+        assert ("leave the class balance too open" in str(model.summary()).replace("\n", " ")) == open_still
+
+
 @pytest.mark.parametrize("k", [2, 4])
 def test_the_error_of_the_balance_by_rows_is_that_by_information(k, monkeypatch):
     table, _ = crowd_votes(4000, 8, k, coverage=0.6)

@@ -127,3 +127,5 @@ def test_an_order_that_cannot_be_is_refused():
     graph = cs.TaskGraph({"a": ["x", "y", "z"], "b": ["u", "v"]})
     with pytest.raises(cs.InvalidArgumentError, match="ordered is about the classes of a single task"):
         cs.LabelModel(task_graph=graph, ordered=True).fit({"a": table[:, :3] % 3, "b": table[:, :3] % 2})
+    with pytest.raises(cs.InvalidArgumentError, match="ordered is about the classes of a single task"):
+        cs.LabelModel(ordered=True).fit({"a": table[:, :3] % 3, "b": table[:, :3] % 2})
