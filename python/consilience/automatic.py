@@ -125,7 +125,10 @@ def fit_automatically(
     class_balance : (K,) float64 array
     """
     statistics = observed.statistics
-    trust, reason = 0.0, "votes are too few to tell whether sources are independent given the label"
+    trust, reason = (
+        0.0,
+        "votes, or sources, are too few to tell whether sources are independent given the label",
+    )
     if not fit.learned[statistics.n_votes > 0].all():
         reason = "votes cannot tell how accurate every source is"
     found = _Likelihood(fit, class_balance, trust, reason)

@@ -23,7 +23,10 @@ CAUTIONS = (0.1, 0.3, 1.0, 3.0, 10.0)
 DEFAULT_CAUTION = 0.1
 """Where halves cannot tell: few sources, or few items with votes from both halves."""
 
-N_SPLITS = 8
+N_SPLITS = 16
+SURE = 0.5
+"""Standard errors, over splits, by which a caution must fall short of the best not to be taken."""
+
 MAX_ROWS = 4000
 MAX_STEPS = 30
 MIN_SOURCES = 6
@@ -69,7 +72,7 @@ def choose_caution(panel: Panel) -> tuple[float, dict[float, float]]:
     agreement = of_splits.mean(axis=0)
     # Of those that the splits cannot tell from the best, the one that leaves votes the most say.
     short_of_best = of_splits[:, [int(np.argmax(agreement))]] - of_splits
-    chance = short_of_best.std(axis=0) / np.sqrt(max(len(of_splits) - 1, 1))
+    chance = SURE * short_of_best.std(axis=0) / np.sqrt(max(len(of_splits) - 1, 1))
     best = CAUTIONS[int(np.argmax(short_of_best.mean(axis=0) <= chance))]
     return best, {c: float(a) for c, a in zip(CAUTIONS, agreement, strict=True)}
 
