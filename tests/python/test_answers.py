@@ -160,7 +160,7 @@ def test_ctrl_c_in_the_middle_leaves_nothing_half_written(tmp_path):
     MODEL.save(tmp_path / "model")
     code = (
         "import sys, time, consilience as cs\n"
-        "def slow(done, total): print(done, flush=True); time.sleep(0.05)\n"
+        "def slow(done, total): print(done, flush=True); time.sleep(10)\n"
         "cs.load('model').predict_proba('votes.parquet', out='labels.parquet', progress=slow)"
     )
     write_parquet(tmp_path / "votes.parquet", np.tile(TABLE, (1500, 1)))
