@@ -125,13 +125,10 @@ def fit_automatically(
     class_balance : (K,) float64 array
     """
     statistics = observed.statistics
-    trust, reason = (
-        0.0,
-        "votes, or sources, are too few to tell whether sources are independent given the label",
-    )
+    reason = "votes, or sources, are too few to tell whether sources are independent given the label"
     if not fit.learned[statistics.n_votes > 0].all():
         reason = "votes cannot tell how accurate every source is"
-    found = _Likelihood(fit, class_balance, trust, reason)
+    found = _Likelihood(fit, class_balance, 0.0, reason)
     given = fit.layout is not None and not dependencies_learned  # then they are what there is
     if given or could_be_tested(statistics, fit, len(class_balance)):
         climb = partial(
@@ -183,6 +180,10 @@ class _Likelihood:
     trust: float
     reason: str
 
+    def trusted_up_to(self, trust: float, reason: str) -> _Likelihood:
+        """The same, trusted less where a further test says so, and for what reason."""
+        return self if trust >= self.trust else replace(self, trust=trust, reason=reason)
+
     def with_one_silence(self) -> _Likelihood:
         """The same votes given who votes; abstentions with one rate each."""
         tables = [table.with_one_silence(self.class_balance) for table in self.fit.tables]
@@ -226,31 +227,28 @@ def _likelihood(
         prior=prior,
         warns=not is_trial,
     )
-    trust, reason = start.trust, start.reason
-    if not given and could_be_tested(statistics, likely, len(balance)):
-        unexplained = unexplained_share(statistics, likely, balance, missing=missing)
-        reason = f"the label leaves {unexplained:.1%} of what votes tell of each other unexplained"
-        trust = _between(unexplained, FULL_TRUST, NO_TRUST)
-        if trust > 0:
-            doubt = _doubt(observed, likely, balance, missing=missing, n_threads=n_threads)
-            if _between(doubt, FULL_CONFIDENCE, NO_CONFIDENCE) < trust:
-                trust = _between(doubt, FULL_CONFIDENCE, NO_CONFIDENCE)
-                reason = "votes on an item hang together beyond its label: others foretell them too surely"
-        if trust > 0 and learn_balance and likely.layout is None:
-            error = _balance_error(observed, likely, balance, n_threads)
-            of_label = balance * (1 - balance)
-            if gold is not None:  # what votes tell, and what gold does
-                n_known = np.count_nonzero(gold.masks[gold.at[gold.known]].sum(axis=1) == 1)
-                error = error / np.sqrt(1 + n_known * error**2 / np.maximum(of_label, 1e-12))
-            of_labels = of_label / float(statistics.n)
-            beyond = float(np.sqrt(np.maximum(error**2 - of_labels, 0.0)).sum() / 2)
-            if _between(beyond, WELL_KNOWN, UNKNOWN) < trust:
-                trust = _between(beyond, WELL_KNOWN, UNKNOWN)
-                reason = (
-                    "votes leave the class balance too open for the likelihood (standard error "
-                    f"{error.max():.2f})"
-                )
-    return _Likelihood(likely, balance, trust, reason)
+    if given or not could_be_tested(statistics, likely, len(balance)):
+        return _Likelihood(likely, balance, start.trust, start.reason)
+    unexplained = unexplained_share(statistics, likely, balance, missing=missing)
+    found = _Likelihood(
+        likely,
+        balance,
+        _between(unexplained, FULL_TRUST, NO_TRUST),
+        f"the label leaves {unexplained:.1%} of what votes tell of each other unexplained",
+    )
+    if found.trust > 0:
+        doubt = _doubt(observed, likely, balance, missing=missing, n_threads=n_threads)
+        found = found.trusted_up_to(
+            _between(doubt, FULL_CONFIDENCE, NO_CONFIDENCE),
+            "votes on an item hang together beyond its label: others foretell them too surely",
+        )
+    if found.trust > 0 and learn_balance and likely.layout is None:
+        error, beyond_labels = _balance_error(observed, likely, balance, gold, n_threads)
+        found = found.trusted_up_to(
+            _between(float(beyond_labels.sum() / 2), WELL_KNOWN, UNKNOWN),
+            f"votes leave the class balance too open for the likelihood (standard error {error.max():.2f})",
+        )
+    return found
 
 
 def _vote_for_everything(statistics: VoteStatistics) -> bool:
@@ -300,6 +298,23 @@ def _doubt(
 
 
 def _balance_error(
+    observed: Observation,
+    fit: SourceFit,
+    class_balance: NDArray[np.float64],
+    gold: Gold | None,
+    n_threads: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Standard error of the class balance, (K,), and what of it as many known labels would not have."""
+    error = _error_by_votes(observed, fit, class_balance, n_threads)
+    of_label = class_balance * (1 - class_balance)
+    if gold is not None:  # what votes tell, and what gold does
+        n_known = np.count_nonzero(gold.masks[gold.at[gold.known]].sum(axis=1) == 1)
+        error = error / np.sqrt(1 + n_known * error**2 / np.maximum(of_label, 1e-12))
+    beyond = np.sqrt(np.maximum(error**2 - of_label / float(observed.statistics.n), 0.0))
+    return error, beyond
+
+
+def _error_by_votes(
     observed: Observation, fit: SourceFit, class_balance: NDArray[np.float64], n_threads: int
 ) -> NDArray[np.float64]:
     """Standard error of the class balance of independent sources, (K,); 0 where votes or tables are many."""
@@ -313,29 +328,28 @@ def _balance_error(
     patterns = some_patterns(rows, n_rows, n_threads)
     if len(patterns) > n_rows:
         patterns = patterns.thinned(n / n_rows, n_threads=n_threads)
+    weights = patterns.weight * (n / patterns.weight.sum())
     start, column, state = patterns.rows()
     row = np.repeat(np.arange(len(patterns)), np.diff(start))
-    own = fit.learned & (fit.first == np.arange(len(fit.first)))
-    votes = patterns.weight[row] * (n / patterns.weight.sum())
-    own &= np.bincount(column, votes, minlength=layout.n_columns)[layout.column] >= MIN_VOTES_SEEN
+    votes = np.bincount(column, weights[row], minlength=layout.n_columns)[layout.column]
+    own = fit.learned & (fit.first == np.arange(len(fit.first))) & (votes >= MIN_VOTES_SEEN)
     if sum(fit.tables[j].table.size for j in np.flatnonzero(own)) > MAX_TABLES:
         return np.zeros(len(class_balance))
-    states = []
+    in_tables = []
     for j in np.flatnonzero(own):
-        table = fit.tables[j]
-        if len(table.events):
-            row_of_state = np.zeros(1 + len(observed.coded.events), dtype=np.int64)
-            row_of_state[states_of(observed.coded.events, table.events)] = np.arange(len(table.events))
-            of_source = column == layout.column[j]
-            of_rows = np.full(len(patterns), len(table.events))  # abstains
-            of_rows[row[of_source]] = row_of_state[state[of_source]]
-            states.append(of_rows)
+        events = fit.tables[j].events
+        row_of_state = np.zeros(1 + len(observed.coded.events), dtype=np.int64)
+        row_of_state[states_of(observed.coded.events, events)] = np.arange(len(events))
+        of_source = column == layout.column[j]
+        of_rows = np.full(len(patterns), len(events))  # abstains
+        of_rows[row[of_source]] = row_of_state[state[of_source]]
+        in_tables.append(of_rows)
     return balance_error_by_rows(
         fit.tables,
         fit.event_masks(),
         own,
-        states,
-        patterns.weight * (n / patterns.weight.sum()),
+        in_tables,
+        weights,
         model=fit.model or "tied",
         class_balance=class_balance,
         missing=fit.missing,

@@ -1,4 +1,4 @@
-"""Maximum likelihood: EM over the distinct rows of votes, from the moments, and how free the tables may be.
+"""Maximum likelihood: EM over rows of votes, from the moments, and how free the tables may be.
 
 Three models of a source, from few to many parameters: ``"one-coin"`` (one strength for all its votes),
 ``"tied"`` (two numbers for each event it votes for, see :mod:`consilience.tied`) and ``"free"`` (a

@@ -329,7 +329,7 @@ def _posterior(
 
 
 def _scores(factor: Factor, states: NDArray[np.int64], posterior: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Derivative of each drawn item's log-likelihood, (n_draws, q)."""
+    """Derivative of each row's log-likelihood, (n_rows, q)."""
     scores = np.zeros((len(states), factor.directions.shape[2]))
     for s in np.unique(states):
         rows = states == s

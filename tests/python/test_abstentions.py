@@ -140,7 +140,7 @@ def test_a_plan_says_nothing_of_sources_that_leave_out_a_class():
     votes, _ = planned(3, 5000)
     votes[:, 0] = np.where(votes[:, 0] == 2, -1, votes[:, 0])
     model = cs.LabelModel(n_classes=3).fit(votes)
-    assert set(model.abstentions_) != {"missing"} or model._model.fit.parts
+    assert model._model.fit.parts  # cautious: the likelihood of what sources say would leave its silence out
 
 
 def test_what_was_found_of_abstentions_is_told_and_kept(tmp_path):

@@ -260,11 +260,11 @@ def test_the_error_of_the_balance_by_rows_is_that_by_information(k, monkeypatch)
     found = []
 
     def recorded(*given):
-        found.append(balance_error(*given))
+        found.append(error_by_votes(*given))
         return found[-1]
 
-    balance_error = automatic._balance_error
-    monkeypatch.setattr(automatic, "_balance_error", recorded)
+    error_by_votes = automatic._error_by_votes
+    monkeypatch.setattr(automatic, "_error_by_votes", recorded)
     model = cs.LabelModel(n_classes=k).fit(table)
     cs.LabelModel(n_classes=k).fit(table[:, ::-1][::-1])
     np.testing.assert_allclose(found[0], model.class_balance_error_, rtol=0.15)
