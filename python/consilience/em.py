@@ -208,6 +208,7 @@ def best_of_models(
         Asked about the best fit after ``TRIAL_PASSES``; where it says so, no fit goes on.
     """
     runs = [Ascent(columns, start, class_balance, model, learn_balance) for model in MODELS]
+    runs[1].narrower = runs[0]
     if not columns.cliques and runs[-1].n_parameters == runs[-2].n_parameters:
         runs.pop()  # with two label vectors, tied tables are free
 
@@ -329,9 +330,14 @@ class Ascent:
         everything = np.ones(len(columns.single), dtype=np.bool_)
         exact = model == "one-coin" and start.shape[2] <= MAX_NEWTON
         self.alone = _alone_tables(columns, self.occurs, everything) if exact else []
+        n_learned = np.count_nonzero(columns.single & ~columns.held & self.occurs[:, 1:].any(axis=1))
+        if self.alone and sum(cells[0].size for cells, _ in self.alone) == n_learned:
+            self.maximise = _free  # for cliques; the others are found one by one
         self.asked = _can_be_asked(columns, self.occurs, model)
         self.missing = np.zeros_like(everything)
         self.silent: list[tuple[tuple[NDArray[Any], ...], AloneTables]] = []
+        self.narrower: Ascent | None = None
+        """Of one strength a source, under way from the same start."""
 
     def take_up(self, point: Point, forms: tuple[JointForm, ...], missing: NDArray[np.bool_]) -> None:
         """Go on from elsewhere."""
@@ -375,7 +381,19 @@ class Ascent:
         self.forms = forms
         self._ignore_silence(missing)
         self.n_turns, self.n_idle = self.n_turns + turned, 0
+        if turned and self._is_as_narrow():
+            assert self.narrower is not None
+            own = self.step_from(counts, weights, self.point)
+            if self.narrower.fit().log_likelihood >= expect_counts(self.columns, own)[2]:
+                self.point = self.narrower.point
         return turned
+
+    def _is_as_narrow(self) -> bool:
+        """Whether it has come to be the narrower model, which has been fitted: all votes of one strength."""
+        narrower, alone = self.narrower, self.columns.single & ~self.columns.held
+        if narrower is None or not narrower.converged or self.columns.cliques:
+            return False
+        return self.n_parameters == narrower.n_parameters and bool(self.missing[alone].all())
 
     def _found_missing(self, counts: Tables, weights: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Columns whose abstentions say nothing, by expected counts."""
@@ -711,8 +729,7 @@ def _one_coin(
 
 
 def _rate(counts: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[np.float64]:
-    shape = np.broadcast_shapes(counts.shape, of.shape)
-    return np.divide(counts, of, out=np.zeros(shape), where=np.broadcast_to(of > 0, shape))
+    return np.divide(counts, of, out=np.zeros(np.broadcast(counts, of).shape), where=of > 0)
 
 
 def _with_abstention(votes: Tables) -> Tables:
