@@ -16,11 +16,14 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience import _core
 from consilience.accuracy_prior import AccuracyPrior
 from consilience.cautious import INTERPRETATIONS, CautiousFit, accuracy_range, tempered, with_grades
+from consilience.components import ComponentLayout
 from consilience.events import has_plain_events, states_of
 from consilience.fitting import SourceFit
 from consilience.gold import Gold, known_rows, without_gold
+from consilience.goodness_of_fit import degrees_of_freedom, unexplained_share_of_rows
 from consilience.halves import DEFAULT_CAUTION, choose_caution
 from consilience.held_out import MAX_HELD_OUT, gain_of_doubt
 from consilience.information import balance_error_by_rows
@@ -69,6 +72,12 @@ second where the fit is kept wholly or not at all: with dependencies found in th
 MIN_VOTES_PER_STRENGTH = 50
 MIN_PAIRS_PER_STRENGTH = 2
 """Fewer, and a fit that explains everything is no evidence of anything."""
+
+MAX_ITEMS = 1_000_000
+"""Whose rows are looked at, where they are too unlike each other to look at all."""
+
+MIN_ROWS_PER_PARAMETER = 1.5
+"""Numbers that whole rows tell, for each that a fit of a few sources chooses: fewer, and they are no test."""
 
 MIN_EXPECTED = 5
 """Items that a pair of votes must be expected on to be looked at."""
@@ -130,7 +139,7 @@ def fit_automatically(
         reason = "votes cannot tell how accurate every source is"
     found = _Likelihood(fit, class_balance, 0.0, reason)
     given = fit.layout is not None and not dependencies_learned  # then they are what there is
-    if given or could_be_tested(statistics, fit, len(class_balance)):
+    if given or could_be_tested(statistics, fit, class_balance, missing=missing):
         climb = partial(
             _likelihood,
             observed,
@@ -214,6 +223,8 @@ def _likelihood(
         return unexplained_share(statistics, tables, balance, missing=missing) > most
 
     may_be_hopeless = is_trial or (not given and is_hopeless(fit, class_balance))
+    # Few sources cast few different rows: EM takes no time, and may yet find its way.
+    may_be_hopeless &= given or _has_pairs(statistics, fit, len(class_balance))
     likely, balance = maximise_likelihood(
         observed,
         fit,
@@ -227,9 +238,9 @@ def _likelihood(
         prior=prior,
         warns=not is_trial,
     )
-    if given or not could_be_tested(statistics, likely, len(balance)):
+    if given or not could_be_tested(statistics, likely, balance, missing=missing):
         return _Likelihood(likely, balance, start.trust, start.reason)
-    unexplained = unexplained_share(statistics, likely, balance, missing=missing)
+    unexplained = _unexplained(observed, likely, balance, missing=missing, n_threads=n_threads)
     found = _Likelihood(
         likely,
         balance,
@@ -329,21 +340,13 @@ def _error_by_votes(
     if len(patterns) > n_rows:
         patterns = patterns.thinned(n / n_rows, n_threads=n_threads)
     weights = patterns.weight * (n / patterns.weight.sum())
-    start, column, state = patterns.rows()
+    start, column, _ = patterns.rows()
     row = np.repeat(np.arange(len(patterns)), np.diff(start))
     votes = np.bincount(column, weights[row], minlength=layout.n_columns)[layout.column]
     own = fit.learned & (fit.first == np.arange(len(fit.first))) & (votes >= MIN_VOTES_SEEN)
     if sum(fit.tables[j].table.size for j in np.flatnonzero(own)) > MAX_TABLES:
         return np.zeros(len(class_balance))
-    in_tables = []
-    for j in np.flatnonzero(own):
-        events = fit.tables[j].events
-        row_of_state = np.zeros(1 + len(observed.coded.events), dtype=np.int64)
-        row_of_state[states_of(observed.coded.events, events)] = np.arange(len(events))
-        of_source = column == layout.column[j]
-        of_rows = np.full(len(patterns), len(events))  # abstains
-        of_rows[row[of_source]] = row_of_state[state[of_source]]
-        in_tables.append(of_rows)
+    in_tables = _states_in_tables(observed, fit, layout, own, patterns)
     return balance_error_by_rows(
         fit.tables,
         fit.event_masks(),
@@ -357,17 +360,86 @@ def _error_by_votes(
     )
 
 
-def could_be_tested(statistics: VoteStatistics, fit: SourceFit, k: int) -> bool:
-    """Whether there are enough votes and pairs for a fit, or one yet to be made, to be put to the test."""
+def _states_in_tables(
+    observed: Observation,
+    fit: SourceFit,
+    layout: ComponentLayout,
+    own: NDArray[np.bool_],
+    patterns: _core.Patterns,
+) -> list[NDArray[np.int64]]:
+    """For each source of `own`, its state in each of some rows: a row of its table."""
+    start, column, state = patterns.rows()
+    row = np.repeat(np.arange(len(patterns)), np.diff(start))
+    found = []
+    for j in np.flatnonzero(own):
+        events = fit.tables[j].events
+        row_of_state = np.zeros(1 + len(observed.coded.events), dtype=np.int64)
+        row_of_state[states_of(observed.coded.events, events)] = np.arange(len(events))
+        of_source = column == layout.column[j]
+        of_rows = np.full(len(patterns), len(events))  # abstains
+        of_rows[row[of_source]] = row_of_state[state[of_source]]
+        found.append(of_rows)
+    return found
+
+
+def could_be_tested(
+    statistics: VoteStatistics, fit: SourceFit, class_balance: NDArray[np.float64], *, missing: bool
+) -> bool:
+    """Whether there are enough votes for a fit, or one yet to be made, to be put to the test."""
     if not fit.learned[statistics.n_votes > 0].all():
         return False
+    n_strengths = _n_strengths(statistics, fit.model or "tied", len(class_balance))
+    if statistics.n_votes.sum() < MIN_VOTES_PER_STRENGTH * n_strengths:
+        return False
+    return _has_pairs(statistics, fit, len(class_balance)) or _has_rows(fit, class_balance, missing=missing)
+
+
+def _has_pairs(statistics: VoteStatistics, fit: SourceFit, k: int) -> bool:
+    """Whether pairs of votes are a test."""
     n_strengths = _n_strengths(statistics, fit.model or "tied", k)
     rates = np.diag(statistics.pairs) / float(statistics.n)
     expected = np.maximum(statistics.pairs, np.outer(rates, rates) * float(statistics.n))
     pairs = np.triu(_tested(statistics, fit, expected))
-    return bool(
-        statistics.n_votes.sum() >= MIN_VOTES_PER_STRENGTH * n_strengths
-        and pairs.sum() >= MIN_PAIRS_PER_STRENGTH * n_strengths
+    return bool(pairs.sum() >= MIN_PAIRS_PER_STRENGTH * n_strengths)
+
+
+def _has_rows(fit: SourceFit, class_balance: NDArray[np.float64], *, missing: bool) -> bool:
+    """Whether whole rows are, for there are few sources."""
+    if fit.layout is not None:
+        return False
+    tables = [fit.tables[j] for j in _of_their_own(fit)]
+    free, chosen = degrees_of_freedom(tables, class_balance, fit.model or "tied", missing=missing)
+    return free > 0 and free >= MIN_ROWS_PER_PARAMETER * chosen
+
+
+def _of_their_own(fit: SourceFit) -> NDArray[np.int64]:
+    """Learned sources that are not copies."""
+    return np.flatnonzero(fit.learned & (fit.first == np.arange(len(fit.first))))
+
+
+def _unexplained(
+    observed: Observation,
+    fit: SourceFit,
+    class_balance: NDArray[np.float64],
+    *,
+    missing: bool,
+    n_threads: int,
+) -> float:
+    """Share of what votes tell of each other that a fit leaves over: pairs, or of few sources whole rows."""
+    statistics = observed.statistics
+    if _has_pairs(statistics, fit, len(class_balance)) or not _has_rows(fit, class_balance, missing=missing):
+        return unexplained_share(statistics, fit, class_balance, missing=missing)
+    layout = without_copies(fit)
+    patterns = some_patterns(observed.rows(layout, n_threads)[0], MAX_ITEMS, n_threads)
+    own = np.zeros(len(fit.tables), dtype=np.bool_)
+    own[_of_their_own(fit)] = True
+    return unexplained_share_of_rows(
+        [fit.tables[j] for j in np.flatnonzero(own)],
+        _states_in_tables(observed, fit, layout, own, patterns),
+        patterns.weight,
+        class_balance,
+        fit.model or "tied",
+        missing=missing,
     )
 
 
@@ -481,6 +553,7 @@ def _with_caution(
     )
     if trust > 0:
         remark += f", with a weight of {trust:.0%} on the most likely one"
+    remark += _held_out_remark(fits)
     if panel.slope > 0:
         remark += (
             ". Classes are taken for grades: with each class further off, a wrong vote is "
@@ -501,6 +574,18 @@ def _with_caution(
         likely=_likely_intervals(fit, class_balance),
     )
     return result, balance / balance.sum()
+
+
+def _held_out_remark(fits: list[CautiousFit]) -> str:
+    """How much less sure labels are than the readings, by the votes held out, or nothing."""
+    temperature = float(np.mean([one.temperature for one in fits]))
+    vote_share = float(np.mean([one.vote_share for one in fits]))
+    found = []
+    if temperature < 1:
+        found.append(f"log-odds count {temperature:.2f} times")
+    if vote_share > 0:
+        found.append(f"the plain vote has a weight of {vote_share:.0%}")
+    return f". As held-out votes are foretold best, {' and '.join(found)}" if found else ""
 
 
 def _likely_intervals(

@@ -26,6 +26,7 @@ from consilience.accuracy_prior import AccuracyPrior
 from consilience.gold import KnownRows
 from consilience.joint_forms import PENALTY, AloneTables, Clique, JointForm, best_form, forms_of
 from consilience.rows import Rows
+from consilience.tied import n_parameters
 
 __all__ = [
     "MAX_PASSES",
@@ -783,17 +784,11 @@ def _logs(tables: Tables, occurs: NDArray[np.bool_]) -> NDArray[np.float64]:
 def _n_parameters(
     model: str, columns: Columns, occurs: NDArray[np.bool_], forms: tuple[JointForm, ...]
 ) -> int:
-    states = occurs[:, 1:].sum(axis=1)
-    abstains = occurs[:, 0]
-    k = columns.masks.shape[2]
+    states, k = occurs[:, 1:].sum(axis=1), columns.masks.shape[2]
     # A table given a separator sums to 1 for each of its states.
     sums = np.array([len(np.unique(own[seen])) for own, seen in zip(columns.given, occurs, strict=True)])
-    free = k * (states + abstains - sums)
-    of_single = {
-        "free": free,
-        "tied": np.where(abstains, 2 * states, states),
-        "one-coin": np.where(abstains, states + 1, states),
-    }[model]
-    counted = np.where(columns.single, np.minimum(of_single, free), free)
+    counted = k * (states + occurs[:, 0] - sums)
+    for c in np.flatnonzero(columns.single & (states > 0)):
+        counted[c] = n_parameters(model, int(states[c]), k, abstains=bool(occurs[c, 0]))
     counted[columns.of_cliques] = [form.n_parameters for form in forms]
     return int(counted[~columns.held & (states > 0)].sum())

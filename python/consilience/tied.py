@@ -19,6 +19,7 @@ __all__ = [
     "directions_given_votes",
     "expand_tied",
     "feasible_strength",
+    "n_parameters",
     "prior_tables",
     "tied_directions",
     "vote_accuracy",
@@ -55,6 +56,25 @@ class SourceTable:
         shares = np.divide(votes, total, out=np.zeros_like(votes), where=total > 0)
         silence = np.full(votes.shape[1], 1 - coverage)
         return SourceTable(self.events, np.vstack([shares * coverage, silence]))
+
+
+def n_parameters(model: str, n_events: int, n_vectors: int, *, abstains: bool) -> int:
+    """Free parameters of a source's table.
+
+    Parameters
+    ----------
+    model : {"one-coin", "tied", "free"}
+        See :mod:`consilience.em`.
+    n_events : int
+        Events that it votes for.
+    n_vectors : int
+        Label vectors, ``K``.
+    abstains : bool
+        Whether it ever abstains.
+    """
+    free = n_vectors * (n_events + abstains - 1)
+    alone = {"one-coin": n_events + abstains, "tied": n_events * (1 + abstains), "free": free}[model]
+    return min(alone, free)
 
 
 def feasible_strength(system: NodeSystem, strength: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """The default method: when it trusts the likelihood, and what it does when it does not."""
 
+import re
 import warnings
 from dataclasses import replace
 
@@ -449,6 +450,16 @@ def test_where_votes_are_copied_the_default_beats_the_likelihood_and_the_vote(se
         for method in ("auto", "em", "majority")
     }
     assert scores["auto"] < min(scores["em"], scores["majority"])
+
+
+def test_the_summary_says_how_held_out_votes_changed_the_labels():
+    rng = np.random.default_rng(0)
+    label, misleads = rng.integers(0, 2, 1_000), rng.random(1_000) < 0.25
+    accuracy = np.where(misleads, 0.3, 0.9)[:, None]
+    votes = np.where(rng.random((1_000, 12)) < accuracy, label[:, None], 1 - label[:, None])
+    model = cs.LabelModel(n_classes=2).fit(votes)
+    words = " ".join(str(model.summary()).split())
+    assert re.search(r"As held-out votes are foretold best, log-odds count 0\.\d\d times", words)
 
 
 def test_the_summary_says_that_labels_are_cautious():
