@@ -52,7 +52,8 @@ class LabelModel(Estimator):
     ----------
     n_classes, classes, task_graph : int, sequence of names, TaskGraph, optional
         What is voted on, at most one of the three; by default read from the votes. With a ``TaskGraph`` of
-        several tasks, votes are ``{task: table}``.
+        several tasks, votes are ``{task: table}``. Numbers in votes are indices of classes, also where these
+        are named by numbers.
     class_balance : None, "uniform" or (K,) array, optional
         ``P(Y)`` over the classes (over ``task_graph.feasible_set`` with several tasks): positive, sums to 1.
         None: learned from the votes where these tell it, and uniform otherwise.

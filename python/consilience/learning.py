@@ -28,7 +28,14 @@ from consilience.class_balance import (
 from consilience.dependence import find_dependencies, learn_from_votes
 from consilience.dependency_report import DependencyReport
 from consilience.distinct_rows import DistinctRows
-from consilience.exceptions import InvalidArgumentError, InvalidVotesError, WrongTypeError, listed
+from consilience.exceptions import (
+    ConsilienceWarning,
+    InvalidArgumentError,
+    InvalidVotesError,
+    WrongTypeError,
+    listed,
+    warn_caller,
+)
 from consilience.fitted_model import FittedModel
 from consilience.fitting import SourceFit, fit_sources
 from consilience.gold import Gold, GoldCounts, count_gold, read_gold
@@ -49,7 +56,7 @@ from consilience.statistics import (
 )
 from consilience.streams import Observed, observe_chunks
 from consilience.task_graph import TaskGraph
-from consilience.votes import as_votes
+from consilience.votes import Votes, as_votes
 
 __all__ = ["learn", "learn_votes", "read_further"]
 
@@ -84,14 +91,31 @@ def learn_votes(
     if is_stream(votes):
         triples = parameters.counts_triples
         observed = _observe_chunks(parameters, votes, weights, progress, sources=None, triples=triples)
+        _warn_of_numbers(parameters, votes, observed.statistics)
         return learn(parameters, observed.statistics, observed.observation())
     observation = _observe(parameters, votes, weights)
+    _warn_of_numbers(parameters, votes, observation.statistics)
     if isinstance(y, Mapping):
         y = {task: in_item_order(labels, votes, f"y[{task!r}]") for task, labels in y.items()}
     else:
         y = in_item_order(y, votes, "y")
     gold = read_gold(y, observation.coded.votes.n_items, observation.statistics.task_graph)
     return learn(parameters, observation.statistics, observation, gold)
+
+
+def _warn_of_numbers(parameters: Parameters, votes: Any, statistics: VoteStatistics) -> None:
+    """Warn where classes are named by numbers, and votes, which are indices, look like these names."""
+    names = parameters.classes
+    if names is None or isinstance(votes, Votes) or not all(type(name) is int for name in names):
+        return
+    met = set(statistics.node_event.ravel().tolist())
+    if list(names) != list(range(len(names))) and met and met <= set(names):
+        warn_caller(
+            f"votes are indices of classes, of which {listed(sorted(met))} occur; these are also names in "
+            f"classes={list(names)}. If names are meant, give indices instead, "
+            "or votes as strings with classes named by strings",
+            ConsilienceWarning,
+        )
 
 
 def read_further(

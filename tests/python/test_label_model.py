@@ -1232,3 +1232,28 @@ def test_parameters_by_position_keep_their_places():
     model = cs.LabelModel(2, None, None, [0.4, 0.6], None, "em", "missing", 7, 1)
     assert list(model.get_params())[:9] == [*places, "random_state", "n_threads"]
     assert (model.random_state, model.n_threads, model.trusted, model.accuracy_prior) == (7, 1, None, None)
+
+
+# Numbers that are names
+
+
+def stars(seed=0):
+    """Votes for one to four of five stars, as numbers of stars."""
+    rng = np.random.default_rng(seed)
+    label = rng.integers(1, 5, 300)
+    return np.where(rng.random((300, 5)) < 0.8, label[:, None], rng.integers(1, 5, (300, 5)))
+
+
+def test_votes_that_look_like_classes_named_by_numbers_are_warned_of():
+    with pytest.warns(cs.ConsilienceWarning, match=r"indices of classes, of which 1, 2, 3, 4 occur"):
+        cs.LabelModel(classes=[1, 2, 3, 4, 5]).fit(stars())
+
+
+@pytest.mark.parametrize(
+    ("classes", "votes"),
+    [([1, 2, 3, 4, 5], stars() - 1), ([0, 1, 2, 3, 4], stars()), (list("12345"), stars().astype(str))],
+)
+def test_votes_that_can_only_be_indices_or_names_are_not_warned_of(classes, votes):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", cs.ConsilienceWarning)
+        cs.LabelModel(classes=classes).fit(votes)
