@@ -23,7 +23,7 @@ from consilience.components import ComponentLayout
 from consilience.events import has_plain_events, states_of
 from consilience.fitting import SourceFit
 from consilience.gold import Gold, known_rows, without_gold
-from consilience.goodness_of_fit import degrees_of_freedom, unexplained_share_of_rows
+from consilience.goodness_of_fit import RowFrequencies
 from consilience.halves import DEFAULT_CAUTION, choose_caution
 from consilience.held_out import MAX_HELD_OUT, gain_of_doubt
 from consilience.information import balance_error_by_rows
@@ -73,11 +73,14 @@ MIN_VOTES_PER_STRENGTH = 50
 MIN_PAIRS_PER_STRENGTH = 2
 """Fewer, and a fit that explains everything is no evidence of anything."""
 
+MAX_FEW = 6
+"""Sources that are few."""
+
 MAX_ITEMS = 1_000_000
 """Whose rows are looked at, where they are too unlike each other to look at all."""
 
 MIN_ROWS_PER_PARAMETER = 1.5
-"""Numbers that whole rows tell, for each that a fit of a few sources chooses: fewer, and they are no test."""
+"""Numbers that whole rows tell, for each that a fit of few sources chooses: fewer, and they are no test."""
 
 MIN_EXPECTED = 5
 """Items that a pair of votes must be expected on to be looked at."""
@@ -139,7 +142,7 @@ def fit_automatically(
         reason = "votes cannot tell how accurate every source is"
     found = _Likelihood(fit, class_balance, 0.0, reason)
     given = fit.layout is not None and not dependencies_learned  # then they are what there is
-    if given or could_be_tested(statistics, fit, class_balance, missing=missing):
+    if given or _could_be_tested(observed, fit, class_balance, missing=missing, n_threads=n_threads):
         climb = partial(
             _likelihood,
             observed,
@@ -238,7 +241,7 @@ def _likelihood(
         prior=prior,
         warns=not is_trial,
     )
-    if given or not could_be_tested(statistics, likely, balance, missing=missing):
+    if given or not _could_be_tested(observed, likely, balance, missing=missing, n_threads=n_threads):
         return _Likelihood(likely, balance, start.trust, start.reason)
     unexplained = _unexplained(observed, likely, balance, missing=missing, n_threads=n_threads)
     found = _Likelihood(
@@ -382,16 +385,32 @@ def _states_in_tables(
     return found
 
 
-def could_be_tested(
-    statistics: VoteStatistics, fit: SourceFit, class_balance: NDArray[np.float64], *, missing: bool
+def could_be_tested(statistics: VoteStatistics, fit: SourceFit, k: int) -> bool:
+    """Whether there are enough votes, and pairs, for a fit, or one yet to be made, to be put to the test."""
+    return _has_votes(statistics, fit, k) and _has_pairs(statistics, fit, k)
+
+
+def _could_be_tested(
+    observed: Observation,
+    fit: SourceFit,
+    class_balance: NDArray[np.float64],
+    *,
+    missing: bool,
+    n_threads: int,
 ) -> bool:
-    """Whether there are enough votes for a fit, or one yet to be made, to be put to the test."""
-    if not fit.learned[statistics.n_votes > 0].all():
-        return False
-    n_strengths = _n_strengths(statistics, fit.model or "tied", len(class_balance))
-    if statistics.n_votes.sum() < MIN_VOTES_PER_STRENGTH * n_strengths:
-        return False
-    return _has_pairs(statistics, fit, len(class_balance)) or _has_rows(fit, class_balance, missing=missing)
+    """The same, but few sources by whole rows too."""
+    statistics, k = observed.statistics, len(class_balance)
+    if not _has_votes(statistics, fit, k) or _has_pairs(statistics, fit, k):
+        return _has_votes(statistics, fit, k)
+    rows = _row_frequencies(observed, fit, missing=missing, n_threads=n_threads)
+    return rows is not None and _has_rows(rows, fit, k)
+
+
+def _has_votes(statistics: VoteStatistics, fit: SourceFit, k: int) -> bool:
+    """Whether votes are enough, and tell of every source that casts some."""
+    n_strengths = _n_strengths(statistics, fit.model or "tied", k)
+    learned = fit.learned[statistics.n_votes > 0].all()
+    return bool(learned and statistics.n_votes.sum() >= MIN_VOTES_PER_STRENGTH * n_strengths)
 
 
 def _has_pairs(statistics: VoteStatistics, fit: SourceFit, k: int) -> bool:
@@ -403,18 +422,24 @@ def _has_pairs(statistics: VoteStatistics, fit: SourceFit, k: int) -> bool:
     return bool(pairs.sum() >= MIN_PAIRS_PER_STRENGTH * n_strengths)
 
 
-def _has_rows(fit: SourceFit, class_balance: NDArray[np.float64], *, missing: bool) -> bool:
+def _has_rows(rows: RowFrequencies, fit: SourceFit, k: int) -> bool:
     """Whether whole rows are, for there are few sources."""
-    if fit.layout is not None:
-        return False
-    tables = [fit.tables[j] for j in _of_their_own(fit)]
-    free, chosen = degrees_of_freedom(tables, class_balance, fit.model or "tied", missing=missing)
-    return free > 0 and free >= MIN_ROWS_PER_PARAMETER * chosen
+    free, chosen = rows.freedom(fit.model or "tied", k)
+    return free >= MIN_ROWS_PER_PARAMETER * chosen
 
 
-def _of_their_own(fit: SourceFit) -> NDArray[np.int64]:
-    """Learned sources that are not copies."""
-    return np.flatnonzero(fit.learned & (fit.first == np.arange(len(fit.first))))
+def _row_frequencies(
+    observed: Observation, fit: SourceFit, *, missing: bool, n_threads: int
+) -> RowFrequencies | None:
+    """How often the sources cast each row together; None if they are many, or modelled together."""
+    own = fit.learned & (fit.first == np.arange(len(fit.first)))
+    tables = [fit.tables[j] for j in np.flatnonzero(own)]
+    if fit.layout is not None or len(tables) > MAX_FEW:
+        return None
+    layout = without_copies(fit)
+    patterns = some_patterns(observed.rows(layout, n_threads)[0], MAX_ITEMS, n_threads)
+    states = _states_in_tables(observed, fit, layout, own, patterns)
+    return RowFrequencies.of(tables, states, patterns.weight, missing=missing)
 
 
 def _unexplained(
@@ -426,21 +451,14 @@ def _unexplained(
     n_threads: int,
 ) -> float:
     """Share of what votes tell of each other that a fit leaves over: pairs, or of few sources whole rows."""
-    statistics = observed.statistics
-    if _has_pairs(statistics, fit, len(class_balance)) or not _has_rows(fit, class_balance, missing=missing):
-        return unexplained_share(statistics, fit, class_balance, missing=missing)
-    layout = without_copies(fit)
-    patterns = some_patterns(observed.rows(layout, n_threads)[0], MAX_ITEMS, n_threads)
-    own = np.zeros(len(fit.tables), dtype=np.bool_)
-    own[_of_their_own(fit)] = True
-    return unexplained_share_of_rows(
-        [fit.tables[j] for j in np.flatnonzero(own)],
-        _states_in_tables(observed, fit, layout, own, patterns),
-        patterns.weight,
-        class_balance,
-        fit.model or "tied",
-        missing=missing,
-    )
+    statistics, k = observed.statistics, len(class_balance)
+    if not _has_pairs(statistics, fit, k):
+        rows = _row_frequencies(observed, fit, missing=missing, n_threads=n_threads)
+        if rows is not None and _has_rows(rows, fit, k):
+            own = fit.learned & (fit.first == np.arange(len(fit.first)))
+            tables = [fit.tables[j] for j in np.flatnonzero(own)]
+            return rows.unexplained_share(tables, class_balance, fit.model or "tied")
+    return unexplained_share(statistics, fit, class_balance, missing=missing)
 
 
 def _n_strengths(statistics: VoteStatistics, model: str, k: int) -> int:

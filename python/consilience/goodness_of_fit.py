@@ -7,105 +7,132 @@ there are not many different rows either, each of them met often, and these say 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consilience.tied import SourceTable, n_parameters
 
-__all__ = ["MAX_ROWS", "degrees_of_freedom", "unexplained_share_of_rows"]
+__all__ = ["RowFrequencies"]
 
 MAX_ROWS = 4096
 """Different rows that there may be; where there are more, they are not compared one by one."""
 
 MIN_EXPECTED = 5
-"""Items that a row must be expected on to count alone; the others count together."""
+"""Items that a row must be expected on to be looked at."""
 
 
-def degrees_of_freedom(
-    tables: Sequence[SourceTable], class_balance: NDArray[np.float64], model: str, *, missing: bool
-) -> tuple[int, int]:
-    """Numbers that tell the frequencies of rows, and those of them that a model of the sources may choose.
+@dataclass(frozen=True, eq=False)
+class RowFrequencies:
+    """How often a few sources cast each row of votes together.
 
-    Parameters
+    Attributes
     ----------
-    tables : sequence of SourceTable
-        One a source that votes.
-    class_balance : (K,) float64 array
-        ``P(Y)``.
-    model : str
-        See :mod:`consilience.em`.
+    met : (s_1, s_2, ...) float64 array
+        Items with each row: one axis a source, its states in the order of its table, the abstention last.
     missing : bool
         Whether rows are looked at given who votes.
-
-    Returns
-    -------
-    free, chosen : int
-        0 and 0 where rows may be too many.
     """
-    k = len(class_balance)
-    n_states = np.array([np.count_nonzero(table.table.any(axis=1)) for table in tables])
-    if np.log(n_states).sum() > np.log(MAX_ROWS) + 1e-9:
-        return 0, 0
-    chosen, n_voters = k - 1, 1
-    for table in tables:
-        abstains, votes = bool(table.table[-1].any()), len(table.events)
-        chosen += n_parameters(model, votes, k, abstains=abstains and not missing)
-        n_voters *= 1 + (abstains and missing)
-    return int(np.prod(n_states)) - n_voters, chosen
 
+    met: NDArray[np.float64]
+    missing: bool
 
-def unexplained_share_of_rows(
-    tables: Sequence[SourceTable],
-    states: Sequence[NDArray[np.int64]],
-    weights: NDArray[np.float64],
-    class_balance: NDArray[np.float64],
-    model: str,
-    *,
-    missing: bool,
-) -> float:
-    """Share of what the votes of a row tell of each other that independence given the label leaves over.
+    @classmethod
+    def of(
+        cls,
+        tables: Sequence[SourceTable],
+        states: Sequence[NDArray[np.int64]],
+        weights: NDArray[np.float64],
+        *,
+        missing: bool,
+    ) -> RowFrequencies | None:
+        """Frequencies of rows; None where different ones may be too many.
 
-    0 where it explains all but noise, 1 where it explains nothing: Pearson's statistic, beyond what noise
-    adds, relative to that of a fit without any label.
+        Parameters
+        ----------
+        tables : sequence of SourceTable
+            One a source; their numbers do not matter.
+        states : sequence of (n_rows,) int arrays
+            State of each source in each row: a row of its table.
+        weights : (n_rows,) float64 array
+            Items that each row stands for.
+        missing : bool
+            Whether rows are looked at given who votes.
+        """
+        shape = tuple(len(table.table) for table in tables)
+        if not shape or np.log(shape).sum() > np.log(MAX_ROWS) + 1e-9:
+            return None
+        met = np.zeros(shape)
+        np.add.at(met, tuple(states), weights)
+        return cls(met, missing)
 
-    Parameters
-    ----------
-    tables : sequence of SourceTable
-        One a source that votes.
-    states : sequence of (n_rows,) int arrays
-        State of each source in each row: a row of its table.
-    weights : (n_rows,) float64 array
-        Items that each row stands for.
-    class_balance, model, missing
-        As for :func:`degrees_of_freedom`.
-    """
-    shape = tuple(len(table.table) for table in tables)
-    met = np.bincount(np.ravel_multi_index(tuple(states), shape), weights, minlength=int(np.prod(shape)))
-    n = met.sum()
-    given_label, alone, voters = np.ones((1, len(class_balance))), np.ones(1), np.zeros(1, dtype=np.int64)
-    for table, own in zip(tables, states, strict=True):
-        cells, rates = table.table, np.bincount(own, weights, minlength=len(table.table)) / n
-        if missing:
-            cells, rates = _given_vote(cells), _given_vote(rates)
-        given_label = (given_label[:, None] * cells).reshape(-1, len(class_balance))
-        alone = (alone[:, None] * rates).reshape(-1)
-        votes = np.arange(len(table.table)) < len(table.events)
-        voters = (2 * voters[:, None] + votes).reshape(-1)
-    of_voters = n
-    if missing:
-        of_voters = np.bincount(voters, met)[voters]
-    explained, alone = of_voters * (given_label @ class_balance), of_voters * alone
-    expected = np.maximum(explained, alone)
-    seen = expected >= MIN_EXPECTED
-    residual, without_label = (
-        float(((met - of_model)[seen] ** 2 / expected[seen]).sum()) for of_model in (explained, alone)
-    )
-    free, chosen = degrees_of_freedom(tables, class_balance, model, missing=missing)
-    n_rates = sum(len(table.events) for table in tables)
-    freedom = max(min(free, int(seen.sum())) - chosen, 1)
-    share = max(0.0, residual - freedom) / max(without_label - max(free - n_rates, 1), 1.0)
-    return float(min(share, 1.0))
+    def freedom(self, model: str, k: int) -> tuple[int, int]:
+        """Numbers that rows met often enough tell, and those of them that a model with `k` labels chooses."""
+        alone = self._expected([rate[:, None] for rate in self._rates()], np.ones(1))
+        seen = alone >= MIN_EXPECTED
+        chosen = k - 1
+        for rate in self._rates():
+            abstains = bool(rate[-1] > 0) and not self.missing
+            chosen += n_parameters(model, int(np.count_nonzero(rate[:-1])), k, abstains=abstains)
+        return int(np.count_nonzero(seen)) - len(np.unique(self._voters()[seen])), chosen
+
+    def unexplained_share(
+        self, tables: Sequence[SourceTable], class_balance: NDArray[np.float64], model: str
+    ) -> float:
+        """Share of what the votes of a row tell of each other that independence given the label leaves over.
+
+        0 where it explains all but noise, 1 where it explains nothing: Pearson's statistic, beyond what noise
+        adds, relative to that of a fit without any label.
+
+        Parameters
+        ----------
+        tables : sequence of SourceTable
+            One a source, in the same order.
+        class_balance : (K,) float64 array
+            ``P(Y)``.
+        model : str
+            See :mod:`consilience.em`.
+        """
+        explained = self._expected([table.table for table in tables], class_balance)
+        alone = self._expected([rate[:, None] for rate in self._rates()], np.ones(1))
+        expected = np.maximum(explained, alone)
+        seen = expected >= MIN_EXPECTED
+        residual, without_label = (
+            float(((self.met - of_model)[seen] ** 2 / expected[seen]).sum())
+            for of_model in (explained, alone)
+        )
+        free = int(np.count_nonzero(seen)) - len(np.unique(self._voters()[seen]))
+        _, chosen = self.freedom(model, len(class_balance))
+        n_rates = sum(int(np.count_nonzero(rate[:-1])) for rate in self._rates())
+        share = max(0.0, residual - max(free - chosen, 1)) / max(without_label - max(free - n_rates, 1), 1.0)
+        return float(min(share, 1.0))
+
+    def _rates(self) -> list[NDArray[np.float64]]:
+        """How often each source is in each state."""
+        axes = range(self.met.ndim)
+        return [self.met.sum(axis=tuple(a for a in axes if a != j)) / self.met.sum() for j in axes]
+
+    def _voters(self) -> NDArray[np.int64]:
+        """A number for who votes in each row; 0 for all of them where that says something."""
+        voters = np.zeros((1,) * self.met.ndim, dtype=np.int64)
+        if self.missing:
+            for grid in np.ogrid[tuple(slice(size) for size in self.met.shape)]:
+                voters = 2 * voters + (grid < grid.size - 1)
+        return np.broadcast_to(voters, self.met.shape)
+
+    def _expected(
+        self, tables: Sequence[NDArray[np.float64]], balance: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Items expected with each row, from tables (s_j, K) of independent sources."""
+        chance = np.ones((1, len(balance)))
+        for table in tables:
+            own = _given_vote(table) if self.missing else table
+            chance = (chance[:, None] * own).reshape(-1, len(balance))
+        voters = self._voters()
+        n = np.zeros(int(voters.max(initial=0)) + 1)
+        np.add.at(n, voters, self.met)
+        return np.asarray(n[voters] * (chance @ balance).reshape(self.met.shape), dtype=np.float64)
 
 
 def _given_vote(rates: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -337,12 +337,7 @@ def _may_look_for_dependencies(parameters: Parameters, model: FittedModel) -> bo
         and parameters.dependencies is None
         and bool(model.fit.parts)
         and model.statistics.n_sources <= MAX_LEARNED_SOURCES
-        and could_be_tested(
-            model.statistics,
-            model.fit,
-            model.class_balance,
-            missing=parameters.abstentions == "missing",
-        )
+        and could_be_tested(model.statistics, model.fit, len(model.class_balance))
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from enumeration import single_task, single_task_with_pairs
 
 import consilience as cs
-from consilience.goodness_of_fit import degrees_of_freedom, unexplained_share_of_rows
+from consilience.goodness_of_fit import RowFrequencies
 from consilience.tied import SourceTable
 
 
@@ -19,15 +19,21 @@ def columns_of(exact):
     return list(exact.states.T.copy())
 
 
+def share_of(exact, n, *, tables=None, weights=None, missing=False):
+    tables = tables_of(exact) if tables is None else tables
+    weights = n * exact.probability if weights is None else weights
+    rows = RowFrequencies.of(tables, columns_of(exact), weights, missing=missing)
+    return rows.unexplained_share(tables, exact.class_balance, "tied")
+
+
 def slow_share(tables, states, weights, class_balance, model):
     """Row by row, where abstentions are states like others."""
-    n, cells = weights.sum(), list(itertools.product(*(range(len(t.table)) for t in tables)))
-    rates = [
-        [weights[s == i].sum() / n for i in range(len(t.table))] for t, s in zip(tables, states, strict=True)
-    ]
+    n, k = weights.sum(), len(class_balance)
+    pairs = list(zip(tables, states, strict=True))
+    rates = [[weights[s == i].sum() / n for i in range(len(t.table))] for t, s in pairs]
     residual = without_label = 0.0
     n_seen = 0
-    for cell in cells:
+    for cell in itertools.product(*(range(len(t.table)) for t in tables)):
         met = sum(w for *row, w in zip(*states, weights, strict=True) if tuple(row) == cell)
         of_label = n * sum(
             p * np.prod([t.table[s, y] for t, s in zip(tables, cell, strict=True)])
@@ -39,10 +45,10 @@ def slow_share(tables, states, weights, class_balance, model):
             n_seen += 1
             residual += (met - of_label) ** 2 / most
             without_label += (met - alone) ** 2 / most
-    free, chosen = degrees_of_freedom(tables, class_balance, model, missing=False)
-    freedom = max(min(free, n_seen) - chosen, 1)
-    n_rates = sum(len(t.events) for t in tables)
-    return min(max(0.0, residual - freedom) / max(without_label - max(free - n_rates, 1), 1.0), 1.0)
+    votes = [len(t.events) for t in tables]
+    chosen = k - 1 + sum(2 * s if model == "tied" else k * s for s in votes)
+    excess = max(0.0, residual - max(n_seen - 1 - chosen, 1))
+    return min(excess / max(without_label - max(n_seen - 1 - sum(votes), 1), 1.0), 1.0)
 
 
 @pytest.mark.parametrize("model", ["tied", "free"])
@@ -51,65 +57,56 @@ def test_the_share_is_that_of_a_sum_over_rows(seed, model):
     rng = np.random.default_rng(seed)
     exact = single_task(rng, int(rng.integers(2, 4)), m=3)
     weights = rng.poisson(exact.probability * 3_000).astype(float)
-    arguments = tables_of(exact), columns_of(exact), weights, exact.class_balance, model
-    share = unexplained_share_of_rows(*arguments, missing=False)
-    assert share == pytest.approx(slow_share(*arguments), abs=1e-12)
+    tables, columns = tables_of(exact), columns_of(exact)
+    share = RowFrequencies.of(tables, columns, weights, missing=False).unexplained_share(
+        tables, exact.class_balance, model
+    )
+    assert share == pytest.approx(slow_share(tables, columns, weights, exact.class_balance, model), abs=1e-12)
 
 
 def test_independent_sources_leave_nothing_unexplained():
-    exact = single_task(np.random.default_rng(0), 3, m=3)
-    weights = 1e6 * exact.probability
-    share = unexplained_share_of_rows(
-        tables_of(exact), columns_of(exact), weights, exact.class_balance, "tied", missing=False
-    )
-    assert share < 1e-6
+    assert share_of(single_task(np.random.default_rng(0), 3, m=3), 1e6) < 1e-6
+
+
+def test_copies_leave_much_unexplained():
+    assert share_of(single_task_with_pairs(np.random.default_rng(2), 2, rate=0.6), 1e6) > 0.05
 
 
 def test_a_plan_of_who_votes_is_unexplained_unless_votes_are_read_given_who_votes():
     exact = single_task(np.random.default_rng(1), 2, m=3)
     tables = [table.with_one_silence(exact.class_balance) for table in tables_of(exact)]
-    # Votes given that they vote, abstentions by a plan.
     n_votes = (exact.states < [len(s.events) for s in exact.sources]).sum(axis=1)
     probability = np.tile(exact.class_balance, (len(exact.states), 1))
     for table, states in zip(tables, exact.states.T, strict=True):
         probability = probability * table.table[states]
     weights = 1e6 * probability.sum(axis=1) * (1 + 2 * (n_votes == 2))
     shares = [
-        unexplained_share_of_rows(
-            tables, columns_of(exact), weights, exact.class_balance, "tied", missing=missing
-        )
-        for missing in (False, True)
+        share_of(exact, 1, tables=tables, weights=weights, missing=missing) for missing in (False, True)
     ]
     assert shares[0] > 0.05
     assert shares[1] < 1e-6
 
 
-def test_copies_leave_much_unexplained():
-    exact = single_task_with_pairs(np.random.default_rng(2), 2, rate=0.6)
-    share = unexplained_share_of_rows(
-        tables_of(exact),
-        columns_of(exact),
-        1e6 * exact.probability,
-        exact.class_balance,
-        "tied",
-        missing=False,
-    )
-    assert share > 0.05
-
-
 def test_rows_tell_as_many_numbers_as_there_are_less_their_sum():
-    rng = np.random.default_rng(3)
-    exact = single_task(rng, 2, m=3)  # three states each
-    assert degrees_of_freedom(tables_of(exact), exact.class_balance, "tied", missing=False) == (26, 13)
-    assert degrees_of_freedom(tables_of(exact), exact.class_balance, "one-coin", missing=False) == (26, 10)
+    exact = single_task(np.random.default_rng(3), 2, m=3)  # three states each
+    rows = RowFrequencies.of(tables_of(exact), columns_of(exact), 1e6 * exact.probability, missing=False)
+    assert rows.freedom("tied", 2) == (26, 13)
+    assert rows.freedom("one-coin", 2) == (26, 10)
     # Given who votes: 27 rows less 8 sums; each vote is one number a label.
-    assert degrees_of_freedom(tables_of(exact), exact.class_balance, "free", missing=True) == (19, 7)
+    rows = RowFrequencies.of(tables_of(exact), columns_of(exact), 1e6 * exact.probability, missing=True)
+    assert rows.freedom("free", 2) == (19, 7)
 
 
-def test_rows_that_are_too_many_tell_nothing():
+def test_rows_that_are_hardly_met_tell_nothing():
+    exact = single_task(np.random.default_rng(3), 2, m=3)
+    rows = RowFrequencies.of(tables_of(exact), columns_of(exact), 20 * exact.probability, missing=False)
+    assert rows.freedom("tied", 2)[0] < 5
+
+
+def test_rows_that_may_be_too_many_are_not_looked_at():
     exact = single_task(np.random.default_rng(4), 2, m=3)
-    tables = 4 * tables_of(exact)
-    assert degrees_of_freedom(tables, exact.class_balance, "tied", missing=False) == (0, 0)
+    tables, columns = 4 * tables_of(exact), 4 * columns_of(exact)
+    assert RowFrequencies.of(tables, columns, exact.probability, missing=False) is None
 
 
 def few_sources(seed, n=20_000, m=4, copies=0.0):
