@@ -91,6 +91,21 @@ void bind_expectation(py::module_& m) {
       "votes"_a, "coding"_a, "weights"_a.noconvert(), py::kw_only(), "n_threads"_a = 1);
 
   m.def(
+      "list_votes",
+      [](const BoundVotes& votes, const StateCoding& coding) {
+        StateRows rows;
+        {
+          const py::gil_scoped_release unlocked;
+          StateReader(votes.view(), coding).read(0, votes.view().n_items, rows);
+        }
+        rows.source.resize(rows.n_votes());
+        rows.state.resize(rows.n_votes());
+        return py::make_tuple(to_array(std::move(rows.start)), to_array(std::move(rows.source)),
+                              to_array(std::move(rows.state)));
+      },
+      "votes"_a, "coding"_a);
+
+  m.def(
       "find_few_patterns",
       [](const BoundVotes& votes, const StateCoding& coding, Index at_most, int n_threads) {
         const Execution execution = interruptible(n_threads);
@@ -144,6 +159,22 @@ void bind_expectation(py::module_& m) {
       },
       "votes"_a, "coding"_a, "of_state"_a.noconvert(), "base"_a.noconvert(), py::kw_only(),
       "n_threads"_a);
+
+  m.def(
+      "expect_exactly",
+      [](const Patterns& patterns, const Scores& of_state, const Scores& base, int n_threads) {
+        const ScoreTable table = as_table(patterns, of_state, base);
+        const Execution execution = interruptible(n_threads);
+        Expectation found;
+        {
+          const py::gil_scoped_release unlocked;
+          found = expect_exactly(patterns, table, execution);
+        }
+        return py::make_tuple(to_array(std::move(found.of_state),
+                                       {of_state.shape(0), of_state.shape(1), of_state.shape(2)}),
+                              to_array(std::move(found.of_vector)), found.log_likelihood);
+      },
+      "patterns"_a, "of_state"_a.noconvert(), "base"_a.noconvert(), py::kw_only(), "n_threads"_a);
 
   m.def(
       "told_by_others",

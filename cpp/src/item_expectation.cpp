@@ -1,6 +1,8 @@
-// The expectation step over items that are read from the votes each time.
+// The expectation step in exact sums: over items that are read from the votes each time, or over
+// distinct rows.
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstdint>
 #include <numeric>
 #include <stdexcept>
@@ -11,6 +13,8 @@
 #include "consilience/expectation.hpp"
 #include "consilience/parallel.hpp"
 #include "integers.hpp"
+#include "pattern_votes.hpp"
+#include "row_keys.hpp"
 #include "simd/loops.hpp"
 
 namespace consilience {
@@ -20,26 +24,109 @@ constexpr Index kMostRows = 960;  // of a block
 constexpr Index kPaddedStates = 16;
 constexpr Index kMostVectorsByColumn = 8;
 constexpr double kColumnsPerVote = 15;  // that are looked up while a vote is listed and added
+constexpr double kMostItems = 0x1p32;   // whose sums in multiples of 2^-31 fit into 64 bits
 
 std::size_t size(Index n) { return static_cast<std::size_t>(n); }
 
 /// Rows of a block, which stays in the cache: the same however the votes are stored.
-Index rows_of_block(const StateReader& reader, Index n_vectors) {
-  const Index bytes = reader.n_columns() + 12 * n_vectors;
+Index rows_of_block(Index n_columns, Index n_vectors) {
+  const Index bytes = n_columns + 12 * n_vectors;
   return std::clamp<Index>((Index{1} << 17) / bytes / 64 * 64, 64, kMostRows);
 }
 
-/// Stored votes of a row, abstentions in a dense table included.
-double votes_per_row(const StateReader& reader) {
-  const VoteView& votes = reader.votes();
-  double most = 0;
-  for (const VoteTable& table : votes.tables) {
-    const auto* sparse = std::get_if<SparseTable>(&table);
-    if (sparse == nullptr) return static_cast<double>(votes.n_sources);
-    most = std::max(most, static_cast<double>(load(sparse->indptr, votes.n_items)));
+/// Votes of a block of rows: those of row r at [start[r], start[r + 1]).
+struct ListedRows {
+  const std::int64_t* start;
+  const std::int32_t* column;
+  const std::int32_t* state;
+};
+
+/// Items as rows, each of which counts once.
+class VoteRows {
+ public:
+  static constexpr bool kWeighted = false;
+  /// What a worker reads into.
+  struct Room {
+    explicit Room(const VoteRows&) {}
+    StateTile tile;
+    StateRows rows;
+  };
+
+  explicit VoteRows(const StateReader& reader) : reader_(reader) {}
+
+  Index size() const { return reader_.votes().n_items; }
+  Index n_columns() const { return reader_.n_columns(); }
+  std::int32_t n_states() const { return reader_.coding().n_states(); }
+  bool fits_tiles() const { return reader_.fits_tiles(); }
+  std::uint64_t total() const { return static_cast<std::uint64_t>(size()); }
+
+  /// Stored votes of a row, abstentions in a dense table included.
+  double votes_per_row() const {
+    const VoteView& votes = reader_.votes();
+    double most = 0;
+    for (const VoteTable& table : votes.tables) {
+      const auto* sparse = std::get_if<SparseTable>(&table);
+      if (sparse == nullptr) return static_cast<double>(votes.n_sources);
+      most = std::max(most, static_cast<double>(load(sparse->indptr, votes.n_items)));
+    }
+    return most / std::max(1.0, static_cast<double>(votes.n_items));
   }
-  return most / std::max(1.0, static_cast<double>(votes.n_items));
-}
+
+  void read(Index begin, Index n, Room& room) const { reader_.read(begin, n, room.tile); }
+  ListedRows list(Index begin, Index n, Room& room) const {
+    reader_.read(begin, n, room.rows);
+    return {room.rows.start.data(), room.rows.source.data(), room.rows.state.data()};
+  }
+
+ private:
+  const StateReader& reader_;
+};
+
+/// Distinct rows, each of which counts as often as it weighs.
+class PatternRows {
+ public:
+  static constexpr bool kWeighted = true;
+  struct Room {
+    explicit Room(const PatternRows& rows) : votes(rows.patterns_) {}
+    StateTile tile;
+    PatternVotes votes;
+  };
+
+  explicit PatternRows(const Patterns& patterns) : patterns_(patterns) {
+    double total = 0;
+    for (const double weight : patterns.weight) {
+      if (!(weight >= 0) || weight != std::floor(weight)) {
+        throw std::invalid_argument("weights must be whole numbers for their sums to be exact");
+      }
+      total += weight;
+    }
+    if (total > kMostItems) {
+      throw std::invalid_argument("weights must not exceed 2^32 together for sums to be exact");
+    }
+    total_ = static_cast<std::uint64_t>(total);
+  }
+
+  Index size() const { return patterns_.size(); }
+  Index n_columns() const { return patterns_.n_columns; }
+  std::int32_t n_states() const { return patterns_.n_states; }
+  bool fits_tiles() const { return patterns_.is_keyed(); }
+  std::uint64_t total() const { return total_; }
+  double weight(Index row) const { return patterns_.weight[static_cast<std::size_t>(row)]; }
+  double votes_per_row() const { return static_cast<double>(n_columns()); }
+
+  void read(Index begin, Index n, Room& room) const {
+    RowKeys(patterns_.n_columns, patterns_.n_states)
+        .to_tile(patterns_.keys.data() + begin, n, room.tile);
+  }
+  ListedRows list(Index begin, Index n, Room& room) const {
+    room.votes.list(begin, n);
+    return {room.votes.start(), room.votes.column(), room.votes.state()};
+  }
+
+ private:
+  const Patterns& patterns_;
+  std::uint64_t total_ = 0;
+};
 
 /// A probability in multiples of 2^-31, as `split_fixed` rounds it.
 std::uint64_t fixed(double probability) {
@@ -73,26 +160,26 @@ struct Sums {
 ///
 /// Two ways to the same bits: votes are looked up column by column, all rows of a block at once, or
 /// listed and added row by row. Scores are relative to those of the first vector.
-class ItemPass {
+template <class Rows>
+class ExactPass {
  public:
   struct Worker {
-    StateTile tile;
-    StateRows rows;
-    std::vector<double> scores, logs;
+    explicit Worker(const Rows& rows) : room(rows) {}
+    typename Rows::Room room;
+    std::vector<double> scores, logs, pairs;
     std::vector<std::uint8_t> bytes;
-    std::vector<std::uint64_t> of_row;
+    std::vector<std::uint64_t> of_row, numbers, weights, high;
     Sums sums;
   };
 
-  ItemPass(const StateReader& reader, const ScoreTable& table)
-      : reader_(reader),
+  ExactPass(const Rows& rows, const ScoreTable& table)
+      : source_(rows),
         k_(table.n_vectors),
-        n_columns_(reader.n_columns()),
-        n_states_(reader.coding().n_states()),
-        stride_(rows_of_block(reader, k_)),
-        by_column_(reader.fits_tiles() && n_states_ <= kPaddedStates &&
-                   k_ <= kMostVectorsByColumn &&
-                   votes_per_row(reader) * kColumnsPerVote >= static_cast<double>(n_columns_)),
+        n_columns_(rows.n_columns()),
+        n_states_(rows.n_states()),
+        stride_(rows_of_block(n_columns_, k_)),
+        by_column_(rows.fits_tiles() && n_states_ <= kPaddedStates && k_ <= kMostVectorsByColumn &&
+                   rows.votes_per_row() * kColumnsPerVote >= static_cast<double>(n_columns_)),
         width_((k_ + 3) / 4 * 4),
         base_(size(width_), 0.0),
         entries_(
@@ -120,76 +207,138 @@ class ItemPass {
     worker.logs.resize(size(stride_));
     worker.sums.resize(n_columns_ * n_states_, k_ - 1);
     double* scores = worker.scores.data();
+    if constexpr (Rows::kWeighted) {
+      worker.weights.resize(size(stride_));
+      for (Index r = 0; r < n; ++r) {
+        worker.weights[size(r)] = static_cast<std::uint64_t>(source_.weight(begin + r));
+      }
+    }
     if (by_column_) {
-      reader_.read(begin, n, worker.tile);
+      source_.read(begin, n, worker.room);
+      const StateTile& tile = worker.room.tile;
       if (k_ > 2) std::fill_n(scores, n, 0.0);
       for (Index y = 1; y < k_; ++y) {
         simd::loops().add_looked_up(
-            worker.tile.states.data(), size(worker.tile.stride), size(n), size(n_columns_),
+            tile.states.data(), size(tile.stride), size(n), size(n_columns_),
             entries_.data() + y * n_columns_ * kPaddedStates, size(kPaddedStates), n_states_,
             base_[size(y)], scores + y * stride_);
       }
-    } else {
-      reader_.read(begin, n, worker.rows);
-      simd::loops().add_votes(worker.rows.start.data(), worker.rows.source.data(),
-                              worker.rows.state.data(), size(n), n_states_, entries_.data(),
-                              base_.data(), size(width_), scores, size(stride_));
-    }
-    const double logs = to_probabilities(n, worker);
-    if (by_column_) {
+      const double logs = to_probabilities(n, worker);
       add_columns(n, worker);
-    } else {
-      add_rows(n, worker);
+      return logs;
     }
+    const ListedRows rows = source_.list(begin, n, worker.room);
+    simd::loops().add_votes(rows.start, rows.column, rows.state, size(n), n_states_,
+                            entries_.data(), base_.data(), size(width_), scores, size(stride_));
+    const double logs = to_probabilities(n, worker);
+    add_rows(rows, n, worker);
     return logs;
   }
 
  private:
+  /// Scores to probabilities; the sum of the rows' logarithms of sums of exponentials.
   double to_probabilities(Index n, Worker& worker) const {
-    double* scores = worker.scores.data();
     if (k_ == 1) return 0.0;
-    if (k_ == 2) return simd::loops().logistic_with_log(scores + stride_, size(n));
+    double* scores = worker.scores.data();
     double* logs = worker.logs.data();
-    simd::loops().softmax_with_logs(scores, size(k_), size(stride_), size(n), logs);
+    if (k_ == 2) {
+      if constexpr (!Rows::kWeighted) {
+        return simd::loops().logistic_with_log(scores + stride_, size(n));
+      }
+      // Logarithms one by one, to be weighed; the probabilities are those of rows that are not.
+      worker.pairs.assign(size(2 * stride_), 0.0);
+      std::copy_n(scores + stride_, n, worker.pairs.data() + stride_);
+      simd::loops().softmax_with_logs(worker.pairs.data(), 2, size(stride_), size(n), logs);
+      simd::loops().logistic_with_log(scores + stride_, size(n));
+    } else {
+      simd::loops().softmax_with_logs(scores, size(k_), size(stride_), size(n), logs);
+    }
+    if constexpr (Rows::kWeighted) {
+      for (Index r = 0; r < n; ++r) logs[r] *= static_cast<double>(worker.weights[size(r)]);
+    }
     return std::accumulate(logs, logs + n, 0.0);
   }
 
   void add_columns(Index n, Worker& worker) const {
-    const StateTile& tile = worker.tile;
-    const Index n_groups = (n + 63) / 64;
+    [[maybe_unused]] const StateTile& tile = worker.room.tile;
+    [[maybe_unused]] const Index n_groups = (n + 63) / 64;
     worker.bytes.resize(size(4 * stride_));
-    simd::loops().count_states(tile.states.data(), size(tile.stride), size(n_groups),
-                               size(n_columns_), n_states_, worker.sums.counts.data());
+    if constexpr (Rows::kWeighted) {
+      add_numbers(n, worker.weights, worker, worker.sums.counts.data(), 1);
+    } else {
+      simd::loops().count_states(tile.states.data(), size(tile.stride), size(n_groups),
+                                 size(n_columns_), n_states_, worker.sums.counts.data());
+    }
     for (Index y = 1; y < k_; ++y) {
-      worker.sums.of_vector[size(y - 1)] += simd::loops().split_fixed(
-          worker.scores.data() + y * stride_, size(n), worker.bytes.data(), size(stride_));
-      simd::loops().add_fixed_by_state(
-          tile.states.data(), size(tile.stride), size(n_groups), size(n_columns_), n_states_,
-          worker.bytes.data(), size(stride_), worker.sums.of_state.data() + (y - 1), size(k_ - 1));
+      const double* probabilities = worker.scores.data() + y * stride_;
+      std::uint64_t* of_state = worker.sums.of_state.data() + (y - 1);
+      std::uint64_t& of_vector = worker.sums.of_vector[size(y - 1)];
+      if constexpr (Rows::kWeighted) {
+        worker.numbers.resize(size(stride_));
+        for (Index r = 0; r < n; ++r) {
+          worker.numbers[size(r)] = fixed(probabilities[r]) * worker.weights[size(r)];
+          of_vector += worker.numbers[size(r)];
+        }
+        add_numbers(n, worker.numbers, worker, of_state, k_ - 1);
+      } else {
+        of_vector +=
+            simd::loops().split_fixed(probabilities, size(n), worker.bytes.data(), size(stride_));
+        simd::loops().add_fixed_by_state(tile.states.data(), size(tile.stride), size(n_groups),
+                                         size(n_columns_), n_states_, worker.bytes.data(),
+                                         size(stride_), of_state, size(k_ - 1));
+      }
     }
   }
 
-  void add_rows(Index n, Worker& worker) const {
+  /// Adds a number of each row to the sums of its states, `stride` apart: its lower half, and then
+  /// its upper half where some row has one.
+  void add_numbers(Index n, const std::vector<std::uint64_t>& numbers, Worker& worker,
+                   std::uint64_t* sums, Index stride) const {
+    const StateTile& tile = worker.room.tile;
+    const Index n_groups = (n + 63) / 64;
+    std::uint64_t any = 0;
+    for (Index r = 0; r < n; ++r) any |= numbers[size(r)];
+    for (int shift = 0; shift < 64 && any >> shift != 0; shift += 32) {
+      for (Index b = 0; b < 4; ++b) {
+        std::uint8_t* bytes = worker.bytes.data() + b * stride_;
+        const auto from = static_cast<int>(shift + 8 * b);
+        for (Index r = 0; r < n; ++r) {
+          bytes[r] = static_cast<std::uint8_t>(numbers[size(r)] >> from);
+        }
+        std::fill(bytes + n, bytes + 64 * n_groups, std::uint8_t{0});
+      }
+      worker.high.assign(shift == 0 ? 0 : size(n_columns_ * n_states_), 0);
+      simd::loops().add_fixed_by_state(tile.states.data(), size(tile.stride), size(n_groups),
+                                       size(n_columns_), n_states_, worker.bytes.data(),
+                                       size(stride_), shift == 0 ? sums : worker.high.data(),
+                                       shift == 0 ? size(stride) : 1);
+      for (std::size_t cell = 0; cell < worker.high.size(); ++cell) {
+        sums[cell * size(stride)] += worker.high[cell] << 32;
+      }
+    }
+  }
+
+  void add_rows(const ListedRows& rows, Index n, Worker& worker) const {
     const std::size_t n_others = size(k_ - 1);
     worker.of_row.resize(n_others);
     std::uint64_t* of_row = worker.of_row.data();
     for (Index r = 0; r < n; ++r) {
+      std::uint64_t times = 1;
+      if constexpr (Rows::kWeighted) times = worker.weights[size(r)];
       for (std::size_t y = 0; y < n_others; ++y) {
-        of_row[y] = fixed(worker.scores[(y + 1) * size(stride_) + size(r)]);
+        of_row[y] = times * fixed(worker.scores[(y + 1) * size(stride_) + size(r)]);
         worker.sums.of_vector[y] += of_row[y];
       }
-      const auto end = worker.rows.start[size(r) + 1];
-      for (auto v = worker.rows.start[size(r)]; v < end; ++v) {
-        const std::size_t cell =
-            size(Index{worker.rows.source[size(v)]} * n_states_ + worker.rows.state[size(v)]);
-        ++worker.sums.counts[cell];
+      for (auto v = rows.start[r]; v < rows.start[r + 1]; ++v) {
+        const std::size_t cell = size(Index{rows.column[v]} * n_states_ + rows.state[v]);
+        worker.sums.counts[cell] += times;
         std::uint64_t* to = worker.sums.of_state.data() + cell * n_others;
         for (std::size_t y = 0; y < n_others; ++y) to[y] += of_row[y];
       }
     }
   }
 
-  const StateReader& reader_;
+  const Rows& source_;
   Index k_;
   Index n_columns_;
   std::int32_t n_states_;
@@ -206,31 +355,31 @@ double what_is_left(std::uint64_t total, const std::uint64_t* others, std::size_
   return taken < total ? to_double(total - taken) : 0.0;
 }
 
-}  // namespace
-
-Expectation expect_items(const StateReader& reader, const ScoreTable& table,
-                         const Execution& execution) {
-  const Index k = table.n_vectors, n_cells = reader.n_columns() * reader.coding().n_states();
+template <class Rows>
+Expectation expect_exactly(const Rows& rows, const ScoreTable& table, const Execution& execution) {
+  const Index k = table.n_vectors, n_cells = rows.n_columns() * rows.n_states();
   if (static_cast<Index>(table.of_state.size()) != n_cells * k ||
       static_cast<Index>(table.base.size()) != k || k < 1) {
     throw std::invalid_argument("the score table must be (n_columns, n_states, n_vectors)");
   }
   if (table.link != Link::softmax) throw std::invalid_argument("link must be softmax");
 
-  const ItemPass pass(reader, table);
-  const Blocks blocks(reader.votes(), pass.rows());
-  std::vector<ItemPass::Worker> workers(size(n_workers(blocks.n, execution)));
+  using Pass = ExactPass<Rows>;
+  const Pass pass(rows, table);
+  const Blocks blocks(rows.size(), pass.rows());
+  std::vector<typename Pass::Worker> workers(size(n_workers(blocks.n, execution)),
+                                             typename Pass::Worker(rows));
   std::vector<double> logs(size(blocks.n));
   for_each_chunk(blocks.n, execution, [&](Index block, int worker) {
     logs[size(block)] = pass.add(blocks.begin(block), blocks.size(block), workers[size(worker)]);
   });
   Sums sums;
   sums.resize(n_cells, k - 1);
-  for (const ItemPass::Worker& worker : workers) sums.add(worker.sums);
+  for (const auto& worker : workers) sums.add(worker.sums);
 
   Expectation total;
   const std::size_t n_others = size(k - 1);
-  const auto n_items = static_cast<std::uint64_t>(blocks.n_items);
+  const std::uint64_t n_items = rows.total();
   total.of_vector.push_back(what_is_left(n_items << 31, sums.of_vector.data(), n_others));
   for (const std::uint64_t sum : sums.of_vector) total.of_vector.push_back(to_double(sum));
   // What the rows' sums of exponentials are relative to.
@@ -247,6 +396,18 @@ Expectation expect_items(const StateReader& reader, const ScoreTable& table,
   }
   total.log_likelihood = std::accumulate(logs.begin(), logs.end(), total.log_likelihood);
   return total;
+}
+
+}  // namespace
+
+Expectation expect_items(const StateReader& reader, const ScoreTable& table,
+                         const Execution& execution) {
+  return expect_exactly(VoteRows(reader), table, execution);
+}
+
+Expectation expect_exactly(const Patterns& patterns, const ScoreTable& table,
+                           const Execution& execution) {
+  return expect_exactly(PatternRows(patterns), table, execution);
 }
 
 }  // namespace consilience

@@ -26,9 +26,11 @@ class Nodes {
       first_[static_cast<std::size_t>(j) + 1] = size();
     }
     if (size() > kMaxNodes) {
-      throw std::invalid_argument(std::to_string(size()) +
-                                  " indicators (source, label) occur; at most " +
-                                  std::to_string(kMaxNodes) + " pairwise counts fit in memory");
+      // 8 bytes a pair; 2^20 of them make a MiB.
+      throw std::invalid_argument(
+          std::to_string(size()) + " indicators (source, label) occur, whose pairs would take " +
+          std::to_string((8 * size() * size()) >> 20) + " MiB; of at most " +
+          std::to_string(kMaxNodes) + " are they counted");
     }
   }
 

@@ -167,6 +167,9 @@ def find_patterns(
     *,
     n_threads: int = 1,
 ) -> Patterns: ...
+def list_votes(
+    votes: VoteView, coding: StateCoding
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]: ...
 def find_few_patterns(
     votes: VoteView, coding: StateCoding, at_most: int, *, n_threads: int
 ) -> Patterns | None: ...
@@ -182,6 +185,13 @@ def expect(
 def expect_items(
     votes: VoteView,
     coding: StateCoding,
+    of_state: NDArray[np.float64],
+    base: NDArray[np.float64],
+    *,
+    n_threads: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]: ...
+def expect_exactly(
+    patterns: Patterns,
     of_state: NDArray[np.float64],
     base: NDArray[np.float64],
     *,

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <stdexcept>
 #include <vector>
 
@@ -253,6 +254,67 @@ TEST_CASE("what is expected of items has the same bits by every instruction set 
         CHECK(found.of_vector == expected.of_vector);
         CHECK(found.log_likelihood == expected.log_likelihood);
       }
+    }
+  }
+}
+
+TEST_CASE("exact sums over distinct rows are those over the items, bit for bit") {
+  struct Shape {
+    Index m, k;
+  };
+  // Looked up by column, listed because vectors are many, and too wide for keys.
+  for (const Shape shape : {Shape{1, 1}, {5, 2}, {6, 3}, {5, 11}, {70, 2}, {70, 4}}) {
+    CAPTURE(shape.m);
+    CAPTURE(shape.k);
+    for (const Index n : {Index{0}, Index{1}, Index{5000}}) {
+      const Labels labels = random_labels(7, n, shape.m, {3}, shape.m > 8 ? 0.02 : 0.6);
+      const HeldVotes held = dense_votes(labels);
+      const StateCoding coding = StateCoding::of_one_task(3);
+      const StateReader reader(held.view, coding);
+      const Patterns patterns = find_patterns(reader, nullptr, Execution{});
+      CHECK((n < 10 || patterns.size() < n));
+      const ScoreTable table = random_scores(8, shape.m, 4, shape.k);
+      const Expectation expected = expect_items(reader, table, Execution{});
+      Expectation last;
+      for (const int n_threads : {1, 3}) {
+        const Expectation found = expect_exactly(patterns, table, {n_threads, {}});
+        CHECK(found.of_state == expected.of_state);
+        CHECK(found.of_vector == expected.of_vector);
+        CHECK(found.log_likelihood == doctest::Approx(expected.log_likelihood).epsilon(1e-13));
+        if (n_threads > 1) CHECK(found.log_likelihood == last.log_likelihood);
+        last = found;
+      }
+    }
+  }
+}
+
+TEST_CASE("exact sums hold rows that weigh very much, and refuse weights that are not whole") {
+  for (const Index k : {Index{2}, Index{4}, Index{10}}) {
+    CAPTURE(k);
+    const Labels labels = random_labels(9, 3000, 5, {2}, 0.5);
+    const HeldVotes held = dense_votes(labels);
+    const StateCoding coding = StateCoding::of_one_task(2);
+    Random random(10);
+    std::vector<double> weights(3000, 0.0);
+    for (double& weight : weights) {
+      weight = random.below(3) == 0 ? static_cast<double>(random.below(1 << 20)) : 1.0;
+    }
+    Patterns patterns = find_patterns(StateReader(held.view, coding), weights.data(), Execution{});
+    const ScoreTable table = random_scores(11, 5, 3, k);
+    const Expectation expected = Plain{labels, table}.expectation(weights, {});
+    const Expectation found = expect_exactly(patterns, table, Execution{});
+    CHECK(found.log_likelihood == doctest::Approx(expected.log_likelihood).epsilon(1e-12));
+    const double rounding = static_cast<double>(k) * 0x1p-32 * 3000 * 0x1p20;
+    for (std::size_t i = 0; i < expected.of_state.size(); ++i) {
+      REQUIRE(std::abs(found.of_state[i] - expected.of_state[i]) < rounding);
+    }
+    double total = 0;
+    for (const double of_vector : found.of_vector) total += of_vector;
+    CHECK(total ==
+          doctest::Approx(std::accumulate(weights.begin(), weights.end(), 0.0)).epsilon(1e-14));
+    for (const double bad : {0.5, -1.0, 0x1p33, std::nan("")}) {
+      patterns.weight[0] = bad;
+      CHECK_THROWS_AS(expect_exactly(patterns, table, Execution{}), std::invalid_argument);
     }
   }
 }

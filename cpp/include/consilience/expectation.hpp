@@ -44,6 +44,12 @@ Expectation expect(const Patterns& patterns, const ScoreTable& table, const Vote
 Expectation expect_items(const StateReader& reader, const ScoreTable& table,
                          const Execution& execution);
 
+/// The same over distinct rows, each counted as often as it weighs: `of_state` and `of_vector` have
+/// the bits of a pass over the items themselves, and the log-likelihood all but its last digits.
+/// @throws std::invalid_argument also if a weight is no whole number, or all exceed 2^32 together.
+Expectation expect_exactly(const Patterns& patterns, const ScoreTable& table,
+                           const Execution& execution);
+
 /// What the other votes of its row say of each vote's label: sums over the patterns with two votes
 /// or more of w_u P(Y = y | votes of u but this one), (n_columns, n_states, K), mixed with the mean
 /// of what the others plainly say. The same bits for any number of threads.
