@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
 from consilience.exceptions import InvalidArgumentError
+from consilience.item_sample import DrawnItems
 from consilience.votes import Table, Votes
 
 __all__ = ["MAX_BYTES", "DistinctRows", "distinct_rows"]
@@ -34,27 +36,39 @@ class DistinctRows:
         Rows and their weights; distinct within a part. The first part is the largest.
     n_fresh : int
         Rows of all parts but the first.
+    drawn : DrawnItems or None
+        Some of the items as they came; None where some weigh more than others.
     """
 
     parts: tuple[tuple[Votes, NDArray[np.float64]], ...] = ()
     n_fresh: int = 0
+    drawn: DrawnItems | None = field(default_factory=DrawnItems)
 
-    def with_votes(self, votes: Votes, weights: NDArray[np.float64] | None = None) -> DistinctRows:
-        """The rows with those of further votes, whose weights may be given.
+    def with_votes(
+        self, votes: Votes, n_votes: int, weights: NDArray[np.float64] | None = None
+    ) -> DistinctRows:
+        """The rows with those of further items, whose weights may be given.
+
+        Parameters
+        ----------
+        votes : Votes
+            At least one item.
+        n_votes : int
+            How many votes they have that say anything.
+        weights : (n_items,) float64 array, optional
+            How many items each row stands for.
 
         Raises
         ------
         InvalidArgumentError
             If the distinct rows need more than ``MAX_BYTES``.
         """
-        return self._with(distinct_rows(votes, weights))
-
-    def merge(self, other: DistinctRows) -> DistinctRows:
-        """The rows of both; see :meth:`with_votes`."""
-        both = self
-        for part in other.parts:
-            both = both._with(part)
-        return both
+        part, drawn = distinct_rows(votes, weights), None
+        if weights is None and self.drawn is not None:
+            drawn = self.drawn.with_votes(votes, n_votes, _as_rows, _stacked)
+        n_fresh = self.n_fresh + (part[0].n_items if self.parts else 0)
+        grown = DistinctRows((*self.parts, part), n_fresh, drawn)
+        return grown.merged() if n_fresh > max(_MIN_FRESH, grown.parts[0][0].n_items) else grown
 
     def merged(self) -> DistinctRows:
         """The same rows in one part."""
@@ -68,18 +82,15 @@ class DistinctRows:
                 f'are {len(together[1])} so far), too much for maximum likelihood; use method="moments", '
                 "which needs sums only"
             )
-        return DistinctRows((together,))
+        return replace(self, parts=(together,), n_fresh=0)
 
     def votes(self) -> tuple[Votes, NDArray[np.float64]]:
         """The rows and how many items each stands for; there must be some."""
         return self.merged().parts[0]
 
-    def _with(self, part: tuple[Votes, NDArray[np.float64]]) -> DistinctRows:
-        if not self.parts:
-            return DistinctRows((part,))
-        n_fresh = self.n_fresh + part[0].n_items
-        grown = DistinctRows((*self.parts, part), n_fresh)
-        return grown.merged() if n_fresh > max(_MIN_FRESH, self.parts[0][0].n_items) else grown
+    def drawn_votes(self) -> Votes | None:
+        """Votes of the items that are drawn, in the order of the items; None without such."""
+        return None if self.drawn is None else _stacked(list(self.drawn.parts))
 
     def _weights(self) -> NDArray[np.float64]:
         return np.concatenate([weights for _, weights in self.parts])
@@ -104,33 +115,56 @@ def distinct_rows(
     weights : (n_rows,) float64 array
         Summed in the order of the rows.
     """
+    view, coding, labels_of = _coding(votes)
+    patterns = _core.find_patterns(view, coding, weights)
+    start, column, state = patterns.rows()
+    weights = patterns.weight
+    del patterns  # before the rows are checked
+    return _of_lists(votes, start, column, labels_of(state)), weights
+
+
+def _as_rows(votes: Votes) -> Votes:
+    """The same votes as sparse tables like those of distinct rows."""
+    view, coding, labels_of = _coding(votes)
+    start, column, state = _core.list_votes(view, coding)
+    return _of_lists(votes, start, column, labels_of(state))
+
+
+Labels: TypeAlias = "list[NDArray[np.int32]]"
+
+
+def _coding(
+    votes: Votes,
+) -> tuple[_core.VoteView, _core.StateCoding, Callable[[NDArray[np.int32]], Labels]]:
+    """The votes as the core takes them, every vote vector a state, and the labels of each task in states."""
     sizes = list(votes.cardinalities)
     view = _core.VoteView(list(votes.tables.values()), votes.n_items, votes.n_sources, sizes)
     if len(sizes) == 1:
-        patterns = _core.find_patterns(view, _core.StateCoding.of_one_task(sizes[0]), weights)
-        start, column, state = patterns.rows()
-        labels = [state]
-    else:
-        # Every vote vector is a state of its own, whatever it means.
-        strides = _core.key_strides(sizes)
-        keys, _ = _core.vote_vectors(view, n_threads=1)
-        states = np.arange(1, len(keys) + 1, dtype=np.int32)
-        coding = _core.StateCoding(keys, states, strides[-1] * (sizes[-1] + 1), len(keys) + 1)
-        patterns = _core.find_patterns(view, coding, weights)
-        start, column, state = patterns.rows()
+        return view, _core.StateCoding.of_one_task(sizes[0]), lambda state: [state]
+    # Every vote vector is a state of its own, whatever it means.
+    strides = _core.key_strides(sizes)
+    keys, _ = _core.vote_vectors(view, n_threads=1)
+    states = np.arange(1, len(keys) + 1, dtype=np.int32)
+    coding = _core.StateCoding(keys, states, strides[-1] * (sizes[-1] + 1), len(keys) + 1)
+
+    def labels_of(state: NDArray[np.int32]) -> Labels:
         key = keys[state - 1] if len(keys) else np.zeros(0, dtype=np.uint64)
-        labels = [
+        return [
             (key // np.uint64(stride) % np.uint64(size + 1)).astype(np.int32)
             for stride, size in zip(strides, sizes, strict=True)
         ]
-    column = column.astype(np.min_scalar_type(max(votes.n_sources - 1, 0)))
+
+    return view, coding, labels_of
+
+
+def _of_lists(votes: Votes, start: NDArray[np.int64], column: NDArray[np.int32], labels: Labels) -> Votes:
+    """Rows of the same tasks and sources as some votes; labels are from 1 on."""
+    column_type = np.min_scalar_type(max(votes.n_sources - 1, 0))
     tables: dict[str, Table] = {
-        task: (start, column, label.astype(_smallest(size)))
-        for task, label, size in zip(votes.tasks, labels, sizes, strict=True)
+        task: (start, column.astype(column_type), label.astype(_smallest(size)))
+        for task, label, size in zip(votes.tasks, labels, votes.cardinalities, strict=True)
     }
-    weights = patterns.weight
-    del patterns  # before the rows are checked
-    return _as_votes(tables, len(start) - 1, votes), weights
+    return _as_votes(tables, len(start) - 1, votes)
 
 
 def _smallest(n_labels: int) -> type[np.signedinteger]:

@@ -249,7 +249,7 @@ def without_gold(gold: Gold | None, observed: Observation) -> Observation:
     if gold is None:
         return observed
     weights = np.ones(len(gold.at)) if observed.weights is None else observed.weights.astype(np.float64)
-    return replace(observed, weights=np.where(gold.known, 0.0, weights))
+    return replace(observed, weights=np.where(gold.known, 0.0, weights), drawn=None)
 
 
 @dataclass(frozen=True, eq=False)

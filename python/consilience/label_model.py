@@ -202,7 +202,8 @@ class LabelModel(Estimator):
             ``-1`` abstains. Or votes that are read chunk by chunk, in memory for one chunk: Parquet files
             (a path, a glob, a folder), a stream of Arrow, an iterator of any of the former, or a callable
             that gives a fresh one. Class names need `classes`, unless files or a callable bring them.
-            ``"auto"`` and ``"em"`` keep the rows of chunks that differ, in up to 256 MiB.
+            ``"auto"`` and ``"em"`` keep the rows of chunks that differ, in up to 256 MiB, and a sample of the
+            items in up to 64 MiB; so does ``"majority"`` where sources are too many for pairs of their votes.
         weights : (n_items,) array, optional
             How many items each row stands for. They come second, where scikit-learn's classifiers have their
             labels: give gold labels by name, ``fit(votes, y=gold)``.
@@ -239,9 +240,10 @@ class LabelModel(Estimator):
 
         Give `n_classes`, `classes` or `task_graph` to the model, so that every chunk has the same classes.
         While the items seen so far do not suffice for the method, they are kept and the model counts as not
-        fitted; the next prediction says why. ``"auto"`` and ``"em"`` keep the rows of votes that differ, in
-        up to 256 MiB, and learn from all of them again each time. On top of :meth:`fit`, of statistics, or of
-        a loaded model there are no such rows: ``"auto"`` then learns from the statistics alone.
+        fitted; the next prediction says why. ``"auto"`` and ``"em"`` keep the rows of votes that differ, as
+        :meth:`fit` does of chunks, and learn from all of them again each time. On top of :meth:`fit`, of
+        statistics, or of a loaded model there are no such rows: ``"auto"`` then learns from the statistics
+        alone.
 
         Raises
         ------

@@ -53,6 +53,7 @@ from consilience.statistics import (
     graph_of,
     observe,
     threads_of,
+    without_pairs,
 )
 from consilience.streams import Observed, observe_chunks
 from consilience.task_graph import TaskGraph
@@ -90,7 +91,7 @@ def learn_votes(
     weights = in_item_order(weights, votes, "weights")
     if is_stream(votes):
         triples = parameters.counts_triples
-        observed = _observe_chunks(parameters, votes, weights, progress, sources=None, triples=triples)
+        observed = _observe_chunks(parameters, votes, weights, progress, before=None, triples=triples)
         _warn_of_numbers(parameters, votes, observed.statistics)
         return learn(parameters, observed.statistics, observed.observation())
     observation = _observe(parameters, votes, weights)
@@ -144,15 +145,15 @@ def read_further(
         If the votes are not of an allowed form, or rows are missing that the method needs.
     """
     if isinstance(votes, VoteStatistics):
-        observed = Observed(_given(parameters, votes, weights), None)
+        statistics = _given(parameters, votes, weights)
+        observed = Observed(statistics if seen is None else seen.merge(statistics), None)
     else:
         weights = in_item_order(weights, votes, "weights")
-        sources = None if seen is None else seen.source_names
+        if seen is not None and seen.is_without_pairs and rows is None:
+            raise InvalidArgumentError(without_pairs(seen.n_sources))
         # A later call may be of another method.
-        observed = _observe_chunks(parameters, votes, weights, None, sources=sources, triples=True)
-    if seen is not None:
-        both = None if rows is None or observed.rows is None else rows.merge(observed.rows)
-        observed = Observed(seen.merge(observed.statistics), both)
+        before = None if seen is None else Observed(seen, rows)
+        observed = _observe_chunks(parameters, votes, weights, None, before=before, triples=True)
     needs = {
         'method="em"': parameters.method == "em",
         'dependencies="learn"': parameters.learns_dependencies,
@@ -235,18 +236,21 @@ def _observe_chunks(
     weights: ArrayLike | None,
     progress: Progress,
     *,
-    sources: tuple[str, ...] | None,
+    before: Observed | None,
     triples: bool,
 ) -> Observed:
+    may_be_alone = parameters.dependencies is None and not parameters.is_strict
     return observe_chunks(
         votes,
-        parameters.form(sources),
+        parameters.form(None if before is None else before.statistics.source_names),
         weights=weights,
         n_threads=parameters.n_threads,
         dependencies=parameters.given_dependencies,
         strict=parameters.is_strict,
         keeps_rows=parameters.keeps_rows,
         triples=triples,
+        min_votes_per_indicator=MIN_VOTES_PER_INDICATOR[parameters.method] if may_be_alone else None,
+        before=before,
         progress=progress,
     )
 

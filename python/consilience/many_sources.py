@@ -9,6 +9,7 @@ from the rows.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,18 +19,30 @@ from consilience.components import JointCounts
 from consilience.events import code_votes, has_plain_events, recode, warn_of_infeasible
 from consilience.exceptions import InvalidVotesError
 from consilience.fitting import SourceFit
-from consilience.statistics import Observation, VoteStatistics, read_weights, threads_of
+from consilience.statistics import Observation, VoteStatistics, check_alike, read_weights, threads_of
 from consilience.task_graph import TaskGraph
 from consilience.tied import prior_tables
 from consilience.votes import Votes
 
-__all__ = ["observe_alone", "with_prior_tables"]
+__all__ = [
+    "are_many",
+    "count_alone",
+    "is_without_pairs",
+    "observe_alone",
+    "together",
+    "with_prior_tables",
+]
 
 FEW_INDICATORS = 1000
 """Indicators up to which pairs are always counted."""
 
 MAX_PAIRED = _core.MAX_NODES
 """Most indicators whose pairs can be counted."""
+
+
+def are_many(n_sources: int, task_graph: TaskGraph) -> bool:
+    """Whether there may be so many indicators that their pairs are not worth counting."""
+    return n_sources * sum(task_graph.cardinalities) > FEW_INDICATORS
 
 
 def observe_alone(
@@ -42,6 +55,8 @@ def observe_alone(
 ) -> Observation | None:
     """Votes with the counts of each indicator, where pairs are not worth counting; None where they are.
 
+    Warns of infeasible votes.
+
     Parameters
     ----------
     votes, task_graph, weights, n_threads
@@ -49,44 +64,76 @@ def observe_alone(
     min_votes_per_indicator : float
         From so many votes for each indicator on, pairs are counted where they can be.
     """
-    if votes.n_items == 0 or votes.n_sources * sum(task_graph.cardinalities) <= FEW_INDICATORS:
+    if votes.n_items == 0 or not are_many(votes.n_sources, task_graph):
         return None
     read = None if weights is None else read_weights(weights, votes.n_items)
-    threads = threads_of(n_threads)
-    coded = code_votes(votes, task_graph, n_threads=threads)
+    observed = count_alone(votes, task_graph, read, threads_of(n_threads))
+    if not is_without_pairs(observed, min_votes_per_indicator):
+        return None
+    if not observed.statistics.n_votes.any():
+        raise InvalidVotesError(f"none of the {votes.n_sources} sources votes on any item; give a vote")
+    warn_of_infeasible(observed.coded.n_infeasible, votes.source_names)
+    return observed
+
+
+def is_without_pairs(observed: Observation, min_votes_per_indicator: float) -> bool:
+    """Whether the pairs of such votes are not worth counting, or cannot be counted."""
+    assert observed.marginals is not None
+    d, n_votes = int(np.count_nonzero(observed.marginals)), observed.statistics.n_votes.sum()
+    return d > FEW_INDICATORS and (d > MAX_PAIRED or n_votes < min_votes_per_indicator * d)
+
+
+def count_alone(
+    votes: Votes, task_graph: TaskGraph, weights: NDArray[Any] | None, n_threads: int
+) -> Observation:
+    """Votes with the counts of each indicator, and statistics without pairs."""
+    coded = code_votes(votes, task_graph, n_threads=n_threads)
     try:
         counts, overlaps, conflicts, n_covered = _core.count_marginals(
-            coded.view, coded.coding, coded.disjoint(task_graph), read, n_threads=threads
+            coded.view, coded.coding, coded.disjoint(task_graph), weights, n_threads=n_threads
         )
     except _core.LabelOutOfRange as error:
         raise coded.votes.label_error(error) from None
-    n_votes = counts.sum(axis=1)
-    d = int(np.count_nonzero(counts))
-    if d <= FEW_INDICATORS or (d <= MAX_PAIRED and n_votes.sum() >= min_votes_per_indicator * d):
-        return None
-    if not n_votes.any():
-        raise InvalidVotesError(f"none of the {votes.n_sources} sources votes on any item; give a vote")
-    warn_of_infeasible(coded.n_infeasible, votes.source_names)
     if not has_plain_events(task_graph):
         counted = np.flatnonzero(counts.any(axis=0))
-        coded = recode(coded, task_graph, counted, threads)
+        coded = recode(coded, task_graph, counted, n_threads)
         counts = np.ascontiguousarray(counts[:, np.append(0, counted)])
     n_tasks = task_graph.n_tasks
     statistics = VoteStatistics(
         task_graph,
         votes.source_names,
-        votes.n_items if read is None else read.sum().item(),
+        votes.n_items if weights is None else weights.sum().item(),
         np.zeros(0, dtype=np.int64),
         np.zeros((0, n_tasks), dtype=np.int64),
         np.zeros((0, 0), dtype=counts.dtype),
-        n_votes,
+        counts.sum(axis=1),
         overlaps,
         conflicts,
         n_covered,
         coded.n_infeasible,
         JointCounts.none(0, n_tasks),
     )
-    return Observation(statistics, coded, read, counts)
+    return Observation(statistics, coded, weights, counts)
+
+
+def together(one: VoteStatistics, other: VoteStatistics) -> VoteStatistics:
+    """Statistics of both sets of items, without pairs."""
+    check_alike(one, other)
+    d, n_tasks = 0, one.task_graph.n_tasks
+    return replace(
+        one,
+        node_source=np.zeros(d, dtype=np.int64),
+        node_event=np.zeros((d, n_tasks), dtype=np.int64),
+        pairs=np.zeros((d, d), dtype=other.pairs.dtype),
+        joint=JointCounts.none(d, n_tasks),
+        triples=None,
+        n=one.n + other.n,
+        n_votes=one.n_votes + other.n_votes,
+        n_overlaps=one.n_overlaps + other.n_overlaps,
+        n_conflicts=one.n_conflicts + other.n_conflicts,
+        n_covered=one.n_covered + other.n_covered,
+        n_infeasible=one.n_infeasible + other.n_infeasible,
+    )
 
 
 def with_prior_tables(fit: SourceFit, observed: Observation, class_balance: NDArray[np.float64]) -> SourceFit:

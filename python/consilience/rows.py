@@ -2,7 +2,9 @@
 
 Distinct rows pay where they are few: each is looked at once, whatever it stands for. Where most items have a
 row of their own, to find the distinct ones takes longer than the few passes over all items that EM needs, and
-room for all of them. Items are then read from the votes in every pass.
+room for all of them. Items are then read from the votes in every pass; of votes that come in chunks, which
+leave nothing else, the distinct rows are. Both sum up in whole numbers, and draw the same items to stand for
+all, so that fits end at the same point.
 """
 
 from __future__ import annotations
@@ -15,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
+from consilience.item_sample import draw_items, spread
 from consilience.task_graph import TaskGraph
 from consilience.votes import Votes
 
-__all__ = ["MAX_PATTERNS", "Distinct", "Items", "Rows", "rows_of", "some_patterns"]
+__all__ = ["MAX_PATTERNS", "Distinct", "Items", "Rows", "Stored", "Tallied", "rows_of", "some_patterns"]
 
 MAX_PATTERNS = 1 << 18
 """Distinct rows up to which they are kept rather than items, where these count once each: 4 MiB, and up to
@@ -85,8 +88,8 @@ class Distinct:
 
 
 @dataclass(frozen=True, eq=False)
-class Items:
-    """Items whose votes are read in every pass.
+class Stored:
+    """Items whose votes are at hand, to be read in every pass.
 
     Attributes
     ----------
@@ -96,6 +99,99 @@ class Items:
         What these are about.
     coding
         How they are read.
+    n_votes : int
+        How many votes say anything: it tells how many of the items may be drawn.
+    """
+
+    votes: Votes
+    task_graph: TaskGraph
+    coding: _core.StateCoding
+    n_votes: int = 0
+
+    def __len__(self) -> int:
+        """Items."""
+        return self.votes.n_items
+
+    @cached_property
+    def view(self) -> _core.VoteView:
+        """The votes as the core takes them, checked once."""
+        return self.votes.view(self.task_graph)[0]
+
+    def expect(self, of_state: NDArray[np.float64], base: NDArray[np.float64], n_threads: int) -> Expected:
+        """As :meth:`Distinct.expect`, in the states of the coding."""
+        return _core.expect_items(self.view, self.coding, of_state, base, n_threads=n_threads)
+
+    def patterns(self, n_threads: int) -> _core.Patterns:
+        """The distinct rows."""
+        return _core.find_patterns(self.view, self.coding, None, n_threads=n_threads)
+
+    def few_patterns(self, n_threads: int) -> _core.Patterns | None:
+        """The same, unless there are more than ``MAX_PATTERNS``."""
+        return _core.find_few_patterns(self.view, self.coding, MAX_PATTERNS, n_threads=n_threads)
+
+    def some(self, size: int) -> Stored:
+        """So many of those that are drawn, or all of these."""
+        drawn = self._drawn
+        return self.taken(drawn if size >= len(drawn) else drawn[spread(size, len(drawn))])
+
+    @cached_property
+    def _drawn(self) -> NDArray[np.int64]:
+        return draw_items(len(self), self.n_votes)
+
+    def taken(self, items: NDArray[np.int64]) -> Stored:
+        """The items with these numbers."""
+        return replace(self, votes=self.votes.take(items), n_votes=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Tallied:
+    """Items of which their distinct rows are left, and the votes of some.
+
+    Attributes
+    ----------
+    rows : Patterns
+        Their weights are whole numbers.
+    drawn : Stored
+        Those that are drawn from all.
+    """
+
+    rows: _core.Patterns
+    drawn: Stored
+
+    def __len__(self) -> int:
+        """Items."""
+        return self._n_items
+
+    @cached_property
+    def _n_items(self) -> int:
+        return int(self.rows.weight.sum())
+
+    def expect(self, of_state: NDArray[np.float64], base: NDArray[np.float64], n_threads: int) -> Expected:
+        """As :meth:`Stored.expect`, the same but for the last digits of the log-likelihood."""
+        return _core.expect_exactly(self.rows, of_state, base, n_threads=n_threads)
+
+    def patterns(self, n_threads: int) -> _core.Patterns:
+        """The distinct rows."""
+        return self.rows
+
+    def few_patterns(self, n_threads: int) -> _core.Patterns | None:
+        """As :meth:`Stored.few_patterns`."""
+        return self.rows if len(self.rows) <= MAX_PATTERNS else None
+
+    def some(self, size: int) -> Stored:
+        """As :meth:`Stored.some`."""
+        n = len(self.drawn)
+        return self.drawn if size >= n else self.drawn.taken(spread(size, n))
+
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """Items that passes go over, each for itself, where nearly all rows differ.
+
+    Attributes
+    ----------
+    held : Stored or Tallied
+        What there is of them.
     number : (C, S) int32 array or None
         Number of each state of a column in the coding; None where these are its numbers. Votes with number 0
         are left out.
@@ -105,26 +201,19 @@ class Items:
         How many items each stands for.
     """
 
-    votes: Votes
-    task_graph: TaskGraph
-    coding: _core.StateCoding
+    held: Stored | Tallied
     number: NDArray[np.int32] | None
     n_states: int
     factor: float = 1.0
 
     def __len__(self) -> int:
-        """Rows that a pass goes over."""
-        return self.votes.n_items
+        """Items."""
+        return len(self.held)
 
     @property
     def n(self) -> float:
         """Items they stand for."""
-        return self.votes.n_items * self.factor
-
-    @cached_property
-    def view(self) -> _core.VoteView:
-        """The votes as the core takes them, checked once."""
-        return self.votes.view(self.task_graph)[0]
+        return len(self) * self.factor
 
     def expect(self, of_state: NDArray[np.float64], base: NDArray[np.float64], n_threads: int) -> Expected:
         """As :meth:`Distinct.expect`."""
@@ -132,9 +221,7 @@ class Items:
         if number is not None:
             at = (np.arange(len(number))[:, None], number)
             of_state = np.ascontiguousarray(of_state[at])
-        counts, of_vector, log_likelihood = _core.expect_items(
-            self.view, self.coding, of_state, base, n_threads=n_threads
-        )
+        counts, of_vector, log_likelihood = self.held.expect(of_state, base, n_threads)
         if number is not None:
             read, counts = counts, np.zeros((len(number), self.n_states, len(base)))
             np.add.at(counts, at, read)
@@ -152,13 +239,11 @@ class Items:
         return Distinct(patterns).times(items.factor)
 
     def some(self, size: int) -> Items:
-        """So many of the items, or all, spread over them; which, depends on their number alone."""
-        if size >= len(self):
-            return self
-        # One from each of equal stretches, at random: in no step with whatever order the items are in.
-        place = np.arange(size) + np.random.default_rng(size).random(size)
-        items = np.minimum((place * (len(self) / size)).astype(np.int64), len(self) - 1)
-        return replace(self, votes=self.votes.take(items))
+        """So many of the items, spread over them, or all; which, depends on how many they and votes are.
+
+        No more than :func:`consilience.item_sample.draw_items` draws, unless all are wanted.
+        """
+        return self if size >= len(self) else replace(self, held=self.held.some(size))
 
     def times(self, factor: float) -> Items:
         """The same items, each standing for so many times as many."""
@@ -172,7 +257,7 @@ class Items:
 
     def patterns(self, n_threads: int) -> _core.Patterns:
         """The distinct rows among them, in the states of the coding."""
-        return _core.find_patterns(self.view, self.coding, None, n_threads=n_threads)
+        return self.held.patterns(n_threads)
 
     def may_be_few(self, n_threads: int) -> bool:
         """Whether there may be no more than ``MAX_PATTERNS`` distinct rows."""
@@ -192,7 +277,7 @@ def rows_of(items: Items, n_threads: int) -> Rows:
     """The distinct rows of some items, or the items themselves where most have a row of their own."""
     if not items.may_be_few(n_threads):
         return items
-    found = _core.find_few_patterns(items.view, items.coding, MAX_PATTERNS, n_threads=n_threads)
+    found = items.held.few_patterns(n_threads)
     return items if found is None else Distinct(found)
 
 

@@ -24,7 +24,7 @@ from consilience.exceptions import (
     WrongTypeError,
     listed,
 )
-from consilience.rows import Distinct, Items, Rows, rows_of
+from consilience.rows import Distinct, Items, Rows, Stored, Tallied, rows_of
 from consilience.source_graph import Dependencies, SourceGraph
 from consilience.task_graph import ABSTAIN, TaskGraph
 from consilience.votes import Votes, as_votes
@@ -33,6 +33,9 @@ __all__ = ["Observation", "TripleCounts", "VoteStatistics"]
 
 _KIND = "vote statistics"
 _MAX_TOTAL = 2**53
+
+MOST_TALLIED = 1 << 32
+"""Items that distinct rows may stand for where these are summed up in whole numbers."""
 
 _SLACK = 1e-9
 """Relative error of sums of fractional weights, whose order is not the same for every sum."""
@@ -211,26 +214,16 @@ class VoteStatistics:
         ------
         InvalidArgumentError
             If tasks, classes or sources differ, or either was counted without the pairs of votes.
+        InvalidVotesError
+            If there are too many indicators for the pairs of their votes to fit into memory.
         WrongTypeError
             If `other` is no ``VoteStatistics``.
         """
         if not isinstance(other, VoteStatistics):
             raise WrongTypeError(f"other must be VoteStatistics, got {type(other).__name__}")
-        if self.task_graph != other.task_graph:
-            raise InvalidArgumentError(
-                f"the statistics are about different classes: {self.task_graph!r} and {other.task_graph!r}; "
-                "give the same n_classes, classes or task_graph to both"
-            )
-        if self.n_sources != other.n_sources or self.source_names != other.source_names:
-            raise InvalidArgumentError(
-                f"the statistics are about different sources: {self.n_sources} named {self.source_names} and "
-                f"{other.n_sources} named {other.source_names}"
-            )
+        check_alike(self, other)
         if self.is_without_pairs or other.is_without_pairs:
-            raise InvalidArgumentError(
-                f"with {self.n_sources} sources the pairs of their votes were not counted, and more votes "
-                "cannot be added to what is left; give all votes to fit"
-            )
+            raise InvalidArgumentError(without_pairs(self.n_sources))
         if self.joint.members != other.joint.members:
             raise InvalidArgumentError(
                 f"the statistics count different dependent sources together: {self.joint.members} and "
@@ -249,6 +242,12 @@ class VoteStatistics:
         n = self.n + other.n
         _check_total(n, self.n_sources if with_triples else 1)
         nodes = np.unique(np.concatenate([self._nodes(), other._nodes()]), axis=0)
+        d = len(nodes)
+        if d > _core.MAX_NODES:
+            raise InvalidVotesError(
+                f"votes: {d} indicators (source, label) occur, whose pairs would take {8 * d * d >> 20} MiB; "
+                f"of at most {_core.MAX_NODES} are they counted; {_INSTEAD_OF_PAIRS}"
+            )
         index = {tuple(node): a for a, node in enumerate(nodes.tolist())}
         dtype = np.result_type(self.pairs, other.pairs)
         pairs, triples = np.zeros((len(nodes), len(nodes)), dtype), np.zeros(len(nodes), dtype)
@@ -389,6 +388,34 @@ class VoteStatistics:
             _check_triples(self.triples, alone, m)
 
 
+def check_alike(one: VoteStatistics, other: VoteStatistics) -> None:
+    """Raise InvalidArgumentError unless both are about the same classes and sources."""
+    if one.task_graph != other.task_graph:
+        raise InvalidArgumentError(
+            f"the statistics are about different classes: {one.task_graph!r} and {other.task_graph!r}; "
+            "give the same n_classes, classes or task_graph to both"
+        )
+    if one.n_sources != other.n_sources or one.source_names != other.source_names:
+        raise InvalidArgumentError(
+            f"the statistics are about different sources: {one.n_sources} named {one.source_names} and "
+            f"{other.n_sources} named {other.source_names}"
+        )
+
+
+_INSTEAD_OF_PAIRS = (
+    'fit all votes by method="auto" or "em" without dependencies, which need no pairs, or use fewer sources '
+    "or classes"
+)
+
+
+def without_pairs(n_sources: int) -> str:
+    """Why votes cannot be added to statistics without pairs."""
+    return (
+        f"with {n_sources} sources the pairs of their votes were not counted, and more votes cannot be added "
+        "to what is left; give all votes to fit, or begin with partial_fit"
+    )
+
+
 def _exceeds(counts: NDArray[Any], limit: Any) -> bool:
     """Whether a count is above its limit, or no number; sums of fractional weights may be, by rounding."""
     if np.asarray(counts).dtype.kind == "f":
@@ -478,6 +505,9 @@ class Observation:
         The votes as the core takes them.
     weights : (n_items,) array or None
         As read.
+    drawn : Votes or None
+        Where `coded` holds the distinct rows of items, and `weights` how many these are: votes of the items
+        that :func:`consilience.item_sample.draw_items` draws.
     marginals : (m, S) array or None
         Votes of each source in each state, where the statistics hold no indicators because there are too many
         of them to look at pairs; see :mod:`consilience.many_sources`.
@@ -487,6 +517,7 @@ class Observation:
     coded: CodedVotes
     weights: NDArray[Any] | None
     marginals: NDArray[Any] | None = None
+    drawn: Votes | None = None
     _found: dict[Any, tuple[Rows, _core.StateCoding]] = field(default_factory=dict, init=False, repr=False)
 
     def rows(self, layout: ComponentLayout, n_threads: int) -> tuple[Rows, _core.StateCoding]:
@@ -496,14 +527,21 @@ class Observation:
         key = (layout.members, layout.left_out, events)
         if key not in self._found:
             coding = layout.code(self.coded.coding, self.coded.events)
-            if self.weights is None:
-                items = Items(self.coded.votes, self.statistics.task_graph, coding, None, coding.n_states)
-                self._found[key] = rows_of(items, n_threads), coding
-            else:
-                weights = self.weights.astype(np.float64)
-                found = _core.find_patterns(self.coded.view, coding, weights, n_threads=n_threads)
-                self._found[key] = Distinct(found), coding
+            self._found[key] = self._rows(coding, n_threads), coding
         return self._found[key]
+
+    def _rows(self, coding: _core.StateCoding, n_threads: int) -> Rows:
+        graph, n_votes = self.statistics.task_graph, int(self.statistics.n_votes.sum())
+        if self.weights is None:
+            return rows_of(
+                Items(Stored(self.coded.votes, graph, coding, n_votes), None, coding.n_states), n_threads
+            )
+        weights = self.weights.astype(np.float64)
+        found = _core.find_patterns(self.coded.view, coding, weights, n_threads=n_threads)
+        if self.drawn is None or weights.sum() > MOST_TALLIED:
+            return Distinct(found)
+        held = Tallied(found, Stored(self.drawn, graph, coding))
+        return rows_of(Items(held, None, coding.n_states), n_threads)
 
     def patterns(self, layout: ComponentLayout, n_threads: int) -> tuple[_core.Patterns, _core.StateCoding]:
         """The distinct rows in any case."""
@@ -673,7 +711,7 @@ def _count_moments(
     except _core.LabelOutOfRange as error:
         raise coded.votes.label_error(error) from None
     except ValueError as error:
-        raise InvalidVotesError(f"votes: {error}; use fewer sources or classes") from None
+        raise InvalidVotesError(f"votes: {error}; {_INSTEAD_OF_PAIRS}") from None
 
 
 def read_weights(weights: ArrayLike, n_items: int | None = None) -> NDArray[np.int64] | NDArray[np.float64]:

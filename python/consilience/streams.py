@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from consilience.chunks import Form, open_chunks
 from consilience.distinct_rows import DistinctRows
-from consilience.events import code_votes, has_plain_events
+from consilience.events import code_votes, has_plain_events, warn_of_infeasible
 from consilience.exceptions import InvalidArgumentError, InvalidVotesError
+from consilience.many_sources import are_many, count_alone, is_without_pairs, together
 from consilience.progress import Progress, reporting
 from consilience.source_graph import Dependencies
 from consilience.statistics import (
@@ -39,21 +40,24 @@ class Observed:
         Of all items.
     rows : DistinctRows or None
         Their rows, if they were to be kept.
+    counted : Observation or None
+        The rows as votes with weights, where these are what was counted: where there are many sources.
     """
 
     statistics: VoteStatistics
     rows: DistinctRows | None
+    counted: Observation | None = None
 
     def observation(self) -> Observation | None:
         """The distinct rows as votes with weights, beside the statistics of all items; None without rows."""
-        if self.rows is None:
-            return None
+        if self.rows is None or self.counted is not None:
+            return self.counted
         votes, weights = self.rows.votes()
         statistics = self.statistics
         # Rows of weight 0 may tell of events that were not counted.
         known = None if has_plain_events(statistics.task_graph) else np.unique(statistics.node_event, axis=0)
         coded = code_votes(votes, statistics.task_graph, known=known)
-        return Observation(statistics, coded, read_weights(weights))
+        return Observation(statistics, coded, read_weights(weights), drawn=self.rows.drawn_votes())
 
 
 def observe_chunks(
@@ -66,9 +70,13 @@ def observe_chunks(
     strict: bool,
     keeps_rows: bool = False,
     triples: bool = False,
+    min_votes_per_indicator: float | None = None,
+    before: Observed | None = None,
     progress: Progress = None,
 ) -> Observed:
     """Statistics of votes in one pass, the same as of all at once; warns of infeasible votes.
+
+    Of many sources the rows are kept, and pairs of votes counted in these if they are worth it.
 
     Parameters
     ----------
@@ -84,6 +92,10 @@ def observe_chunks(
         Whether to keep the distinct rows.
     triples : bool
         Whether to count triples.
+    min_votes_per_indicator : float, optional
+        As for :func:`consilience.many_sources.observe_alone`; None counts pairs in any case.
+    before : Observed, optional
+        What came of earlier votes, which these are added to.
     progress : bool or callable, optional
         Who is told how far it is.
 
@@ -96,7 +108,10 @@ def observe_chunks(
     threads = threads_of(n_threads)
     read = None if weights is None else read_weights(weights)
     statistics: VoteStatistics | None = None
-    rows = DistinctRows() if keeps_rows else None
+    seen, rows = (None, DistinctRows()) if before is None else (before.statistics, before.rows)
+    are_kept = keeps_rows or (seen is not None and are_many(seen.n_sources, seen.task_graph))
+    rows = rows if are_kept else None
+    alone = False
     n_read = 0
     chunks = open_chunks(votes, form, n_threads=n_threads)
     with reporting(progress) as report:
@@ -105,20 +120,56 @@ def observe_chunks(
             n_read += chunk.votes.n_items
             if chunk.votes.n_items:
                 graph = form.task_graph or graph_of(chunk.votes, form.n_classes, form.classes)
-                component = component_of(chunk.votes, dependencies) if triples else None
-                part = observe_part(
-                    chunk.votes, graph, of_chunk, threads, dependencies, component=component
-                ).statistics
-                statistics = part if statistics is None else _merge(statistics, part)
+                if min_votes_per_indicator is not None and are_many(chunk.votes.n_sources, graph):
+                    rows = DistinctRows() if statistics is None and seen is None and rows is None else rows
+                    alone = rows is not None
+                if alone:
+                    part = count_alone(chunk.votes, graph, of_chunk, threads).statistics
+                else:
+                    component = component_of(chunk.votes, dependencies) if triples else None
+                    part = observe_part(
+                        chunk.votes, graph, of_chunk, threads, dependencies, component=component
+                    ).statistics
+                statistics = part if statistics is None else _merge(statistics, part, alone=alone)
                 if rows is not None:
                     floats = None if of_chunk is None else of_chunk.astype(np.float64)
-                    rows = rows.with_votes(chunk.votes, floats)
+                    rows = rows.with_votes(chunk.votes, int(part.n_votes.sum()), floats)
             report(n_read, chunks.n_items)
     if statistics is None:
         raise InvalidVotesError("votes hold no items (0 rows); give at least one")
     if read is not None and n_read != len(read):
         raise InvalidArgumentError(f"weights has {len(read)} numbers for {n_read} items; give one an item")
-    return Observed(check_whole(statistics, dependencies, strict=strict), rows)
+    if alone and rows is not None and min_votes_per_indicator is not None:
+        statistics = statistics if seen is None else together(seen, statistics)
+        return _count_rows(statistics, rows, min_votes_per_indicator, threads, triples=triples)
+    statistics = check_whole(statistics, dependencies, strict=strict)
+    return Observed(statistics if seen is None else seen.merge(statistics), rows)
+
+
+def _count_rows(
+    seen: VoteStatistics,
+    rows: DistinctRows,
+    min_votes_per_indicator: float,
+    n_threads: int,
+    *,
+    triples: bool,
+) -> Observed:
+    """What rows of many sources tell, with their pairs if these are worth counting.
+
+    `seen` are the statistics of the same items without pairs.
+    """
+    rows = rows.merged()
+    votes, weights = rows.votes()
+    graph, counts = seen.task_graph, read_weights(weights)
+    observed = count_alone(votes, graph, counts, n_threads)
+    if not is_without_pairs(observed, min_votes_per_indicator):
+        component = component_of(votes, None) if triples else None
+        observed = observe_part(votes, graph, counts, n_threads, component=component)
+    # Each vote that no label agrees with is counted, not each such row.
+    statistics = replace(observed.statistics, n_infeasible=seen.n_infeasible)
+    warn_of_infeasible(statistics.n_infeasible, statistics.source_names)
+    counted = replace(observed, statistics=statistics, drawn=rows.drawn_votes())
+    return Observed(statistics, rows, counted)
 
 
 def _slice(weights: NDArray[Any], begin: int, length: int) -> NDArray[Any]:
@@ -130,7 +181,7 @@ def _slice(weights: NDArray[Any], begin: int, length: int) -> NDArray[Any]:
     return of_chunk
 
 
-def _merge(before: VoteStatistics, part: VoteStatistics) -> VoteStatistics:
+def _merge(before: VoteStatistics, part: VoteStatistics, *, alone: bool) -> VoteStatistics:
     """Both together, where the classes are those that came so far, and so are the countable components."""
     if before.task_graph != part.task_graph:
         graph = _widest(before.task_graph, part.task_graph)
@@ -139,6 +190,8 @@ def _merge(before: VoteStatistics, part: VoteStatistics) -> VoteStatistics:
         raise InvalidVotesError(
             "some chunks name their sources and others do not; give names to all of them or to none"
         )
+    if alone:
+        return together(before, part)
     common = tuple(group for group in before.joint.members if group in part.joint.members)
     before, part = (replace(s, joint=s.joint.of_members(common)) for s in (before, part))
     return before.merge(part)

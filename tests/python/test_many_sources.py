@@ -85,6 +85,73 @@ def test_a_crowd_whose_pairs_would_not_fit_in_memory_is_answered(method, tmp_pat
     assert model.explain(votes.take(np.arange(2))).table(0) is not None
 
 
+def in_parts(votes, size):
+    return (votes.rows(i, min(i + size, votes.n_items)) for i in range(0, votes.n_items, size))
+
+
+@pytest.fixture(scope="module")
+def large_crowd():
+    """12,202 indicators, whose pairs would take 1.1 GiB."""
+    return crowd(np.random.default_rng(2), 3500, 4, 3000, 12)[0]
+
+
+@pytest.mark.parametrize("method", ["auto", "majority"])
+def test_a_crowd_in_chunks_is_answered_as_in_one_piece(method, large_crowd):
+    whole = cs.LabelModel(n_classes=4, method=method).fit(large_crowd)
+    model = cs.LabelModel(n_classes=4, method=method).fit(in_parts(large_crowd, 700))
+    np.testing.assert_array_equal(model.predict_proba(large_crowd), whole.predict_proba(large_crowd))
+    np.testing.assert_array_equal(model.accuracy_, whole.accuracy_)
+    statistics = model._fitted().statistics
+    assert statistics.is_without_pairs
+    assert statistics.to_bytes() == whole._fitted().statistics.to_bytes()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("method", ["auto", "em", "majority"])
+def test_a_crowd_is_learned_from_chunk_by_chunk(method, weighted, monkeypatch):
+    monkeypatch.setattr(many_sources, "FEW_INDICATORS", 10)
+    monkeypatch.setattr(many_sources, "MAX_PAIRED", 10)
+    votes, _ = crowd(np.random.default_rng(7), 60, 3, 600, 8)
+    weights = np.random.default_rng(3).integers(0, 3, 600) if weighted else [None] * 600
+    whole = cs.LabelModel(n_classes=3, method=method).fit(votes, weights if weighted else None)
+    model = cs.LabelModel(n_classes=3, method=method)
+    for begin, end in [(0, 100), (100, 101), (101, 600)]:
+        part = in_parts(votes.rows(begin, end), 90) if end == 600 else votes.rows(begin, end)
+        model.partial_fit(part, weights[begin:end] if weighted else None)
+    np.testing.assert_array_equal(model.predict_proba(votes), whole.predict_proba(votes))
+    assert model._fitted().statistics.is_without_pairs
+    assert model._fitted().statistics.to_bytes() == whole._fitted().statistics.to_bytes()
+
+
+@pytest.mark.parametrize("most", [10, 11_585])
+def test_pairs_of_chunks_are_counted_where_those_of_one_piece_are(most, monkeypatch):
+    votes, _ = crowd(np.random.default_rng(4), 30, 3, 2000, 6)
+    monkeypatch.setattr(many_sources, "FEW_INDICATORS", 20)
+    monkeypatch.setattr(many_sources, "MAX_PAIRED", most)
+    whole = cs.LabelModel(n_classes=3).fit(votes)
+    stream = cs.LabelModel(n_classes=3).fit(in_parts(votes, 300))
+    grown = cs.LabelModel(n_classes=3).partial_fit(votes.rows(0, 700)).partial_fit(votes.rows(700, 2000))
+    assert whole._fitted().statistics.is_without_pairs == (most == 10)
+    for model in (stream, grown):
+        assert model._fitted().to_bytes() == whole._fitted().to_bytes()
+
+
+@pytest.mark.filterwarnings("ignore::consilience.InfeasibleVotesWarning")
+def test_infeasible_votes_of_a_crowd_in_chunks_are_counted_one_by_one(monkeypatch):
+    monkeypatch.setattr(many_sources, "FEW_INDICATORS", 2)
+    monkeypatch.setattr(many_sources, "MAX_PAIRED", 2)
+    graph = cs.TaskGraph({"kind": 2, "sort": 3}, parents={"sort": ("kind", 0)})
+    rng = np.random.default_rng(5)
+    votes = {"kind": rng.integers(-1, 2, (300, 5)), "sort": rng.integers(-1, 3, (300, 5))}
+    parts = [{task: table[i : i + 50] for task, table in votes.items()} for i in range(0, 300, 50)]
+    with pytest.warns(cs.InfeasibleVotesWarning) as of_whole:
+        whole = cs.LabelModel(task_graph=graph).fit(votes)
+    with pytest.warns(cs.InfeasibleVotesWarning) as of_chunks:
+        stream = cs.LabelModel(task_graph=graph).fit(iter(parts))
+    assert [str(w.message) for w in of_chunks] == [str(w.message) for w in of_whole]
+    np.testing.assert_array_equal(stream.predict_joint(votes), whole.predict_joint(votes))
+
+
 def test_em_ends_at_the_same_maximum_with_and_without_pairs(monkeypatch):
     votes, _ = crowd(np.random.default_rng(3), 40, 3, 3000, 6)
     with_pairs = cs.LabelModel(n_classes=3, method="em").fit(votes)
@@ -127,9 +194,10 @@ def test_pairs_are_counted_where_votes_are_many_enough_for_them(monkeypatch):
 
 
 @pytest.mark.parametrize("method", ["moments", "completion"])
-def test_methods_of_moments_refuse_more_than_they_can_count(method):
-    votes, _ = crowd(np.random.default_rng(2), 3500, 4, 3000, 12)
-    with pytest.raises(cs.InvalidVotesError, match="at most 11585 pairwise counts"):
+@pytest.mark.parametrize("chunks", [False, True])
+def test_methods_of_moments_refuse_more_than_they_can_count(method, chunks, large_crowd):
+    votes = in_parts(large_crowd, 2999) if chunks else large_crowd
+    with pytest.raises(cs.InvalidVotesError, match=r"would take \d+ MiB; .* 11585 .*; fit all votes by"):
         cs.LabelModel(n_classes=4, method=method).fit(votes)
 
 

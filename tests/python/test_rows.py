@@ -7,7 +7,7 @@ from enumeration import COARSE_AND_FINE, draw, hierarchy, single_task, single_ta
 import consilience as cs
 from consilience import rows
 from consilience.events import code_votes
-from consilience.rows import Distinct, Items, rows_of
+from consilience.rows import Distinct, Items, Stored, rows_of
 from consilience.votes import as_votes
 
 
@@ -15,7 +15,7 @@ def items_of(votes, k, graph=None):
     graph = cs.TaskGraph({"label": k}) if graph is None else graph
     read = as_votes(votes, n_classes=None if isinstance(votes, dict) else k, task_graph=None)
     coded = code_votes(read, graph)
-    return Items(read, graph, coded.coding, None, coded.coding.n_states)
+    return Items(Stored(read, graph, coded.coding), None, coded.coding.n_states)
 
 
 def drawn(n, m, k, coverage=0.3, seed=0):
@@ -107,10 +107,10 @@ def test_a_sample_takes_one_item_from_each_stretch_and_stands_for_all():
     votes = np.arange(9000, dtype=np.int32)[:, None]
     items = items_of(votes, 9000)
     some = items.some(100)
-    taken = some.votes.tables["label"][:, 0]
+    taken = some.held.votes.tables["label"][:, 0]
     np.testing.assert_array_equal(taken // 90, np.arange(100))
     assert len(np.unique(taken % 90)) > 40  # in no step
-    np.testing.assert_array_equal(items.some(100).votes.tables["label"][:, 0], taken)
+    np.testing.assert_array_equal(items.some(100).held.votes.tables["label"][:, 0], taken)
     assert some.n == 100
     assert some.times(90.0).n == 9000
     assert items.some(9000) is items

@@ -151,7 +151,7 @@ def test_any_chunking_gives_the_same_statistics_and_rows(data, k, weighted):
     rows = DistinctRows()
     for part, of_part in zip(parts, parts_of(np.ones(n) if weights is None else weights, ends), strict=True):
         if len(part):
-            rows = rows.with_votes(cs.Votes.from_dense(part, n_classes=k), of_part.astype(float))
+            rows = rows.with_votes(cs.Votes.from_dense(part, n_classes=k), 0, of_part.astype(float))
     votes, counts = rows.votes()
     expected = {}
     for i, row in enumerate(table.tolist()):
@@ -510,7 +510,7 @@ def test_rows_are_put_together_when_they_have_doubled(monkeypatch):
     monkeypatch.setattr(rows_module, "_MIN_FRESH", 8)
     rows = DistinctRows()
     for begin in range(0, 2000, 10):
-        rows = rows.with_votes(VOTES.rows(begin, begin + 10))
+        rows = rows.with_votes(VOTES.rows(begin, begin + 10), 0)
         assert sum(votes.n_items for votes, _ in rows.parts) <= 2 * len(np.unique(TABLE, axis=0)) + 8
     votes, counts = rows.votes()
     found, expected = distinct_rows(VOTES)[1], counts
