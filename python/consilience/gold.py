@@ -248,7 +248,7 @@ def without_gold(gold: Gold | None, observed: Observation) -> Observation:
     """The same votes, of which items that gold tells something of weigh nothing."""
     if gold is None:
         return observed
-    weights = np.ones(len(gold.at)) if observed.weights is None else observed.weights.astype(np.float64)
+    weights = 1.0 if observed.weights is None else observed.weights
     return replace(observed, weights=np.where(gold.known, 0.0, weights), drawn=None)
 
 

@@ -536,7 +536,7 @@ class Observation:
             return rows_of(
                 Items(Stored(self.coded.votes, graph, coding, n_votes), None, coding.n_states), n_threads
             )
-        weights = self.weights.astype(np.float64)
+        weights = self.weights.astype(np.float64, copy=False)
         found = _core.find_patterns(self.coded.view, coding, weights, n_threads=n_threads)
         if self.drawn is None or weights.sum() > MOST_TALLIED:
             return Distinct(found)
