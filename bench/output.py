@@ -1,12 +1,27 @@
-"""What the benches write: results that are whole at any time, Markdown tables, pictures."""
+"""What the benches are asked, and write: results that are whole at any time, Markdown tables, pictures."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+
+def read_arguments(doc: str, *, quick: str, repeats: int) -> argparse.Namespace:
+    """Arguments of a bench that times cases: `quick`, `out` (which is made), `repeats`, words of `cases`."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
+    parser.add_argument("--repeats", type=int, default=repeats)
+    parser.add_argument(
+        "--cases", nargs="*", default=[""], metavar="WORD", help="only cases with such a name"
+    )
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    return arguments
 
 
 def read_results(path: Path) -> dict[str, Any]:

@@ -15,7 +15,6 @@ import os
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before NumPy is imported: one thread for the references
 
-import argparse
 import importlib.metadata
 import json
 import platform
@@ -32,6 +31,7 @@ import numpy as np
 
 import consilience as cs
 from consilience import _core
+from output import read_arguments, table_lines
 from peers import installed
 from references import numpy_fit, numpy_pairs, numpy_posterior, python_statistics
 
@@ -231,10 +231,14 @@ def _peak() -> int:
     return int(found[1]) << 10 if found else 0
 
 
-COLUMNS = ("case", "n", "m", "k", "abstain", "floor", "ours", "× floor", "1 ÷ 2 threads", "MB added")
+RIVALS = ("numpy", "python", *ALL)
+HEAD = (
+    *("case", "n", "m", "k", "abstain", "floor", "ours", "× floor", "1 ÷ 2 threads", "MB added"),
+    *(f"{name} ÷ ours" for name in RIVALS),
+)
 
 
-def row_of(case: Case, result: dict) -> str:
+def row_of(case: Case, result: dict) -> list[str]:
     """A line of the table."""
     seconds, memory = result["seconds"], result["memory_mb"].get("consilience")
     cells = [case.name, f"{case.n_items:,}", case.n_sources, case.n_classes, case.abstain]
@@ -245,10 +249,7 @@ def row_of(case: Case, result: dict) -> str:
         "" if memory is None else f"{memory:.0f}",
     ]
     cells += [f"{result['ratio'][name]:,.1f}" if name in result["ratio"] else "" for name in RIVALS]
-    return "| " + " | ".join(map(str, cells)) + " |"
-
-
-RIVALS = ("numpy", "python", *ALL)
+    return [str(cell) for cell in cells]
 
 
 def in_words(seconds: float) -> str:
@@ -308,21 +309,10 @@ def draw_growth(grown: dict[str, list[dict]], path: Path) -> None:
 
 def main() -> None:
     """Run the cases and write the results."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small cases only, and no picture")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument(
-        "--cases", nargs="*", default=[""], metavar="WORD", help="only cases with such a name"
-    )
-    arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    arguments = read_arguments(__doc__, quick="small cases only, and no picture", repeats=7)
     warnings.simplefilter("ignore")  # of other packages
 
-    results = []
-    lines = ["| " + " | ".join((*COLUMNS, *(f"{name} ÷ ours" for name in RIVALS))) + " |"]
-    lines.append("|---" * (len(COLUMNS) + len(RIVALS)) + "|")
-    print(*lines, sep="\n", flush=True)
+    results, rows = [], []
     for case in QUICK if arguments.quick else CASES:
         if not any(word in case.name for word in arguments.cases):
             continue
@@ -332,8 +322,10 @@ def main() -> None:
         memory = {name: added_memory(work[name]) for name in quick}
         ratio = {name: seconds[name] / seconds["consilience"] for name in RIVALS if name in seconds}
         results.append({**asdict(case), "seconds": seconds, "ratio": ratio, "memory_mb": memory})
-        lines.append(row_of(case, results[-1]))
-        print(lines[-1], flush=True)
+        rows.append(row_of(case, results[-1]))
+        print("  ".join(rows[-1]), flush=True)
+    lines = table_lines(HEAD, rows)
+    print(*lines, sep="\n")
     content = {"machine": machine(), "versions": versions(), "results": results}
     if not arguments.quick and arguments.cases == [""]:
         content["growth"] = grow(arguments.repeats)

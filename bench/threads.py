@@ -15,7 +15,6 @@ import os
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before NumPy is imported
 
-import argparse
 import json
 import statistics
 import time
@@ -23,13 +22,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
 import consilience as cs
 from consilience import _core
-from output import table_lines
+from output import read_arguments, table_lines
 from run import Case, draw, in_words, machine
 
 FAST, NEAR = 1.8, 1.3
@@ -168,15 +166,7 @@ def row_of(name: str, votes: Votes, seconds: dict[str, float]) -> list[str]:
 
 def main() -> None:
     """Run the kernels and write the results."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a hundredth of the items, to see that it runs")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
-    parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument(
-        "--cases", nargs="*", default=[""], metavar="WORD", help="only kernels with such a name"
-    )
-    arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    arguments = read_arguments(__doc__, quick="a hundredth of the items, to see that it runs", repeats=9)
     results, rows = [], []
     drawn: dict[Votes, np.ndarray] = {}
     with ThreadPoolExecutor(2) as threads:
