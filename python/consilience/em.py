@@ -268,6 +268,7 @@ def fit_em(
     *,
     model: str,
     learn_balance: bool,
+    n_passes: int = MAX_PASSES,
 ) -> EMFit:
     """Maximum of the likelihood that EM reaches from a start.
 
@@ -283,9 +284,11 @@ def fit_em(
         One of ``MODELS``.
     learn_balance : bool
         Whether ``P(Y)`` is learned too.
+    n_passes : int
+        Passes after which it stops before the maximum.
     """
     run = Ascent(columns, start, class_balance, model, learn_balance)
-    run.go_on(MAX_PASSES)
+    run.go_on(n_passes)
     return run.fit()
 
 

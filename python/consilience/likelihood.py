@@ -26,6 +26,10 @@ from consilience.tied import SourceTable
 
 __all__ = ["likely_components", "maximise_likelihood", "without_copies"]
 
+COMPONENT_PASSES = 100
+"""Of EM over the rows, for joint tables that are looked at and not kept: weak votes may take a thousand, in
+which what is tested in the tables hardly moves."""
+
 
 def maximise_likelihood(
     observed: Observation,
@@ -149,7 +153,9 @@ def likely_components(
     columns = _columns(observed, fit, layout, None, missing=False, n_threads=n_threads)
     columns = replace(columns, cliques=())
     start = _to_columns(fit, layout, columns.masks.shape[1])
-    found = fit_em(columns, start, class_balance, model="free", learn_balance=True)
+    found = fit_em(
+        columns, start, class_balance, model="free", learn_balance=True, n_passes=COMPONENT_PASSES
+    )
     return _to_sources(fit, layout, found, {}).components, found.class_balance
 
 
