@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from consilience import _core
 from consilience.accuracy_prior import AccuracyPrior
 from consilience.components import ComponentLayout
-from consilience.em import MAX_PASSES, Columns, EMFit, Point, choose_model, expect_counts, fit_em
+from consilience.em import MAX_PASSES, Ascent, Columns, EMFit, Point, choose_model, expect_counts, fit_em
 from consilience.events import states_of
 from consilience.exceptions import ConvergenceWarning, warn_caller
 from consilience.fitting import SourceFit
@@ -29,6 +29,9 @@ __all__ = ["likely_components", "maximise_likelihood", "without_copies"]
 COMPONENT_PASSES = 100
 """Of EM over the rows, for joint tables that are looked at and not kept: weak votes may take a thousand, in
 which what is tested in the tables hardly moves."""
+
+DRAWING_STEPS = 2
+"""Of EM over very many rows, under each of two priors, for sources with few votes: they settle fast."""
 
 
 def maximise_likelihood(
@@ -104,17 +107,18 @@ def maximise_likelihood(
         learn_balance=learn_balance,
         is_hopeless=None if is_hopeless is None else give_up,
     )
-    learned = columns.single & ~columns.held
-    before = None
-    if not is_worth_a_sample(columns):  # among so many rows few votes decide nothing of the labels
-        before = first_prior(_votes(columns, Point(start, class_balance)).sum(axis=(1, 2)), learned)
+    learned, n_votes = columns.single & ~columns.held, np.zeros(len(columns.single))
+    n_votes[: len(layout.alone)] = observed.statistics.n_votes[list(layout.alone)]
+    before = first_prior(n_votes, learned)
     if before is None:
         found, bic = choose(columns)
+    elif is_worth_a_sample(columns):
+        found, bic = choose(columns)
+        if found.converged:
+            found = _with_few_votes_drawn(columns, found, start, before, learned)
     else:
         found, bic = choose(replace(columns, prior=before.where_not(own)))
-        votes = _votes(columns, Point(found.tables, found.class_balance))
-        right = (votes * columns.masks[:, 1:]).sum(axis=(1, 2))
-        of_population = learned_prior(right, votes.sum(axis=(1, 2)), learned)
+        of_population = _prior_of_population(columns, Point(found.tables, found.class_balance), learned)
         if found.converged:  # not given up
             found, bic = choose(replace(columns, prior=of_population.where_not(own)))
     if warns and not found.converged and found.n_passes >= MAX_PASSES:
@@ -153,9 +157,7 @@ def likely_components(
     columns = _columns(observed, fit, layout, None, missing=False, n_threads=n_threads)
     columns = replace(columns, cliques=())
     start = _to_columns(fit, layout, columns.masks.shape[1])
-    found = fit_em(
-        columns, start, class_balance, model="free", learn_balance=True, n_passes=COMPONENT_PASSES
-    )
+    found = fit_em(columns, start, class_balance, model="free", learn_balance=True, n_passes=COMPONENT_PASSES)
     return _to_sources(fit, layout, found, {}).components, found.class_balance
 
 
@@ -236,10 +238,41 @@ def _columns(
     )
 
 
-def _votes(columns: Columns, point: Point) -> NDArray[np.float64]:
-    """Expected votes of each column in each state under each label vector, (C, S - 1, K)."""
-    votes: NDArray[np.float64] = expect_counts(columns, point)[0][:, 1:]
-    return votes
+def _with_few_votes_drawn(
+    columns: Columns,
+    found: EMFit,
+    start: NDArray[np.float64],
+    prior: AccuracyPrior,
+    learned: NDArray[np.bool_],
+) -> EMFit:
+    """The maximum, with the tables of sources that have few votes drawn towards the others.
+
+    Among so many rows these say next to nothing of the labels: the other tables, which EM would have to find
+    again, stay. First steps of EM under the given prior let go of what their own votes confirmed, further
+    ones follow that of the population.
+    """
+    few = prior.votes > 0
+
+    def drawn(point: Point, prior: AccuracyPrior) -> Point:
+        ascent = Ascent(replace(columns, prior=prior), start, point.balance, found.model, learn_balance=False)
+        ascent.take_up(point, found.forms, found.missing)
+        for _ in range(DRAWING_STEPS):
+            counts, weights, _ = expect_counts(columns, point)
+            tables = point.tables.copy()
+            tables[few] = ascent.step_from(counts, weights, point).tables[few]
+            point = replace(point, tables=tables)
+        return point
+
+    point = drawn(Point(found.tables, found.class_balance), prior)
+    point = drawn(point, _prior_of_population(columns, point, learned))
+    return replace(found, tables=point.tables)
+
+
+def _prior_of_population(columns: Columns, point: Point, learned: NDArray[np.bool_]) -> AccuracyPrior:
+    """What the columns that are one source are like, for those with few votes."""
+    votes = expect_counts(columns, point)[0][:, 1:]
+    right = (votes * columns.masks[:, 1:]).sum(axis=(1, 2))
+    return learned_prior(right, votes.sum(axis=(1, 2)), learned)
 
 
 def _of_columns(prior: AccuracyPrior, fit: SourceFit, layout: ComponentLayout) -> AccuracyPrior:

@@ -9,6 +9,7 @@ Bayes). How many is learned from how much sources differ: accuracies that are a 
 
 for ``rho = 1 / (s + 1)``. The further votes fade as a source casts its own, and are gone at ``FEW_VOTES``: a
 source that is observed well has no prior. Where there are none but such, nothing changes to the last bit.
+Among very many rows the others are fitted without it, and those with few votes drawn to them afterwards.
 """
 
 from __future__ import annotations

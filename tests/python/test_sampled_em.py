@@ -167,3 +167,22 @@ def test_votes_in_chunks_and_in_one_piece_end_at_the_same_maximum(monkeypatch):
     one = cs.LabelModel(**arguments).fit(votes)
     other = cs.LabelModel(**arguments).fit(lambda: (votes[i : i + 7000] for i in range(0, 60_000, 7000)))
     np.testing.assert_allclose(one.emission_, other.emission_, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("most_patterns", [10, 1 << 18], ids=["items", "distinct rows"])
+def test_sources_with_few_votes_are_drawn_to_the_others_as_by_em_over_all_rows(most_patterns, monkeypatch):
+    rng = np.random.default_rng(0)
+    n, m, k = 20_000, 14, 3
+    y = rng.integers(0, k, n)
+    coverage = np.append(np.full(8, 0.5), np.full(6, 6 / n))
+    right = rng.random((n, m)) < np.append(rng.uniform(0.6, 0.9, 8), np.full(6, 0.75))
+    votes = np.where(right, y[:, None], rng.integers(0, k, (n, m)))
+    votes = np.where(rng.random((n, m)) < coverage, votes, -1)
+    whole = cs.LabelModel(n_classes=k, method="em").fit(votes)
+    monkeypatch.setattr(rows, "MAX_PATTERNS", most_patterns)
+    monkeypatch.setattr(sampled_em, "MIN_ROWS", 10)
+    monkeypatch.setattr(sampled_em, "SAMPLE", 8000)
+    sampled = cs.LabelModel(n_classes=k, method="em").fit(votes)
+    # Left alone, they confirm themselves: accuracies differ by a half.
+    np.testing.assert_allclose(sampled.accuracy_, whole.accuracy_, atol=2e-3)
+    np.testing.assert_allclose(sampled.predict_proba(votes), whole.predict_proba(votes), atol=2e-3)
