@@ -8,7 +8,7 @@ Votes are drawn from known truths and fitted through the public interface, in th
                 estimators and counting with the labels known, on the same draws
     bound       root mean square of that error over the Cramér-Rao bound
     dependent   sources of which q pairs copy each other: ignored, given, learned
-    intervals   how often the 95 % intervals of the accuracies hold the truth
+    intervals   how often the 95 % intervals of the accuracies, and of the class balance, hold the truth
     copies      labels when five copies of the weakest of ten sources are added
     figure4     error against items with dependent sources, and seconds, beside EM and Gibbs sampling
 
@@ -29,6 +29,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -156,49 +157,78 @@ def intervals(
     balance: str,
     pairs: Sequence[tuple[int, int]],
     draws: int,
+    *,
+    learned: bool = False,
 ) -> Result:
-    """Number of draws on which the interval of each source's accuracy lies below, and above it."""
+    """Number of draws on which the interval of each source's accuracy lies below, and above it; the same of
+    the share of each class where the balance is learned."""
     own = truth_of()
     truth = with_copies(own, pairs, COPY_RATE)
-    accuracy = truth.accuracy()
-    below, above, width = np.zeros(len(accuracy)), np.zeros(len(accuracy)), np.zeros(len(accuracy))
+    k, accuracy = truth.n_classes, truth.accuracy()
+    hits = {"accuracies": Hits(accuracy)}
+    if balance == "learned":
+        hits["balance"] = Hits(truth.balance)
     for draw in range(draws):
         rng = np.random.default_rng([6, draw])
         votes = copied(rng, own.draw(rng, n)[0], pairs, COPY_RATE)
         model = fit(
             votes,
-            n_classes=truth.n_classes,
+            n_classes=k,
             method=method,
             class_balance=truth.balance if balance == "given" else None,
-            dependencies=pairs,
+            dependencies="learn" if learned else pairs,
         )
-        low, high = model.accuracy_interval_.T
-        below += high < accuracy
-        above += low > accuracy
-        width += high - low
-    return {
-        "n": n,
-        "draws": draws,
-        "accuracy": accuracy.tolist(),
-        "below": below.tolist(),
-        "above": above.tolist(),
-        "width": (width / draws).tolist(),
-    }
+        hits["accuracies"].add(model.accuracy_interval_)
+        if balance == "learned":
+            hits["balance"].add(model.class_balance_interval_)
+    return {"n": n, "draws": draws} | {name: of.counted() for name, of in hits.items()}
+
+
+class Hits:
+    """How often intervals of some figures lie below them, and above; and those that were refused."""
+
+    def __init__(self, truth: NDArray[np.float64]) -> None:
+        self.truth = truth
+        self.below, self.above, self.width = (np.zeros(len(truth)) for _ in range(3))
+        self.refused = 0
+
+    def add(self, interval: NDArray[np.float64] | None) -> None:
+        """Those of one draw, (q, 2); None is an answer that was refused."""
+        if interval is None:
+            self.refused += 1
+            return
+        low, high = interval.T
+        self.below += high < self.truth
+        self.above += low > self.truth
+        self.width += high - low
+
+    def counted(self) -> Result:
+        """The counts as they are written, and the mean width."""
+        return {
+            "truth": self.truth.tolist(),
+            "below": self.below.tolist(),
+            "above": self.above.tolist(),
+            "refused": self.refused,
+            "width": self.width.tolist(),
+        }
 
 
 TWO_PAIRS = ((0, 1), (2, 3))
+FOUR_PAIRS = ((0, 1), (2, 3), (4, 5), (6, 7))
 
 
 def interval_cases() -> dict[str, Callable[[int], Result]]:
-    """By name, what takes the number of draws: eight binary sources with 3,000 items, then ten of four
-    classes with 10,000."""
+    """By name, what takes the number of draws: eight binary sources with 3,000 items; with four pairs of
+    copies, or four classes, ten sources with 10,000."""
     run: dict[str, Callable[[int], Result]] = {}
 
-    def eight() -> Truth:
-        return tied(np.random.default_rng(50), 2, 8)
+    def binary(m: int, *balance: float) -> Truth:
+        truth = tied(np.random.default_rng(50), 2, m)
+        return replace(truth, balance=np.array(balance)) if balance else truth
 
     for method, balance, pairs in (
         ("moments", "given", ()),
+        ("moments", "learned", ()),
         ("em", "given", ()),
         ("em", "learned", ()),
         ("auto", "given", ()),
@@ -209,11 +239,24 @@ def interval_cases() -> dict[str, Callable[[int], Result]]:
         ("auto", "given", TWO_PAIRS),
     ):
         name = f"k=2, {method}, balance {balance}" + (", two pairs" if pairs else "")
-        run[name] = partial(intervals, eight, 3_000, method, balance, pairs)
+        run[name] = partial(intervals, partial(binary, 8), 3_000, method, balance, pairs)
+    for balance in ("given", "learned"):
+        name = f"k=2, auto, balance {balance}, four pairs"
+        case = partial(intervals, partial(binary, 10), 10_000, "auto", balance, FOUR_PAIRS)
+        run[name], run[f"{name} found"] = case, partial(case, learned=True)
+    for share, n in ((0.9, 1_000), (0.9, 3_000), (0.98, 3_000), (0.98, 20_000)):
+        name = f"k=2, em, balance of {share:g} learned, n={n}"
+        run[name] = partial(intervals, partial(binary, 8, share, 1 - share), n, "em", "learned", ())
     for family in ("k=4 tied", "k=4 free", "k=4 weak"):
-        run[f"{family}, auto, balance given"] = partial(
-            intervals, lambda of=FAMILIES[family]: of(np.random.default_rng(50)), 10_000, "auto", "given", ()
-        )
+        for balance in ("given", "learned"):
+            run[f"{family}, auto, balance {balance}"] = partial(
+                intervals,
+                lambda of=FAMILIES[family]: of(np.random.default_rng(50)),
+                10_000,
+                "auto",
+                balance,
+                (),
+            )
     return run
 
 

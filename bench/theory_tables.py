@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,45 +183,33 @@ def values_of(rows: Iterable[Mapping[str, Any]], key: str, q: int, way: str, met
 
 
 def intervals_part(results: Results) -> tuple[list[str], list[Figure]]:
-    """Coverage, and that of each source where the whole or the source is outside the goal."""
+    """Coverage, and that of each source or class where the whole or the one is outside the goal."""
     rows, figures, details = [], [], []
-    for case, content in of_experiment(results, "intervals").items():
-        draws = content["draws"]
-        below, above = (np.array(content[side]) / draws for side in ("below", "above"))
+    cases = of_experiment(results, "intervals")
+    for what, (case, content) in itertools.product(("accuracies", "balance"), cases.items()):
+        if what not in content:
+            continue
+        found, draws = content[what], content["draws"] - content[what]["refused"]
+        name = f"{what}, {case}"
+        refused = f" ({found['refused']} refused)" if found["refused"] else ""
+        below, above, width = (np.array(found[of]) / max(draws, 1) for of in ("below", "above", "width"))
         covered = 1 - below - above
         mean = float(covered.mean())
         # Sources of one draw are not independent: no smaller than if they were one.
-        error = float(np.sqrt(mean * (1 - mean) / draws))
-        figures.append(Figure(f"95 % intervals hold the truth, {case}", mean, error, 0.93, 0.97))
-        rows.append(
-            [
-                case,
-                f"{content['n']:,}",
-                str(draws),
-                f"{mean:.3f}",
-                f"{covered.min():.3f}",
-                f"{covered.max():.3f}",
-            ]
-        )
-        rows[-1].append(f"{np.mean(content['width']):.3f}")
+        error = float(np.sqrt(mean * (1 - mean) / max(draws, 1)))
+        figures.append(Figure(f"95 % intervals hold the truth, {name}", mean, error, 0.93, 0.97))
+        rows.append([name, f"{content['n']:,}", f"{draws}{refused}"])
+        rows[-1] += [f"{value:.3f}" for value in (mean, covered.min(), covered.max(), width.mean())]
         for j in np.flatnonzero((covered < 0.93) | (covered > 0.97)) if draws >= MIN_DRAWS else ():
-            details.append([case, str(j), f"{content['accuracy'][j]:.3f}", f"{content['width'][j]:.3f}"])
-            details[-1] += [f"{covered[j]:.3f}", f"{below[j]:.3f}", f"{above[j]:.3f}"]
+            of_one = (found["truth"][j], width[j], covered[j], below[j], above[j])
+            details.append([name, str(j), *(f"{value:.3f}" for value in of_one)])
     if not rows:
         return [], []
-    head = ["intervals of the accuracies", "n", "draws", "hold the truth", "least", "most", "mean width"]
+    head = ["intervals", "n", "draws", "hold the truth", "least", "most", "mean width"]
     lines = ["", "## Intervals", "", *table_lines(head, rows)]
     if details:
-        head = [
-            "sources outside 93-97 %",
-            "source",
-            "accuracy",
-            "mean width",
-            "hold it",
-            "below it",
-            "above it",
-        ]
-        lines += ["", *table_lines(head, details)]
+        head = ["sources, or classes, outside 93-97 %", "", "truth", "mean width"]
+        lines += ["", *table_lines([*head, "hold it", "below it", "above it"], details)]
     return lines, figures
 
 

@@ -5,6 +5,11 @@ says nothing of the label, and EM that reads abstentions as independent states t
 shows in how often every two sources vote on the same item, whatever they say. Where tables do not explain
 that, sources that vote for every class are read given that they vote. For one-sided sources, whether they
 vote is what they say: their abstentions stay a state.
+
+Where sources are so many that their pairs are not counted, this is not looked at. There each is silent on
+nearly all items, and its silence says next to nothing of any: on 4,000 items with five or three votes each,
+planned, of 600 sources, labels by the one likelihood and by the other are right equally often (95.1 and
+95.0 %, 90.8 and 90.4 %).
 """
 
 from __future__ import annotations

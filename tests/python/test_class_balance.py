@@ -70,7 +70,8 @@ def test_the_truth_lies_within_two_errors_in_95_of_100_cases(balance, m, n):
     for _ in range(60):
         table, _ = draw(rng, exact, n)
         model = cs.LabelModel(n_classes=len(balance), method="moments").fit(table)
-        hits.append(np.abs(model.class_balance_ - balance)[0] < 1.96 * model.class_balance_error_[0])
+        low, high = model.class_balance_interval_[0]
+        hits.append(low <= balance[0] <= high)
     # 60 cases at 95 %: four standard deviations below is 50.
     assert sum(hits) >= 50
 
@@ -104,6 +105,7 @@ def test_a_balance_that_is_given_is_kept_and_has_no_error():
     for given in ([0.6, 0.4], "uniform"):
         model = cs.LabelModel(n_classes=2, method="moments", class_balance=given).fit(table)
         assert model.class_balance_error_ is None
+        assert model.class_balance_interval_ is None
         assert model.class_balance_[0] == (0.5 if given == "uniform" else 0.6)
 
 
@@ -121,6 +123,18 @@ def test_em_knows_the_error_of_the_balance_it_learned():
     assert abs(em.class_balance_[0] - 0.9) < 4 * em.class_balance_error_[0]
     # The likelihood uses more than three moments.
     assert 0 < em.class_balance_error_[0] < 1.1 * moments.class_balance_error_[0]
+
+
+@pytest.mark.filterwarnings("ignore::consilience.ConvergenceWarning")
+def test_intervals_of_the_balance_are_two_errors_wide_each_way_but_stay_within_0_and_1():
+    rng = np.random.default_rng(4)
+    y = rng.integers(0, 2, 300)
+    table = np.where(rng.random((300, 3)) < 0.75, y[:, None], 1 - y[:, None])
+    model = cs.LabelModel(n_classes=2, method="em").fit(table)
+    share, error = model.class_balance_, model.class_balance_error_
+    assert (share + 1.96 * error).max() > 1
+    expected = np.clip([share - 1.959964 * error, share + 1.959964 * error], 0, 1).T
+    np.testing.assert_allclose(model.class_balance_interval_, expected, rtol=1e-6)
 
 
 def test_statistics_without_triples_leave_the_balance_uniform_and_the_summary_says_what_to_do():
