@@ -43,6 +43,9 @@ SAMPLE = 1 << 17
 SAME = 1e-9
 """EM's steps of which length are none."""
 
+TIE = 1e-3
+"""Differences of BIC that are none: sums over the same rows in another order differ by less."""
+
 MAX_TURNS = 8
 """Passes over all rows after which EM goes on without the sample."""
 
@@ -79,19 +82,23 @@ def choose_model_by_sample(
     least = MODELS.index(fits[0].model)
     climbs = [
         _Climb.begun(columns, sample, start, fit, learn_balance)
-        for fit in fits
+        for fit in sorted(fits, key=lambda fit: MODELS.index(fit.model))
         if MODELS.index(fit.model) >= least
     ]
-    fits = []
+    finished: list[EMFit] = []
     while climbs:  # the most promising is finished, and others that still promise more
-        climbs.sort(key=lambda climb: -climb.fit().bic(columns.n))
-        fits.append(climbs.pop().finished())
-        fits.sort(key=lambda fit: fit.bic(columns.n))
-        promising = [climb.fit().bic(columns.n) < fits[0].bic(columns.n) for climb in climbs]
-        if not any(promising):
+        bics = [climb.fit().bic(columns.n) for climb in climbs]
+        if finished and min(bics) >= min(fit.bic(columns.n) for fit in finished) - TIE:
             break
-    others = {climb.model: climb.fit().bic(columns.n) for climb in climbs}
-    return fits[0], {fit.model: fit.bic(columns.n) for fit in fits} | others
+        finished.append(climbs.pop(_first_of_best(bics)).finished())
+    best = finished[_first_of_best([fit.bic(columns.n) for fit in finished])]
+    every = [*finished, *(climb.fit() for climb in climbs)]
+    return best, {fit.model: fit.bic(columns.n) for fit in every}
+
+
+def _first_of_best(bics: list[float]) -> int:
+    """Which is the lowest, or the first of those that are as low."""
+    return next(i for i, bic in enumerate(bics) if bic <= min(bics) + TIE)
 
 
 @dataclass(frozen=True, eq=False)

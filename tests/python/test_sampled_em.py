@@ -94,6 +94,11 @@ def test_the_better_model_wins_though_the_sample_cannot_tell(monkeypatch):
     assert cs.LabelModel(**arguments).fit(votes)._fitted().fit.model == "tied"
 
 
+def test_of_models_that_are_equally_good_the_narrowest_is_chosen_whatever_the_rounding():
+    assert sampled_em._first_of_best([1e8, 1e8 - 1e-6, 1e8 + 5.0]) == 0
+    assert sampled_em._first_of_best([1e8, 1e8 - 0.1, 1e8 - 0.1]) == 1
+
+
 def test_a_sample_that_says_too_little_is_left(monkeypatch):
     rng = np.random.default_rng(2)
     votes = draw(rng, single_task(rng, 3, 6), 5000)[0]
