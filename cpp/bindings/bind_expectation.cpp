@@ -22,6 +22,18 @@ ScoreTable as_table(const Patterns& patterns, const Scores& of_state, const Scor
   return {base.size(), as_std_vector(base), as_std_vector(of_state), Link::softmax};
 }
 
+/// What items weigh, by arrays that may be missing.
+ItemWeights as_weights(const BoundVotes& votes, const std::optional<Array<double>>& weights,
+                       const std::optional<Array<bool>>& left_out) {
+  const Index n = votes.view().n_items;
+  require_shape(!weights || (weights->ndim() == 1 && weights->size() == n),
+                "weights must have shape (n_items,)");
+  require_shape(!left_out || (left_out->ndim() == 1 && left_out->size() == n),
+                "left_out must have shape (n_items,)");
+  return {weights ? weights->data() : nullptr,
+          left_out ? reinterpret_cast<const std::uint8_t*>(left_out->data()) : nullptr};
+}
+
 }  // namespace
 
 void bind_expectation(py::module_& m) {
@@ -80,15 +92,16 @@ void bind_expectation(py::module_& m) {
   m.def(
       "find_patterns",
       [](const BoundVotes& votes, const StateCoding& coding,
-         const std::optional<Array<double>>& weights, int n_threads) {
-        require_shape(!weights || (weights->ndim() == 1 && weights->size() == votes.view().n_items),
-                      "weights must have shape (n_items,)");
+         const std::optional<Array<double>>& weights, const std::optional<Array<bool>>& left_out,
+         int n_threads) {
+        const ItemWeights of_items = as_weights(votes, weights, left_out);
         const Execution execution = interruptible(n_threads);
         const py::gil_scoped_release unlocked;
         const StateReader reader(votes.view(), coding);
-        return find_patterns(reader, weights ? weights->data() : nullptr, execution);
+        return find_patterns(reader, of_items, execution);
       },
-      "votes"_a, "coding"_a, "weights"_a.noconvert(), py::kw_only(), "n_threads"_a = 1);
+      "votes"_a, "coding"_a, "weights"_a.noconvert(), "left_out"_a.noconvert() = py::none(),
+      py::kw_only(), "n_threads"_a = 1);
 
   m.def(
       "list_votes",
@@ -107,13 +120,16 @@ void bind_expectation(py::module_& m) {
 
   m.def(
       "find_few_patterns",
-      [](const BoundVotes& votes, const StateCoding& coding, Index at_most, int n_threads) {
+      [](const BoundVotes& votes, const StateCoding& coding, Index at_most,
+         const std::optional<Array<bool>>& left_out, int n_threads) {
+        const ItemWeights of_items = as_weights(votes, std::nullopt, left_out);
         const Execution execution = interruptible(n_threads);
         const py::gil_scoped_release unlocked;
         const StateReader reader(votes.view(), coding);
-        return find_few_patterns(reader, at_most, execution);
+        return find_few_patterns(reader, of_items, at_most, execution);
       },
-      "votes"_a, "coding"_a, "at_most"_a, py::kw_only(), "n_threads"_a);
+      "votes"_a, "coding"_a, "at_most"_a, "left_out"_a.noconvert() = py::none(), py::kw_only(),
+      "n_threads"_a);
 
   m.def(
       "expect",
@@ -140,10 +156,11 @@ void bind_expectation(py::module_& m) {
   m.def(
       "expect_items",
       [](const BoundVotes& votes, const StateCoding& coding, const Scores& of_state,
-         const Scores& base, int n_threads) {
+         const Scores& base, const std::optional<Array<bool>>& left_out, int n_threads) {
         require_shape(base.ndim() == 1 && base.size() > 0, "base must have shape (n_vectors,)");
         require_shape(of_state.ndim() == 3 && of_state.shape(2) == base.size(),
                       "of_state must have shape (n_columns, n_states, n_vectors)");
+        const ItemWeights of_items = as_weights(votes, std::nullopt, left_out);
         const ScoreTable table = {base.size(), as_std_vector(base), as_std_vector(of_state),
                                   Link::softmax};
         const Execution execution = interruptible(n_threads);
@@ -151,14 +168,14 @@ void bind_expectation(py::module_& m) {
         {
           const py::gil_scoped_release unlocked;
           const StateReader reader(votes.view(), coding);
-          found = expect_items(reader, table, execution);
+          found = expect_items(reader, of_items.left_out, table, execution);
         }
         return py::make_tuple(to_array(std::move(found.of_state),
                                        {of_state.shape(0), of_state.shape(1), of_state.shape(2)}),
                               to_array(std::move(found.of_vector)), found.log_likelihood);
       },
-      "votes"_a, "coding"_a, "of_state"_a.noconvert(), "base"_a.noconvert(), py::kw_only(),
-      "n_threads"_a);
+      "votes"_a, "coding"_a, "of_state"_a.noconvert(), "base"_a.noconvert(),
+      "left_out"_a.noconvert() = py::none(), py::kw_only(), "n_threads"_a);
 
   m.def(
       "expect_exactly",

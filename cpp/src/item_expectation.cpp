@@ -41,10 +41,11 @@ struct ListedRows {
   const std::int32_t* state;
 };
 
-/// Items as rows, each of which counts once.
+/// Items as rows: each counts once, or not at all where some are left out.
+template <bool kSomeLeftOut>
 class VoteRows {
  public:
-  static constexpr bool kWeighted = false;
+  static constexpr bool kWeighted = kSomeLeftOut;
   /// What a worker reads into.
   struct Room {
     explicit Room(const VoteRows&) {}
@@ -52,13 +53,18 @@ class VoteRows {
     StateRows rows;
   };
 
-  explicit VoteRows(const StateReader& reader) : reader_(reader) {}
+  /// `left_out`, (n_items,), is null where none are.
+  VoteRows(const StateReader& reader, const std::uint8_t* left_out)
+      : reader_(reader), left_out_(left_out) {
+    for (Index i = 0; kSomeLeftOut && i < size(); ++i) n_left_out_ += left_out[i] != 0 ? 1 : 0;
+  }
 
   Index size() const { return reader_.votes().n_items; }
   Index n_columns() const { return reader_.n_columns(); }
   std::int32_t n_states() const { return reader_.coding().n_states(); }
   bool fits_tiles() const { return reader_.fits_tiles(); }
-  std::uint64_t total() const { return static_cast<std::uint64_t>(size()); }
+  std::uint64_t total() const { return static_cast<std::uint64_t>(size() - n_left_out_); }
+  double weight(Index row) const { return left_out_[row] != 0 ? 0.0 : 1.0; }
 
   /// Stored votes of a row, abstentions in a dense table included.
   double votes_per_row() const {
@@ -80,6 +86,8 @@ class VoteRows {
 
  private:
   const StateReader& reader_;
+  const std::uint8_t* left_out_;
+  Index n_left_out_ = 0;
 };
 
 /// Distinct rows, each of which counts as often as it weighs.
@@ -400,9 +408,11 @@ Expectation expect_exactly(const Rows& rows, const ScoreTable& table, const Exec
 
 }  // namespace
 
-Expectation expect_items(const StateReader& reader, const ScoreTable& table,
-                         const Execution& execution) {
-  return expect_exactly(VoteRows(reader), table, execution);
+Expectation expect_items(const StateReader& reader, const std::uint8_t* left_out,
+                         const ScoreTable& table, const Execution& execution) {
+  if (left_out == nullptr)
+    return expect_exactly(VoteRows<false>(reader, nullptr), table, execution);
+  return expect_exactly(VoteRows<true>(reader, left_out), table, execution);
 }
 
 Expectation expect_exactly(const Patterns& patterns, const ScoreTable& table,

@@ -34,7 +34,7 @@ Index count_possible_rows(const StateReader& reader, Index limit) {
 }
 
 /// A counter for each of the `n_possible` rows there can be; those that occur go to `distinct`.
-void count_possible(const StateReader& reader, const double* weights, Index n_possible,
+void count_possible(const StateReader& reader, const ItemWeights& weights, Index n_possible,
                     const RowKeys& rows, const Execution& execution, DistinctKeys& distinct) {
   struct Worker {
     StateTile tile;
@@ -45,10 +45,10 @@ void count_possible(const StateReader& reader, const double* weights, Index n_po
   const std::int32_t n_states = reader.coding().n_states();
   const Blocks blocks(reader.votes());
   // Weights are summed in the order of the items; the counters of all workers together stay small.
-  const int most = weights == nullptr ? static_cast<int>(kMostCounters / n_possible) : 1;
+  const int most = weights.are_equal() ? static_cast<int>(kMostCounters / n_possible) : 1;
   const Execution threads{std::min(execution.n_threads, most), execution.poll};
   std::vector<Worker> workers(static_cast<std::size_t>(n_workers(blocks.n, threads)));
-  std::vector<double> sums(static_cast<std::size_t>(weights == nullptr ? 0 : n_possible), 0.0);
+  std::vector<double> sums(static_cast<std::size_t>(weights.are_equal() ? 0 : n_possible), 0.0);
   for_each_chunk(blocks.n, threads, [&](Index block, int w) {
     Worker& worker = workers[static_cast<std::size_t>(w)];
     worker.codes.resize(static_cast<std::size_t>(blocks.rows));
@@ -59,9 +59,9 @@ void count_possible(const StateReader& reader, const double* weights, Index n_po
                             static_cast<std::size_t>(n_rows), static_cast<std::size_t>(m),
                             static_cast<std::uint32_t>(n_states), worker.codes.data());
     for (Index r = 0; r < n_rows; ++r) ++worker.counts[worker.codes[static_cast<std::size_t>(r)]];
-    if (weights == nullptr) return;
+    if (weights.are_equal()) return;
     for (Index r = 0; r < n_rows; ++r) {
-      sums[worker.codes[static_cast<std::size_t>(r)]] += weights[begin + r];
+      sums[worker.codes[static_cast<std::size_t>(r)]] += weights(begin + r);
     }
   });
   std::vector<std::uint64_t> keys;
@@ -77,20 +77,26 @@ void count_possible(const StateReader& reader, const double* weights, Index n_po
       key |= rows.of_vote(j, static_cast<std::int32_t>(rest % n_states));
     }
     keys.push_back(key);
-    totals.push_back(weights == nullptr ? static_cast<double>(count)
-                                        : sums[static_cast<std::size_t>(code)]);
+    totals.push_back(weights.are_equal() ? static_cast<double>(count)
+                                         : sums[static_cast<std::size_t>(code)]);
   }
   distinct.add(
       static_cast<Index>(keys.size()), Blocks::kMaxRows, totals.data(), execution,
       [&](Index begin, Index n, std::uint64_t* to) { std::copy_n(keys.begin() + begin, n, to); });
 }
 
-void sort_keys(const StateReader& reader, const double* weights, const RowKeys& rows, Index at_most,
-               const Execution& execution, DistinctKeys& distinct) {
+void sort_keys(const StateReader& reader, const ItemWeights& weights, const RowKeys& rows,
+               Index at_most, const Execution& execution, DistinctKeys& distinct) {
+  std::vector<double> of_slab;
   const Index n = reader.votes().n_items, block = Blocks(reader.votes()).rows;
   for (Index first = 0; first < n && distinct.size() <= at_most; first += kSlab) {
-    distinct.add(std::min(kSlab, n - first), block, weights == nullptr ? nullptr : weights + first,
-                 execution, [&](Index begin, Index n_rows, std::uint64_t* keys) {
+    const Index n_slab = std::min(kSlab, n - first);
+    of_slab.resize(static_cast<std::size_t>(weights.are_equal() ? 0 : n_slab));
+    for (std::size_t r = 0; r < of_slab.size(); ++r) {
+      of_slab[r] = weights(first + static_cast<Index>(r));
+    }
+    distinct.add(n_slab, block, weights.are_equal() ? nullptr : of_slab.data(), execution,
+                 [&](Index begin, Index n_rows, std::uint64_t* keys) {
                    StateTile tile;
                    reader.read(first + begin, n_rows, tile);
                    rows.of_tile(tile, keys);
@@ -119,7 +125,7 @@ void take_keys(DistinctKeys& distinct, const RowKeys& rows, const Execution& exe
 }
 
 /// Rows of any width, by hashing, in the order in which they first occur.
-void hash_rows(const StateReader& reader, const double* weights, Index at_most,
+void hash_rows(const StateReader& reader, const ItemWeights& weights, Index at_most,
                const Execution& execution, Patterns& patterns) {
   RowIndex index;
   const Blocks blocks(reader.votes());
@@ -131,7 +137,7 @@ void hash_rows(const StateReader& reader, const double* weights, Index at_most,
       const auto end = static_cast<std::size_t>(rows.start[static_cast<std::size_t>(r) + 1]);
       const Index pattern =
           index.find_or_add(rows.source.data() + begin, rows.state.data() + begin, end - begin);
-      const double weight = weights == nullptr ? 1.0 : weights[blocks.begin(block) + r];
+      const double weight = weights(blocks.begin(block) + r);
       if (pattern == patterns.size()) patterns.weight.push_back(0.0);
       patterns.weight[static_cast<std::size_t>(pattern)] += weight;
     }
@@ -306,7 +312,7 @@ class Appending {
 };
 
 /// All patterns of the items; of some of these only, but more than `at_most`, if there are more.
-Patterns find_up_to(const StateReader& reader, const double* weights, Index at_most,
+Patterns find_up_to(const StateReader& reader, const ItemWeights& weights, Index at_most,
                     const Execution& execution) {
   Patterns patterns;
   patterns.n_columns = reader.n_columns();
@@ -329,14 +335,14 @@ Patterns find_up_to(const StateReader& reader, const double* weights, Index at_m
 
 }  // namespace
 
-Patterns find_patterns(const StateReader& reader, const double* weights,
+Patterns find_patterns(const StateReader& reader, const ItemWeights& weights,
                        const Execution& execution) {
   return find_up_to(reader, weights, std::numeric_limits<Index>::max(), execution);
 }
 
-std::optional<Patterns> find_few_patterns(const StateReader& reader, Index at_most,
-                                          const Execution& execution) {
-  Patterns patterns = find_up_to(reader, nullptr, at_most, execution);
+std::optional<Patterns> find_few_patterns(const StateReader& reader, const ItemWeights& weights,
+                                          Index at_most, const Execution& execution) {
+  Patterns patterns = find_up_to(reader, weights, at_most, execution);
   if (patterns.size() > at_most) return std::nullopt;
   return patterns;
 }

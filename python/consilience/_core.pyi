@@ -164,6 +164,7 @@ def find_patterns(
     votes: VoteView,
     coding: StateCoding,
     weights: NDArray[np.float64] | None,
+    left_out: NDArray[np.bool_] | None = None,
     *,
     n_threads: int = 1,
 ) -> Patterns: ...
@@ -171,7 +172,12 @@ def list_votes(
     votes: VoteView, coding: StateCoding
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]: ...
 def find_few_patterns(
-    votes: VoteView, coding: StateCoding, at_most: int, *, n_threads: int
+    votes: VoteView,
+    coding: StateCoding,
+    at_most: int,
+    left_out: NDArray[np.bool_] | None = None,
+    *,
+    n_threads: int,
 ) -> Patterns | None: ...
 def expect(
     patterns: Patterns,
@@ -187,6 +193,7 @@ def expect_items(
     coding: StateCoding,
     of_state: NDArray[np.float64],
     base: NDArray[np.float64],
+    left_out: NDArray[np.bool_] | None = None,
     *,
     n_threads: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]: ...

@@ -28,13 +28,13 @@ class Gold:
 
     Attributes
     ----------
-    at : (n_items,) int64 array
+    at : (n_items,) int array
         Row of `masks` that holds for an item, -1 where nothing is known.
     masks : (q, K) bool array
         Feasible vectors that gold leaves possible.
     """
 
-    at: NDArray[np.int64]
+    at: NDArray[np.signedinteger]
     masks: NDArray[np.bool_]
 
     @property
@@ -79,7 +79,9 @@ def read_gold(y: Any, n_items: int, graph: TaskGraph) -> Gold | None:
         )
     else:
         by_task = {graph.tasks[0]: (y, "y")}
-    labels = np.full((n_items, graph.n_tasks), ABSTAIN, dtype=np.int64)
+    # As narrow as labels may be: there may be very many items.
+    narrow = np.min_scalar_type(-max(graph.cardinalities))
+    labels = np.full((n_items, graph.n_tasks), ABSTAIN, dtype=narrow)
     for r, task in enumerate(graph.tasks):
         if task in by_task:
             labels[:, r] = _read_labels(*by_task[task], n_items, graph.classes[task])
@@ -87,8 +89,8 @@ def read_gold(y: Any, n_items: int, graph: TaskGraph) -> Gold | None:
     if not known.any():
         return None
     vectors, at = np.unique(labels[known], axis=0, return_inverse=True)
-    masks = graph.event_masks(vectors)
-    place = np.full(n_items, -1, dtype=np.int64)
+    masks = graph.event_masks(vectors.astype(np.int64))
+    place = np.full(n_items, -1, dtype=np.min_scalar_type(-len(masks)))
     place[known] = at.reshape(-1)
     impossible = np.flatnonzero(~masks.any(axis=1))
     if len(impossible):
@@ -101,7 +103,7 @@ def read_gold(y: Any, n_items: int, graph: TaskGraph) -> Gold | None:
     return Gold(place, masks)
 
 
-def _read_labels(labels: Any, name: str, n_items: int, classes: list[Any]) -> NDArray[np.int64]:
+def _read_labels(labels: Any, name: str, n_items: int, classes: list[Any]) -> NDArray[Any]:
     array = as_array(labels, name)
     if array.shape != (n_items,):
         raise InvalidArgumentError(f"{name} must have shape ({n_items},), one an item, got {array.shape}")
@@ -119,7 +121,7 @@ def _read_labels(labels: Any, name: str, n_items: int, classes: list[Any]) -> ND
         raise InvalidArgumentError(
             f"{name}, row {bad[0]}: label {array[bad[0]]}; labels lie in 0..{k - 1}, and -1 is unknown"
         )
-    return array.astype(np.int64)
+    return array
 
 
 def _indices_of_floats(array: NDArray[Any], name: str) -> NDArray[np.int64]:
@@ -248,8 +250,9 @@ def without_gold(gold: Gold | None, observed: Observation) -> Observation:
     """The same votes, of which items that gold tells something of weigh nothing."""
     if gold is None:
         return observed
-    weights = 1.0 if observed.weights is None else observed.weights
-    return replace(observed, weights=np.where(gold.known, 0.0, weights), drawn=None)
+    if observed.weights is None:
+        return replace(observed, left_out=gold.known)
+    return replace(observed, weights=np.where(gold.known, 0.0, observed.weights), drawn=None)
 
 
 @dataclass(frozen=True, eq=False)

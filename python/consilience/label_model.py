@@ -216,7 +216,8 @@ class LabelModel(Estimator):
             items in up to 64 MiB; so does ``"majority"`` where sources are too many for pairs of their votes.
         weights : (n_items,) array, optional
             How many items each row stands for. They come second, where scikit-learn's classifiers have their
-            labels: give gold labels by name, ``fit(votes, y=gold)``.
+            labels: give gold labels by name, ``fit(votes, y=gold)``. With weights, ``"auto"`` and ``"em"``
+            keep the rows that differ, in 45 bytes each, and more where sources are many.
         y : (n_items,) array, or {task: (n_items,) array}, optional
             Gold labels of some items: class indices, -1 where unknown, or class names, None where unknown.
             Numbers are indices, also where classes are named by numbers and in arrays of objects.

@@ -101,16 +101,24 @@ class Stored:
         How they are read.
     n_votes : int
         How many votes say anything: it tells how many of the items may be drawn.
+    left_out : (n_items,) bool array or None
+        Items that do not count.
     """
 
     votes: Votes
     task_graph: TaskGraph
     coding: _core.StateCoding
     n_votes: int = 0
+    left_out: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
-        """Items."""
+        """Items, those that do not count included."""
         return self.votes.n_items
+
+    @cached_property
+    def n(self) -> int:
+        """Items that count."""
+        return len(self) - (0 if self.left_out is None else int(np.count_nonzero(self.left_out)))
 
     @cached_property
     def view(self) -> _core.VoteView:
@@ -119,15 +127,17 @@ class Stored:
 
     def expect(self, of_state: NDArray[np.float64], base: NDArray[np.float64], n_threads: int) -> Expected:
         """As :meth:`Distinct.expect`, in the states of the coding."""
-        return _core.expect_items(self.view, self.coding, of_state, base, n_threads=n_threads)
+        return _core.expect_items(self.view, self.coding, of_state, base, self.left_out, n_threads=n_threads)
 
     def patterns(self, n_threads: int) -> _core.Patterns:
         """The distinct rows."""
-        return _core.find_patterns(self.view, self.coding, None, n_threads=n_threads)
+        return _core.find_patterns(self.view, self.coding, None, self.left_out, n_threads=n_threads)
 
     def few_patterns(self, n_threads: int) -> _core.Patterns | None:
         """The same, unless there are more than ``MAX_PATTERNS``."""
-        return _core.find_few_patterns(self.view, self.coding, MAX_PATTERNS, n_threads=n_threads)
+        return _core.find_few_patterns(
+            self.view, self.coding, MAX_PATTERNS, self.left_out, n_threads=n_threads
+        )
 
     def some(self, size: int) -> Stored:
         """So many of those that are drawn, or all of these."""
@@ -140,7 +150,8 @@ class Stored:
 
     def taken(self, items: NDArray[np.int64]) -> Stored:
         """The items with these numbers."""
-        return replace(self, votes=self.votes.take(items), n_votes=0)
+        left_out = None if self.left_out is None else self.left_out[items]
+        return replace(self, votes=self.votes.take(items), n_votes=0, left_out=left_out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,10 +171,11 @@ class Tallied:
 
     def __len__(self) -> int:
         """Items."""
-        return self._n_items
+        return self.n
 
     @cached_property
-    def _n_items(self) -> int:
+    def n(self) -> int:
+        """Items that count: all of them."""
         return int(self.rows.weight.sum())
 
     def expect(self, of_state: NDArray[np.float64], base: NDArray[np.float64], n_threads: int) -> Expected:
@@ -213,7 +225,7 @@ class Items:
     @property
     def n(self) -> float:
         """Items they stand for."""
-        return len(self) * self.factor
+        return self.held.n * self.factor
 
     def expect(self, of_state: NDArray[np.float64], base: NDArray[np.float64], n_threads: int) -> Expected:
         """As :meth:`Distinct.expect`."""

@@ -508,6 +508,8 @@ class Observation:
     drawn : Votes or None
         Where `coded` holds the distinct rows of items, and `weights` how many these are: votes of the items
         that :func:`consilience.item_sample.draw_items` draws.
+    left_out : (n_items,) bool array or None
+        Items that passes leave out, where all others weigh the same.
     marginals : (m, S) array or None
         Votes of each source in each state, where the statistics hold no indicators because there are too many
         of them to look at pairs; see :mod:`consilience.many_sources`.
@@ -518,6 +520,7 @@ class Observation:
     weights: NDArray[Any] | None
     marginals: NDArray[Any] | None = None
     drawn: Votes | None = None
+    left_out: NDArray[np.bool_] | None = None
     _found: dict[Any, tuple[Rows, _core.StateCoding]] = field(default_factory=dict, init=False, repr=False)
 
     def rows(self, layout: ComponentLayout, n_threads: int) -> tuple[Rows, _core.StateCoding]:
@@ -533,9 +536,8 @@ class Observation:
     def _rows(self, coding: _core.StateCoding, n_threads: int) -> Rows:
         graph, n_votes = self.statistics.task_graph, int(self.statistics.n_votes.sum())
         if self.weights is None:
-            return rows_of(
-                Items(Stored(self.coded.votes, graph, coding, n_votes), None, coding.n_states), n_threads
-            )
+            stored = Stored(self.coded.votes, graph, coding, n_votes, self.left_out)
+            return rows_of(Items(stored, None, coding.n_states), n_threads)
         weights = self.weights.astype(np.float64, copy=False)
         found = _core.find_patterns(self.coded.view, coding, weights, n_threads=n_threads)
         if self.drawn is None or weights.sum() > MOST_TALLIED:

@@ -49,7 +49,7 @@ void expect_rows(const StateReader& reader, const ScoreTable& table, int times) 
 }
 
 void expect_all(const StateReader& reader, const ScoreTable& table, int times) {
-  for (int i = 0; i < times; ++i) expect_items(reader, table, {});
+  for (int i = 0; i < times; ++i) expect_items(reader, nullptr, table, {});
 }
 
 /// By name, each on `kRows` items.

@@ -216,7 +216,8 @@ TEST_CASE("what is expected of items is that of the definition, whatever their v
     const StateCoding coding = StateCoding::of_one_task(3);
     const ScoreTable table = random_scores(seed + 100, m, 4, k);
     const Expectation expected = Plain{labels, table}.expectation(weights, {});
-    const Expectation found = expect_items(StateReader(dense.view, coding), table, Execution{});
+    const Expectation found =
+        expect_items(StateReader(dense.view, coding), nullptr, table, Execution{});
     // Each of n probabilities is rounded to a multiple of 2^-31.
     const double rounding = 1e-9 + static_cast<double>(n * k) * 0x1p-32;
     CHECK(std::abs(found.log_likelihood - expected.log_likelihood) <
@@ -229,7 +230,7 @@ TEST_CASE("what is expected of items is that of the definition, whatever their v
       REQUIRE(std::abs(found.of_state[i] - expected.of_state[i]) < rounding);
     }
     const Expectation of_sparse =
-        expect_items(StateReader(sparse.view, coding), table, Execution{2, {}});
+        expect_items(StateReader(sparse.view, coding), nullptr, table, Execution{2, {}});
     CHECK(of_sparse.of_state == found.of_state);
     CHECK(of_sparse.of_vector == found.of_vector);
     CHECK(of_sparse.log_likelihood == found.log_likelihood);
@@ -244,12 +245,12 @@ TEST_CASE("what is expected of items has the same bits by every instruction set 
     const StateCoding coding = StateCoding::of_one_task(2);
     const StateReader reader(held.view, coding);
     const ScoreTable table = random_scores(32, 21, 3, k);
-    const Expectation expected = expect_items(reader, table, Execution{});
+    const Expectation expected = expect_items(reader, nullptr, table, Execution{});
     for (const std::string& level : simd_levels()) {
       CAPTURE(level);
       const WithSimdLevel with(level);
       for (const int n_threads : {1, 3}) {
-        const Expectation found = expect_items(reader, table, {n_threads, {}});
+        const Expectation found = expect_items(reader, nullptr, table, {n_threads, {}});
         CHECK(found.of_state == expected.of_state);
         CHECK(found.of_vector == expected.of_vector);
         CHECK(found.log_likelihood == expected.log_likelihood);
@@ -274,7 +275,7 @@ TEST_CASE("exact sums over distinct rows are those over the items, bit for bit")
       const Patterns patterns = find_patterns(reader, nullptr, Execution{});
       CHECK((n < 10 || patterns.size() < n));
       const ScoreTable table = random_scores(8, shape.m, 4, shape.k);
-      const Expectation expected = expect_items(reader, table, Execution{});
+      const Expectation expected = expect_items(reader, nullptr, table, Execution{});
       Expectation last;
       for (const int n_threads : {1, 3}) {
         const Expectation found = expect_exactly(patterns, table, {n_threads, {}});
@@ -285,6 +286,29 @@ TEST_CASE("exact sums over distinct rows are those over the items, bit for bit")
         last = found;
       }
     }
+  }
+}
+
+TEST_CASE("items that are left out weigh nothing") {
+  for (const Index k : {Index{2}, Index{3}, Index{11}}) {
+    CAPTURE(k);
+    const Labels labels = random_labels(12, 4000, 6, {3}, 0.5);
+    const HeldVotes held = dense_votes(labels);
+    const StateCoding coding = StateCoding::of_one_task(3);
+    const StateReader reader(held.view, coding);
+    const ScoreTable table = random_scores(13, 6, 4, k);
+    std::vector<std::uint8_t> left_out(4000, 0);
+    std::vector<double> weights(4000, 1.0);
+    for (std::size_t i = 0; i < 4000; i += 1 + i % 7) {
+      left_out[i] = 1;
+      weights[i] = 0.0;
+    }
+    const Patterns patterns = find_patterns(reader, weights.data(), Execution{});
+    const Expectation expected = expect_exactly(patterns, table, Execution{});
+    const Expectation found = expect_items(reader, left_out.data(), table, Execution{2, {}});
+    CHECK(found.of_state == expected.of_state);
+    CHECK(found.of_vector == expected.of_vector);
+    CHECK(found.log_likelihood == doctest::Approx(expected.log_likelihood).epsilon(1e-13));
   }
 }
 
@@ -323,10 +347,11 @@ TEST_CASE("a pass over items refuses tables that do not fit the votes") {
   const HeldVotes held = dense_votes(random_labels(1, 5, 3, {2}));
   const StateCoding coding = StateCoding::of_one_task(2);
   const StateReader reader(held.view, coding);
-  CHECK_THROWS_AS(expect_items(reader, random_scores(1, 2, 3, 2), {}), std::invalid_argument);
+  CHECK_THROWS_AS(expect_items(reader, nullptr, random_scores(1, 2, 3, 2), {}),
+                  std::invalid_argument);
   ScoreTable table = random_scores(1, 3, 3, 2);
   table.link = Link::share;
-  CHECK_THROWS_AS(expect_items(reader, table, {}), std::invalid_argument);
+  CHECK_THROWS_AS(expect_items(reader, nullptr, table, {}), std::invalid_argument);
 }
 
 TEST_CASE("what others tell of a vote is that of the definition, for any number of threads") {

@@ -119,11 +119,11 @@ TEST_CASE("patterns are all found up to a number of them, and none beyond") {
     const StateCoding coding = StateCoding::of_one_task(3);
     const StateReader reader(held.view, coding);
     const Patterns all = find_patterns(reader, nullptr, {});
-    const auto enough = find_few_patterns(reader, all.size(), {2, {}});
+    const auto enough = find_few_patterns(reader, nullptr, all.size(), {2, {}});
     REQUIRE(enough.has_value());
     CHECK(same(*enough, all));
-    CHECK_FALSE(find_few_patterns(reader, all.size() - 1, {}).has_value());
-    CHECK_FALSE(find_few_patterns(reader, 0, {}).has_value());
+    CHECK_FALSE(find_few_patterns(reader, nullptr, all.size() - 1, {}).has_value());
+    CHECK_FALSE(find_few_patterns(reader, nullptr, 0, {}).has_value());
   }
 }
 

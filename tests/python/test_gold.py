@@ -6,7 +6,7 @@ from enumeration import LEVEL_BY_LEVEL, draw, hierarchy, single_task
 from test_cautious import one_sided_votes
 
 import consilience as cs
-from consilience import likelihood
+from consilience import likelihood, rows
 from consilience.em import Point, expect_counts
 from consilience.fitting import fit_sources
 from consilience.gold import read_gold
@@ -149,6 +149,26 @@ def test_two_sources_are_learned_where_gold_tells(method):
     model = cs.LabelModel(n_classes=2, method=method).fit(table, y=some_of(y, 1000))
     # The default draws accuracies towards a prior: two sources cannot show that they are independent.
     np.testing.assert_allclose(model.accuracy_, [0.9, 0.7], atol=0.05 if method == "em" else 0.1)
+
+
+@pytest.mark.parametrize("method", ["auto", "em"])
+@pytest.mark.parametrize("most", [10, 100_000])
+def test_items_with_gold_are_left_out_of_the_others_however_these_are_held(method, most, monkeypatch):
+    rng = np.random.default_rng(4)
+    n, m, k = 6000, 8, 3
+    y = rng.integers(0, k, n)
+    votes = np.where(rng.random((n, m)) < 0.7, y[:, None], rng.integers(0, k, (n, m)))
+    votes[rng.random((n, m)) < 0.4] = -1
+    gold = np.where(rng.random(n) < 0.3, y, -1)
+    # Weights, of 1 each, keep the distinct rows.
+    expected = cs.LabelModel(n_classes=k, method=method).fit(votes, np.ones(n), gold)
+    monkeypatch.setattr(rows, "MAX_PATTERNS", most)
+    for labels in (gold, gold.astype(np.int8), gold.astype(float)):
+        found = cs.LabelModel(n_classes=k, method=method).fit(votes, y=labels)
+        atol = 1e-6 if most == 10 else 0
+        np.testing.assert_allclose(
+            found.predict_proba(votes), expected.predict_proba(votes), rtol=0, atol=atol
+        )
 
 
 def test_gold_brings_em_closer_to_the_truth():

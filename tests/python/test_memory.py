@@ -20,7 +20,7 @@ import numpy as np
 
 import consilience as cs
 
-form, method, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
+form, method, n, n_gold = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 
 
 def peak():
@@ -43,19 +43,23 @@ else:  # 300 sources, 3 votes an item
     start = np.arange(0, 3 * n + 1, 3)
     votes = scipy.sparse.csr_array((vote.astype(np.int8).ravel(), column.ravel(), start), shape=(n, 300))
     del column, vote, start
+gold = None
+if n_gold:
+    gold = label
+    gold[n_gold:] = -1
 del label
 fit = cs.LabelModel(n_classes=2, method=method, n_threads=1)
 fit.fit(votes[:2000])
 fit.predict_proba(votes[:2000])
 Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
 before = peak()
-answer = fit.fit(votes).predict_proba(votes)
+answer = fit.fit(votes, y=gold).predict_proba(votes)
 print(peak() - before - answer.nbytes)
 """
 
 
-def added(form: str, method: str, n: int) -> int:
-    command = [sys.executable, "-c", MEASURE, form, method, str(n)]
+def added(form: str, method: str, n: int, n_gold: int = 0) -> int:
+    command = [sys.executable, "-c", MEASURE, form, method, str(n), str(n_gold)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return int(done.stdout)
@@ -68,6 +72,10 @@ def test_fit_and_predict_add_less_than_64_mb_to_the_votes_and_the_answer(method)
 
 def test_a_fit_adds_less_than_64_mb_where_most_of_the_rows_differ():
     assert added("24", "auto", 2_000_000) < 64e6  # 1.6 million rows
+
+
+def test_gold_adds_no_more():
+    assert added("24", "auto", 2_000_000, 1000) < 64e6
 
 
 def test_sparse_votes_are_never_made_dense():

@@ -34,15 +34,16 @@ Expectation expect(const Patterns& patterns, const ScoreTable& table, const Vote
                    const Execution& execution);
 
 /// The same over all items, read as they are wanted, each counted once: for votes of which nearly
-/// all rows differ. No memory for the items.
+/// all rows differ. No memory for the items. `left_out`, (n_items,), is nonzero where an item is
+/// not counted; it may be null.
 ///
 /// Probabilities are rounded to multiples of 2^-31, so that their sums are exact: `of_state` and
 /// `of_vector` are the same bits for any order of the items, and everything is for any number of
 /// threads, dense or sparse.
 /// @throws std::invalid_argument if the table does not fit the votes or the link is not softmax.
 /// @throws LabelOutOfRange for the first bad label.
-Expectation expect_items(const StateReader& reader, const ScoreTable& table,
-                         const Execution& execution);
+Expectation expect_items(const StateReader& reader, const std::uint8_t* left_out,
+                         const ScoreTable& table, const Execution& execution);
 
 /// The same over distinct rows, each counted as often as it weighs: `of_state` and `of_vector` have
 /// the bits of a pass over the items themselves, and the log-likelihood all but its last digits.

@@ -28,18 +28,32 @@ struct Patterns {
   bool is_keyed() const { return start.empty(); }
 };
 
-/// One pass; memory for the distinct rows and 32 MiB. The row without votes is a pattern too, where
-/// it occurs. `weights`, (n_items,), may be null: each item then counts once.
+/// What items weigh; borrowed.
+struct ItemWeights {
+  const double* weights;         // (n_items,) or null: each item then counts once,
+  const std::uint8_t* left_out;  // (n_items,) or null: but for those where it is nonzero
+
+  ItemWeights(const double* of_items, const std::uint8_t* are_left_out = nullptr)
+      : weights(of_items), left_out(are_left_out) {}
+
+  bool are_equal() const { return weights == nullptr && left_out == nullptr; }
+  double operator()(Index item) const {
+    if (left_out != nullptr && left_out[item] != 0) return 0.0;
+    return weights == nullptr ? 1.0 : weights[item];
+  }
+};
+
+/// One pass; memory for the distinct rows and 48 MiB. The row without votes is a pattern too, where
+/// it occurs, and so are rows that weigh nothing.
 ///
 /// Rows that fit into 64 bits come in an order that depends on the set of them alone; others are
 /// hashed, and come in the order in which they first occur.
-Patterns find_patterns(const StateReader& reader, const double* weights,
+Patterns find_patterns(const StateReader& reader, const ItemWeights& weights,
                        const Execution& execution);
 
-/// The same, each item counted once; none if there are more than `at_most` patterns, which ends the
-/// pass early.
-std::optional<Patterns> find_few_patterns(const StateReader& reader, Index at_most,
-                                          const Execution& execution);
+/// The same; none if there are more than `at_most` patterns, which ends the pass early.
+std::optional<Patterns> find_few_patterns(const StateReader& reader, const ItemWeights& weights,
+                                          Index at_most, const Execution& execution);
 
 /// Some of the patterns under other weights, with the votes of some columns only, which are
 /// numbered anew. Rows that no longer differ stay apart, in the order of `rows`, so that two
