@@ -96,12 +96,24 @@ class BalanceEstimate:
     misfit : float
         Half the squared distance, in standard errors, between the skewness of the events and what the
         balance makes of it.
+    n_spare : int
+        Events beyond those that a balance could fit exactly.
     """
 
     class_balance: NDArray[np.float64]
     error: NDArray[np.float64]
     moved: NDArray[np.float64]
     misfit: float
+    n_spare: int = 0
+
+    @property
+    def wider_error(self) -> NDArray[np.float64]:
+        """Standard error of each, wider where no balance explains the events, as with free tables."""
+        by_chance = self.n_spare + 4 * np.sqrt(2 * self.n_spare)  # of 100 true balances one is beyond it
+        if self.n_spare == 0 or 2 * self.misfit <= by_chance:
+            return self.error
+        wider: NDArray[np.float64] = self.error * np.sqrt(2 * self.misfit / self.n_spare)
+        return wider
 
     @property
     def is_told(self) -> bool:
@@ -193,7 +205,8 @@ def balance_from_skewness(
     spread = np.diag(point.balance) - np.outer(point.balance, point.balance)
     through = spread @ np.linalg.inv(point.normal)
     error = np.sqrt(np.maximum(np.diag(through @ spread), 0.0))
-    return BalanceEstimate(point.balance, error, through @ point.pull, point.misfit)
+    n_spare = max(q - (k - 1), 0)
+    return BalanceEstimate(point.balance, error, through @ point.pull, point.misfit, n_spare)
 
 
 @dataclass(frozen=True, eq=False)

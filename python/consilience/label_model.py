@@ -118,9 +118,9 @@ class LabelModel(Estimator):
         first asked for. None too where ``"auto"`` is cautious, which draws it towards uniform, where the
         tables have more than 1,500 entries together, as in crowds whose pairs of votes are not counted, and
         where dependent sources form chains or cycles: the information of so many parameters takes too long.
-        Those of ``"moments"`` and ``"completion"`` presume that a source's errors do not depend on which of
-        the wrong classes is true; of rare classes (2 %) that sources confuse in their own ways, ``"em"``
-        learns the shares.
+        ``"moments"`` and ``"completion"`` presume that a source's errors do not depend on which of the wrong
+        classes is true. Where they do, rare classes (2 %) come out wrong, and the errors are wider, as no
+        balance explains what the votes for the classes say; ``"em"`` learns the shares.
     class_balance_interval_ : (K, 2) float64 array, or None
         95 % interval of the share of each class, where there are standard errors. Where votes hardly tell a
         class of a tenth of the items (few weak sources) it holds the share in 91 to 95 of 100.

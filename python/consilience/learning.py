@@ -429,7 +429,7 @@ def _learn_given(
         )
     if estimate is None:
         return model
-    return replace(model, balance_error=estimate.error, balance_told=estimate.is_told)
+    return replace(model, balance_error=estimate.wider_error, balance_told=estimate.is_told)
 
 
 def _with_third_moments(

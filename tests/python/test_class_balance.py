@@ -293,6 +293,16 @@ def free_votes(balance, m, n, seed):
     return np.where(states == k, -1, states)
 
 
+def test_errors_are_wider_where_no_balance_explains_the_votes_of_free_sources_and_only_there():
+    balance, ratios = np.array([0.5, 0.3, 0.18, 0.02]), []
+    for votes in (free_votes(balance, 10, 20_000, 1), weak_sources(1, balance, 20_000, 10)[0]):
+        model = cs.LabelModel(n_classes=4, method="moments").fit(votes)
+        off = np.abs(model.class_balance_ - balance)
+        assert (off < 3 * model.class_balance_error_).all()
+        ratios.append(model.class_balance_error_.max() / np.sqrt(0.25 / 20_000))
+    assert ratios[0] > 3 > ratios[1]  # of what counted labels have
+
+
 def test_em_finds_a_rare_class_where_sources_seem_to_speak_against_it():
     # Under equal classes the strengths of the rare one come out negative, and it looks like one of 98 %. From
     # equal classes EM ends at a maximum in which the classes are .11, .34, .55, and lower than this one.
