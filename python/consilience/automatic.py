@@ -497,6 +497,8 @@ def unexplained_share(
     k = len(class_balance)
     tables = np.zeros((len(statistics.node_source), k))
     for j, source in enumerate(fit.tables):
+        if fit.first[j] != j:  # counted once with another, which may vote for other events
+            continue
         nodes = np.flatnonzero(statistics.node_source == j)
         votes = source.table[:-1]
         if missing:

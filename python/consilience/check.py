@@ -72,11 +72,14 @@ def find_structure(
         If the method is ``"completion"`` and votes are linearly dependent.
     """
     m = statistics.n_sources
-    learned = isinstance(dependencies, DependencyReport)
     edges = dependencies.pairs if isinstance(dependencies, DependencyReport) else dependencies
     source_graph = SourceGraph(m, () if edges is None else edges, statistics.source_names)
     own = np.arange(m)
-    first = find_duplicates(statistics) if learned or edges is None else own
+    first = own
+    if isinstance(dependencies, DependencyReport):
+        first = find_duplicates(statistics, dependencies.teams)
+    elif edges is None:
+        first = find_duplicates(statistics)
     system = NodeSystem(statistics.of_sources(first == own), source_graph, class_balance, first)
     report = completion_report(system) if method == "completion" else moments_report(system)
     if not np.array_equal(first, own):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["chi_square_tail", "normal_score"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["chi_square_scores", "chi_square_tail", "normal_score"]
 
 
 def chi_square_tail(x: float, df: float) -> float:
@@ -60,3 +63,18 @@ def normal_score(tail: float) -> float:
         else:
             high = middle
     return (low + high) / 2
+
+
+def chi_square_scores(x: NDArray[np.float64], df: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard normal scores of chi-square variables.
+
+    By Wilson and Hilferty (1931): their cube roots are all but normal.
+
+    Examples
+    --------
+    >>> chi_square_scores(np.array([3.841458820694124]), np.array([1.0])).round(2)
+    array([1.64])
+    """
+    spread = 2 / (9 * df)
+    scores: NDArray[np.float64] = (np.cbrt(x / df) - (1 - spread)) / np.sqrt(spread)
+    return scores

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from consilience.check import find_structure
-from consilience.chi_square import chi_square_tail, normal_score
+from consilience.chi_square import chi_square_scores, chi_square_tail, normal_score
 from consilience.chunks import Form, is_stream
 from consilience.class_balance import read_class_balance
 from consilience.components import MAX_JOINT_STATES, ComponentLayout
@@ -262,10 +262,7 @@ def _search(tables: PairTables, most: int | None) -> tuple[_Fit, list[Edge]]:
             used[i, j] = used[j, i] = False
         fit = search.fit(used)
         misfit, df = _tested(tables, fit)
-        # Wilson and Hilferty: the cube root of a chi-square is all but normal.
-        spread = 2 / (9 * df)
-        score = (np.cbrt(misfit / df) - (1 - spread)) / np.sqrt(spread)
-        stands_out = tables.apart & (score > limit)
+        stands_out = tables.apart & (chi_square_scores(misfit, df) > limit)
         stands_out &= np.abs(_strengths(tables, fit)) >= MIN_STRENGTH
         many = {(int(i), int(j)) for i, j in np.argwhere(np.triu(stands_out))}
         if most is not None and len(many) > HOPELESSLY_MANY * most:

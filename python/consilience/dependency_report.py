@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from consilience.exceptions import listed
 from consilience.source_graph import Edge
 from consilience.table import Table, Value
 
@@ -58,12 +59,15 @@ class DependencyReport:
         Pairs of sources that could be tested.
     notes : tuple of str
         What to know about the search.
+    teams : tuple of tuple of int
+        Near-copies of one another, which count once: the votes of the first are read for all of them.
     """
 
     found: tuple[Dependency, ...]
     source_names: tuple[str, ...]
     n_pairs: int
     notes: tuple[str, ...] = ()
+    teams: tuple[tuple[int, ...], ...] = ()
 
     @property
     def pairs(self) -> list[Edge]:
@@ -85,11 +89,13 @@ class DependencyReport:
                 "reason": [d.reason for d in self.found],
             },
             title=f"{title} learned from {self.n_pairs} pairs of sources",
-            notes=self.notes,
+            notes=(*self.notes, *self._teams_in_words()),
         )
 
     def in_words(self) -> str:
-        """One sentence: how many were found, and which are kept."""
+        """One sentence: how many were found, and which are kept, or which sources count once."""
+        if self.teams:
+            return "; ".join(self._teams_in_words())
         if not self.found:
             return "; ".join(self.notes) or "no dependencies found among the sources"
         kept = [d for d in self.found if d.kept]
@@ -101,6 +107,12 @@ class DependencyReport:
         left = len(self.found) - len(kept)
         also = f"; {left} found but not kept, see dependencies_" if left else ""
         return f"dependencies learned: {named or 'none kept'}{more}{also}"
+
+    def _teams_in_words(self) -> list[str]:
+        return [
+            f"near-copies of one another, which count once: {listed([self.source_names[j] for j in team])}"
+            for team in self.teams
+        ]
 
     def __iter__(self) -> Iterator[dict[str, Value]]:
         """Rows of the table, each a dict by column name."""
@@ -125,6 +137,7 @@ class DependencyReport:
             "found": [[*d.pair, d.strength, d.p_value, d.kept, d.reason] for d in self.found],
             "n_pairs": self.n_pairs,
             "notes": list(self.notes),
+            "teams": [list(team) for team in self.teams],
         }
 
     @classmethod
@@ -144,4 +157,8 @@ class DependencyReport:
                 Dependency((int(i), int(j)), float(strength), float(p_value), bool(kept), str(reason))
             )
         notes = tuple(str(note) for note in plain["notes"])
-        return cls(tuple(found), tuple(source_names), int(plain["n_pairs"]), notes)
+        teams = tuple(tuple(int(j) for j in team) for team in plain.get("teams", ()))
+        members = [j for team in teams for j in team]
+        if len(set(members)) < len(members) or not all(0 <= j < len(source_names) for j in members):
+            raise ValueError(f"{teams} are no teams among {len(source_names)} sources")
+        return cls(tuple(found), tuple(source_names), int(plain["n_pairs"]), notes, teams)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,14 +20,23 @@ MIN_ITEMS = 20
 """On fewer items than this, agreement may well be chance."""
 
 
-def find_duplicates(statistics: VoteStatistics) -> NDArray[np.int64]:
+def find_duplicates(statistics: VoteStatistics, teams: Iterable[Sequence[int]] = ()) -> NDArray[np.int64]:
     """First source of each group of duplicates, (m,): a source that has none stands for itself.
 
     Parameters
     ----------
     statistics : VoteStatistics
         Pair counts of the votes.
+    teams : iterable of sequences of int, optional
+        Sources whose votes are taken for duplicates as well, whoever is to stand for them first.
     """
+    first = _vote_alike(statistics)
+    for team in teams:
+        first[np.isin(first, first[list(team)])] = first[team[0]]
+    return first
+
+
+def _vote_alike(statistics: VoteStatistics) -> NDArray[np.int64]:
     m = statistics.n_sources
     node_source = statistics.node_source
     if not len(node_source):

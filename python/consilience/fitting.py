@@ -291,10 +291,13 @@ def fit_sources(
     votes = statistics.n_votes > 0
     if warns and method in ("auto", "em") and not learned[votes].all():
         _warn_of_priors([report.source_names[j] for j in np.flatnonzero(votes & ~learned)], report)
+    teams = dependencies.teams if isinstance(dependencies, DependencyReport) else ()
+    in_team = {j for team in teams for j in team}
     notes: list[list[str]] = [[] for _ in range(m)]
     for j in range(m):
         if first[j] != j:
-            notes[j].append(f"votes like {report.source_names[first[j]]}")
+            counts = "counts once with" if j in in_team else "votes like"
+            notes[j].append(f"{counts} {report.source_names[first[j]]}")
         if not votes[j]:
             notes[j].append("never votes")
         elif not learned[j]:

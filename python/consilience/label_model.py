@@ -145,7 +145,7 @@ class LabelModel(Estimator):
         What the votes determine, for this fit.
     dependencies_ : DependencyReport
         What was learned about dependencies, kept or not; with ``dependencies="learn"``, and where ``"auto"``
-        found some that explain the votes.
+        found some that explain the votes; its ``teams`` are near-copies of one another that count once.
     source_names_ : tuple of str
         Names of the sources, ``"source 0"``, ... where they have none.
 

@@ -265,8 +265,10 @@ def _are_those_of(statistics: VoteStatistics, votes: Votes, weights: Floats | No
 def _params(model: FittedModel) -> dict[str, Any]:
     """Parameters of the model, with the tasks and dependencies that it found in its votes."""
     params = {**model.params, "n_classes": None, "classes": None, "task_graph": model.statistics.task_graph}
-    if model.dependencies is not None and params["dependencies"] is None:  # the default looked for them
-        params["dependencies"] = list(model.dependencies.pairs)
+    found = model.dependencies
+    # The default looked for them. Teams that count once are drawn as copies, and found as such.
+    if found is not None and found.pairs and params["dependencies"] is None:
+        params["dependencies"] = list(found.pairs)
     return params
 
 

@@ -40,6 +40,7 @@ from consilience.fitted_model import FittedModel
 from consilience.fitting import SourceFit, fit_sources
 from consilience.gold import Gold, GoldCounts, count_gold, read_gold
 from consilience.many_sources import observe_alone, with_prior_tables
+from consilience.near_copies import find_teams
 from consilience.parameters import Parameters
 from consilience.plans import maximise_by_evidence
 from consilience.progress import Progress
@@ -308,7 +309,13 @@ def learn(
             return turned
     if not _may_look_for_dependencies(parameters, model):
         return model
-    # What makes the fit cautious may be a few sources that depend on each other.
+    # What makes the fit cautious may be teams of near-copies among sources that are independent.
+    teams = find_teams(statistics, balance)
+    if teams.teams:
+        other = _learn_given(parameters, statistics, observed, gold, teams, warns=False)
+        if not other.fit.parts:
+            return other
+    # Or a few sources that depend on each other.
     found, counted = learn_from_votes(observed, balance, n_threads=threads, most=statistics.n_sources)
     if not found.pairs:
         return model

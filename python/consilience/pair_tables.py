@@ -220,6 +220,40 @@ class PairTables:
         symmetric: Array = (sums + sums.T) / 2
         return symmetric
 
+    @cached_property
+    def agreements(self) -> Array:
+        """Share of the items on which two sources vote for the same, (M, M)."""
+        return self._of_votes(np.where(self._same_event, self._joint(self.covariance), 0.0))
+
+    def agreement(self, covariance: Array) -> Array:
+        """How often two sources agree where both vote, beyond chance (Cohen's kappa), (M, M).
+
+        Under this covariance of the states; 0 where one of them always votes for the same.
+        """
+        joint = self._joint(covariance)
+        both = np.maximum(self._of_votes(joint), 1e-100)
+        margin = np.add.reduceat(joint, self.first_node, axis=1)[:, self.node_owner]
+        chance = self._of_votes(np.where(self._same_event, margin * margin.T, 0.0)) / both**2
+        found = self._of_votes(np.where(self._same_event, joint, 0.0)) / both - chance
+        kappa: Array = np.where(chance < 1 - 1e-9, found / np.maximum(1 - chance, 1e-9), 0.0)
+        return kappa
+
+    @property
+    def _same_event(self) -> Mask:
+        """Pairs of votes for the same."""
+        return np.asarray(self.node_event[:, None] == self.node_event)
+
+    def _joint(self, covariance: Array) -> Array:
+        """How often two votes occur together under this covariance of the states."""
+        votes = np.argsort(self._order)[: len(self.node_rate)]
+        product = np.outer(self.node_rate, self.node_rate)
+        return np.asarray(np.maximum(product + covariance[np.ix_(votes, votes)], 0.0))
+
+    def _of_votes(self, of_nodes: Array) -> Array:
+        """Sums over the votes of each pair of sources, (M, M)."""
+        sums = np.add.reduceat(np.add.reduceat(of_nodes, self.first_node, axis=0), self.first_node, axis=1)
+        return np.asarray(sums, dtype=np.float64)
+
     def similarity(self) -> Array:
         """Pearson's chi-square of each pair of sources against full independence, per degree of freedom."""
         found = self.per_pair((self.covariance / np.outer(self.scale, self.scale)) ** 2)

@@ -752,9 +752,9 @@ def test_near_copies_of_the_weakest_source_cost_nothing():
 
 
 def test_the_default_tells_which_dependencies_it_found(tmp_path):
-    _, more, _ = near_copies()
+    more = near_copies()[1][:, :11]
     model = cs.LabelModel(n_classes=2).fit(more)
-    assert {0, 10, 11, 12, 13, 14} >= {j for pair in model.dependencies_.pairs for j in pair}
+    assert model.dependencies_.pairs == [(0, 10)]
     assert model.dependencies is None
     assert "cautious" not in str(model.summary())
     model.save(tmp_path / "model")

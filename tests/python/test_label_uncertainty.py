@@ -134,12 +134,13 @@ def test_a_cautious_fit_is_refitted_to_its_own_votes():
         model.label_uncertainty(votes[:, ::-1])
 
 
-def test_refits_know_of_dependencies_that_the_default_found():
+@pytest.mark.parametrize("n_copies", [1, 5])
+def test_refits_know_of_dependencies_that_the_default_found(n_copies):
     _, votes, _ = near_copies(3000)
-    model = cs.LabelModel(n_classes=2).fit(votes)
-    assert model.dependencies_.pairs
+    model = cs.LabelModel(n_classes=2).fit(votes[:, : 10 + n_copies])
+    assert model.dependencies_.teams if n_copies > 1 else model.dependencies_.pairs
     # Without them, labels follow the copies, and most of them move.
-    assert model.label_uncertainty(votes, n_draws=4).mean < 0.05
+    assert model.label_uncertainty(votes[:, : 10 + n_copies], n_draws=4).mean < 0.05
 
 
 def test_the_draws_are_those_of_the_seed():
