@@ -16,26 +16,28 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from consilience import _core
 from consilience.accuracy_prior import AccuracyPrior
 from consilience.cautious import INTERPRETATIONS, CautiousFit, accuracy_range, tempered, with_grades
-from consilience.components import ComponentLayout
 from consilience.events import has_plain_events, states_of
 from consilience.fitting import SourceFit
 from consilience.gold import Gold, known_rows, without_gold
-from consilience.goodness_of_fit import RowFrequencies
+from consilience.goodness_of_fit import (
+    balance_error,
+    can_be_tested,
+    gain_by_doubt,
+    has_pairs,
+    unexplained_by_fit,
+    unexplained_share,
+)
 from consilience.halves import DEFAULT_CAUTION, choose_caution
-from consilience.held_out import MAX_HELD_OUT, gain_of_doubt
-from consilience.information import balance_error_by_rows
 from consilience.likelihood import maximise_likelihood, without_copies
 from consilience.panel import Panel
-from consilience.rows import some_patterns
 from consilience.score_table import ScoreTable, WeightedScores
-from consilience.scores import independent_scores, majority_shares, with_components
+from consilience.scores import independent_scores, majority_shares
 from consilience.statistics import Observation, VoteStatistics
 from consilience.tied import SourceTable
 
-__all__ = ["could_be_tested", "fit_automatically", "unexplained_share"]
+__all__ = ["fit_automatically"]
 
 FULL_TRUST, NO_TRUST = 0.005, 0.015
 """Unexplained shares up to which the likelihood is trusted wholly, and from which on not at all."""
@@ -47,43 +49,12 @@ WELL_KNOWN, UNKNOWN = 0.05, 0.1
 """Half the sum of the standard errors of the class balance, beyond those of as many known labels, up to which
 the likelihood is trusted, and from which on not."""
 
-VOTES_THAT_TELL = 10_000
-"""For each strength; where there are more, the class balance has no error to speak of."""
-
-MAX_TABLES = 1_000
-"""Entries of the tables of all sources; where there are more, it would take too long to find."""
-
-MIN_VOTES_SEEN = 20
-"""Votes of a source among the rows below which they tell nothing of the class balance."""
-
-MIN_ROWS, ROWS_PER_STRENGTH = 2_000, 20
-"""Rows from which the error of the class balance is worked out, about, where there are more."""
-
-CHANCE_GAIN = 5.0
-"""What all votes together may gain by chance, in log-likelihood."""
-
 MAX_NODES_OF_INTERVALS = 300
 """Votes that sources may cast, up to which the intervals of the likelihood are worked out beside others."""
 
 HOPELESS, HOPELESS_TOGETHER = 0.1, 0.05
 """Unexplained share of the moments, and of the best model on its way, from which on EM is given up early; the
 second where the fit is kept wholly or not at all: with dependencies found in the votes, or on trial."""
-
-MIN_VOTES_PER_STRENGTH = 50
-MIN_PAIRS_PER_STRENGTH = 2
-"""Fewer, and a fit that explains everything is no evidence of anything."""
-
-MAX_FEW = 6
-"""Sources that are few."""
-
-MAX_ITEMS = 1_000_000
-"""Whose rows are looked at, where they are too unlike each other to look at all."""
-
-MIN_ROWS_PER_PARAMETER = 1.5
-"""Numbers that whole rows tell, for each that a fit of few sources chooses: fewer, and they are no test."""
-
-MIN_EXPECTED = 5
-"""Items that a pair of votes must be expected on to be looked at."""
 
 FEW_ONE_SIDED, MANY_ONE_SIDED = 0.02, 0.98
 """Shares of one-sided votes below, and above, which sources are all read alike."""
@@ -142,7 +113,7 @@ def fit_automatically(
         reason = "votes cannot tell how accurate every source is"
     found = _Likelihood(fit, class_balance, 0.0, reason)
     given = fit.layout is not None and not dependencies_learned  # then they are what there is
-    if given or _could_be_tested(observed, fit, class_balance, missing=missing, n_threads=n_threads):
+    if given or can_be_tested(observed, fit, class_balance, missing=missing, n_threads=n_threads):
         climb = partial(
             _likelihood,
             observed,
@@ -227,7 +198,7 @@ def _likelihood(
 
     may_be_hopeless = is_trial or (not given and is_hopeless(fit, class_balance))
     # Few sources cast few different rows: EM takes no time, and may yet find its way.
-    may_be_hopeless &= given or _has_pairs(statistics, fit, len(class_balance))
+    may_be_hopeless &= given or has_pairs(statistics, fit, len(class_balance))
     likely, balance = maximise_likelihood(
         observed,
         fit,
@@ -241,9 +212,9 @@ def _likelihood(
         prior=prior,
         warns=not is_trial,
     )
-    if given or not _could_be_tested(observed, likely, balance, missing=missing, n_threads=n_threads):
+    if given or not can_be_tested(observed, likely, balance, missing=missing, n_threads=n_threads):
         return _Likelihood(likely, balance, start.trust, start.reason)
-    unexplained = _unexplained(observed, likely, balance, missing=missing, n_threads=n_threads)
+    unexplained = unexplained_by_fit(observed, likely, balance, missing=missing, n_threads=n_threads)
     found = _Likelihood(
         likely,
         balance,
@@ -251,13 +222,13 @@ def _likelihood(
         f"the label leaves {unexplained:.1%} of what votes tell of each other unexplained",
     )
     if found.trust > 0:
-        doubt = _doubt(observed, likely, balance, missing=missing, n_threads=n_threads)
+        doubt = gain_by_doubt(observed, likely, balance, missing=missing, n_threads=n_threads)
         found = found.trusted_up_to(
             _between(doubt, FULL_CONFIDENCE, NO_CONFIDENCE),
             "votes on an item hang together beyond its label: others foretell them too surely",
         )
     if found.trust > 0 and learn_balance and likely.layout is None:
-        error, beyond_labels = _balance_error(observed, likely, balance, gold, n_threads)
+        error, beyond_labels = balance_error(observed, likely, balance, gold, n_threads)
         found = found.trusted_up_to(
             _between(float(beyond_labels.sum() / 2), WELL_KNOWN, UNKNOWN),
             f"votes leave the class balance too open for the likelihood (standard error {error.max():.2f})",
@@ -279,259 +250,6 @@ def _vote_for_everything(statistics: VoteStatistics) -> bool:
 def _between(found: float, full: float, none: float) -> float:
     """1 up to `full`, 0 from `none` on, and the share of the way between."""
     return float(np.clip((none - found) / (none - full), 0.0, 1.0))
-
-
-def _doubt(
-    observed: Observation,
-    fit: SourceFit,
-    class_balance: NDArray[np.float64],
-    *,
-    missing: bool,
-    n_threads: int,
-) -> float:
-    """What a vote's log-probability gains, on average, if the posterior of the others is tempered."""
-    events, layout = observed.coded.events, without_copies(fit)
-    scores = independent_scores(fit, events, class_balance, missing=missing)
-    copies = np.bincount(fit.first, minlength=len(fit.first))
-    # Of copies one is read, and counts for all.
-    scores = replace(scores, of_state=scores.of_state * copies[:, None, None])
-    if fit.layout is not None:
-        scores = with_components(scores, layout, fit.components, missing=missing)
-    rows, _ = observed.rows(layout, n_threads)
-    votes_per_item = float(observed.statistics.n_votes.sum()) / float(observed.statistics.n)
-    patterns = some_patterns(rows, int(MAX_HELD_OUT / votes_per_item), n_threads)
-    states = np.zeros(scores.of_state.shape[:2], dtype=np.bool_)
-    for j in layout.alone:
-        states[layout.column[j], states_of(events, fit.tables[j].events)] = True
-    for component in fit.components:
-        # The votes of a clique are foretold together, where no other clique knows some of them.
-        if len(layout.beside(component.members)) == len(component.members):
-            states[layout.column_of(component.members), 1 : len(component.table)] = True
-    gain, n_votes = gain_of_doubt(patterns, scores, states, n_threads=n_threads)
-    return max(gain - CHANCE_GAIN, 0.0) / max(n_votes, 1.0)
-
-
-def _balance_error(
-    observed: Observation,
-    fit: SourceFit,
-    class_balance: NDArray[np.float64],
-    gold: Gold | None,
-    n_threads: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Standard error of the class balance, (K,), and what of it as many known labels would not have."""
-    error = _error_by_votes(observed, fit, class_balance, n_threads)
-    of_label = class_balance * (1 - class_balance)
-    if gold is not None:  # what votes tell, and what gold does
-        n_known = np.count_nonzero(gold.masks[gold.at[gold.known]].sum(axis=1) == 1)
-        error = error / np.sqrt(1 + n_known * error**2 / np.maximum(of_label, 1e-12))
-    beyond = np.sqrt(np.maximum(error**2 - of_label / float(observed.statistics.n), 0.0))
-    return error, beyond
-
-
-def _error_by_votes(
-    observed: Observation, fit: SourceFit, class_balance: NDArray[np.float64], n_threads: int
-) -> NDArray[np.float64]:
-    """Standard error of the class balance of independent sources, (K,); 0 where votes or tables are many."""
-    statistics = observed.statistics
-    n_strengths = _n_strengths(statistics, fit.model or "tied", len(class_balance))
-    if statistics.n_votes.sum() > VOTES_THAT_TELL * n_strengths:
-        return np.zeros(len(class_balance))
-    layout = without_copies(fit)
-    rows, _ = observed.rows(layout, n_threads)
-    n, n_rows = rows.n, max(MIN_ROWS, ROWS_PER_STRENGTH * n_strengths)
-    patterns = some_patterns(rows, n_rows, n_threads)
-    if len(patterns) > n_rows:
-        patterns = patterns.thinned(n / n_rows, n_threads=n_threads)
-    weights = patterns.weight * (n / patterns.weight.sum())
-    start, column, _ = patterns.rows()
-    row = np.repeat(np.arange(len(patterns)), np.diff(start))
-    votes = np.bincount(column, weights[row], minlength=layout.n_columns)[layout.column]
-    own = fit.learned & (fit.first == np.arange(len(fit.first))) & (votes >= MIN_VOTES_SEEN)
-    if sum(fit.tables[j].table.size for j in np.flatnonzero(own)) > MAX_TABLES:
-        return np.zeros(len(class_balance))
-    in_tables = _states_in_tables(observed, fit, layout, own, patterns)
-    return balance_error_by_rows(
-        fit.tables,
-        fit.event_masks(),
-        own,
-        in_tables,
-        weights,
-        model=fit.model or "tied",
-        class_balance=class_balance,
-        missing=fit.missing,
-        given_voters=fit.given_voters,
-    )
-
-
-def _states_in_tables(
-    observed: Observation,
-    fit: SourceFit,
-    layout: ComponentLayout,
-    own: NDArray[np.bool_],
-    patterns: _core.Patterns,
-) -> list[NDArray[np.int64]]:
-    """For each source of `own`, its state in each of some rows: a row of its table."""
-    start, column, state = patterns.rows()
-    row = np.repeat(np.arange(len(patterns)), np.diff(start))
-    found = []
-    for j in np.flatnonzero(own):
-        events = fit.tables[j].events
-        row_of_state = np.zeros(1 + len(observed.coded.events), dtype=np.int64)
-        row_of_state[states_of(observed.coded.events, events)] = np.arange(len(events))
-        of_source = column == layout.column[j]
-        of_rows = np.full(len(patterns), len(events))  # abstains
-        of_rows[row[of_source]] = row_of_state[state[of_source]]
-        found.append(of_rows)
-    return found
-
-
-def could_be_tested(statistics: VoteStatistics, fit: SourceFit, k: int) -> bool:
-    """Whether there are enough votes, and pairs, for a fit, or one yet to be made, to be put to the test."""
-    return _has_votes(statistics, fit, k) and _has_pairs(statistics, fit, k)
-
-
-def _could_be_tested(
-    observed: Observation,
-    fit: SourceFit,
-    class_balance: NDArray[np.float64],
-    *,
-    missing: bool,
-    n_threads: int,
-) -> bool:
-    """The same, but few sources by whole rows too."""
-    statistics, k = observed.statistics, len(class_balance)
-    if not _has_votes(statistics, fit, k) or _has_pairs(statistics, fit, k):
-        return _has_votes(statistics, fit, k)
-    rows = _row_frequencies(observed, fit, missing=missing, n_threads=n_threads)
-    return rows is not None and _has_rows(rows, fit, k)
-
-
-def _has_votes(statistics: VoteStatistics, fit: SourceFit, k: int) -> bool:
-    """Whether votes are enough, and tell of every source that casts some."""
-    n_strengths = _n_strengths(statistics, fit.model or "tied", k)
-    learned = fit.learned[statistics.n_votes > 0].all()
-    return bool(learned and statistics.n_votes.sum() >= MIN_VOTES_PER_STRENGTH * n_strengths)
-
-
-def _has_pairs(statistics: VoteStatistics, fit: SourceFit, k: int) -> bool:
-    """Whether pairs of votes are a test."""
-    n_strengths = _n_strengths(statistics, fit.model or "tied", k)
-    rates = np.diag(statistics.pairs) / float(statistics.n)
-    expected = np.maximum(statistics.pairs, np.outer(rates, rates) * float(statistics.n))
-    pairs = np.triu(_tested(statistics, fit, expected))
-    return bool(pairs.sum() >= MIN_PAIRS_PER_STRENGTH * n_strengths)
-
-
-def _has_rows(rows: RowFrequencies, fit: SourceFit, k: int) -> bool:
-    """Whether whole rows are, for there are few sources."""
-    free, chosen = rows.freedom(fit.model or "tied", k)
-    return free >= MIN_ROWS_PER_PARAMETER * chosen
-
-
-def _row_frequencies(
-    observed: Observation, fit: SourceFit, *, missing: bool, n_threads: int
-) -> RowFrequencies | None:
-    """How often the sources cast each row together; None if they are many, or modelled together."""
-    own = fit.learned & (fit.first == np.arange(len(fit.first)))
-    tables = [fit.tables[j] for j in np.flatnonzero(own)]
-    if fit.layout is not None or len(tables) > MAX_FEW:
-        return None
-    layout = without_copies(fit)
-    patterns = some_patterns(observed.rows(layout, n_threads)[0], MAX_ITEMS, n_threads)
-    states = _states_in_tables(observed, fit, layout, own, patterns)
-    return RowFrequencies.of(tables, states, patterns.weight, missing=missing)
-
-
-def _unexplained(
-    observed: Observation,
-    fit: SourceFit,
-    class_balance: NDArray[np.float64],
-    *,
-    missing: bool,
-    n_threads: int,
-) -> float:
-    """Share of what votes tell of each other that a fit leaves over: pairs, or of few sources whole rows."""
-    statistics, k = observed.statistics, len(class_balance)
-    if not _has_pairs(statistics, fit, k):
-        rows = _row_frequencies(observed, fit, missing=missing, n_threads=n_threads)
-        if rows is not None and _has_rows(rows, fit, k):
-            own = fit.learned & (fit.first == np.arange(len(fit.first)))
-            tables = [fit.tables[j] for j in np.flatnonzero(own)]
-            return rows.unexplained_share(tables, class_balance, fit.model or "tied")
-    return unexplained_share(statistics, fit, class_balance, missing=missing)
-
-
-def _n_strengths(statistics: VoteStatistics, model: str, k: int) -> int:
-    """Parameters of a model beyond the rates of votes: what pairs of votes are to determine."""
-    n_nodes = len(statistics.node_source)
-    of_sources = {"one-coin": statistics.n_sources, "tied": n_nodes, "free": n_nodes * (k - 1)}
-    return of_sources[model] + k - 1
-
-
-def _tested(statistics: VoteStatistics, fit: SourceFit, expected: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Pairs of nodes that are expected on items enough; not of dependent sources, nor of copies."""
-    source = statistics.node_source
-    component = np.arange(statistics.n_sources)
-    for cliques in () if fit.layout is None else fit.layout.components:
-        members = sorted({j for clique in cliques for j in clique})
-        component[members] = members[0]
-    own = fit.first[source] == source
-    apart = (component[source][:, None] != component[source][None, :]) & np.outer(own, own)
-    tested: NDArray[np.bool_] = apart & (expected >= MIN_EXPECTED)
-    return tested
-
-
-def unexplained_share(
-    statistics: VoteStatistics,
-    fit: SourceFit,
-    class_balance: NDArray[np.float64],
-    *,
-    missing: bool = False,
-) -> float:
-    """Share of what two sources' votes tell of each other that independence given the label leaves over.
-
-    0 where it explains all but noise, 1 where it explains nothing: the sum over pairs of votes of squared
-    standardised residuals, beyond what noise adds, relative to that of a fit without any label. Where
-    abstentions are `missing`, who votes on what says nothing, and only items that both sources vote on count.
-    """
-    k = len(class_balance)
-    tables = np.zeros((len(statistics.node_source), k))
-    for j, source in enumerate(fit.tables):
-        if fit.first[j] != j:  # counted once with another, which may vote for other events
-            continue
-        nodes = np.flatnonzero(statistics.node_source == j)
-        votes = source.table[:-1]
-        if missing:
-            total = votes.sum(axis=0)
-            votes = np.divide(votes, total, out=np.zeros_like(votes), where=total > 0)
-        tables[nodes] = votes[states_of(source.events, statistics.node_event[nodes]) - 1]
-    explained = (tables * class_balance) @ tables.T
-    together = statistics.pairs.astype(np.float64)
-    if missing:
-        of_source = (statistics.node_source[:, None] == np.arange(statistics.n_sources)).astype(np.float64)
-        of_node = (
-            together @ of_source @ of_source.T
-        )  # items on which the row's node meets the column's source
-        n = of_source @ (of_source.T @ together @ of_source) @ of_source.T
-        alone = of_node * of_node.T / np.maximum(n, 1.0) ** 2
-        both = of_source @ (of_source.T @ explained @ of_source) @ of_source.T
-        explained = np.divide(explained, both, out=np.zeros_like(both), where=both > 0)
-    else:
-        n = np.full_like(together, float(statistics.n))
-        rates = np.diag(together) / float(statistics.n)
-        alone = np.outer(rates, rates)
-    expected = np.maximum(explained, alone)
-    tested = np.triu(_tested(statistics, fit, expected * n))
-    if not tested.any():
-        return 1.0
-    n = np.maximum(n, 1.0)
-    variance = np.maximum(expected * (1 - expected), 1e-12) / n
-    residual = float((((together / n - explained) ** 2 / variance)[tested]).sum())
-    without_label = float((((together / n - alone) ** 2 / variance)[tested]).sum())
-    n_pairs = int(tested.sum())
-    freedom = max(n_pairs - _n_strengths(statistics, fit.model or "tied", k), 1)
-    share = max(0.0, residual - freedom) / max(without_label - n_pairs, 1.0)
-    return min(share, 1.0)
 
 
 def _with_caution(

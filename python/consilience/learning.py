@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from consilience.accuracy_prior import read_accuracy_prior
 from consilience.arrays import as_array, in_item_order
-from consilience.automatic import MIN_VOTES_PER_STRENGTH, could_be_tested, fit_automatically
+from consilience.automatic import fit_automatically
 from consilience.chunks import is_stream
 from consilience.class_balance import (
     BalanceEstimate,
@@ -39,6 +39,7 @@ from consilience.exceptions import (
 from consilience.fitted_model import FittedModel
 from consilience.fitting import SourceFit, fit_sources
 from consilience.gold import Gold, GoldCounts, count_gold, read_gold
+from consilience.goodness_of_fit import MIN_VOTES_PER_STRENGTH, can_be_tested_by_pairs
 from consilience.many_sources import observe_alone, with_prior_tables
 from consilience.near_copies import find_teams
 from consilience.parameters import Parameters
@@ -348,7 +349,7 @@ def _may_look_for_dependencies(parameters: Parameters, model: FittedModel) -> bo
         and parameters.dependencies is None
         and bool(model.fit.parts)
         and model.statistics.n_sources <= MAX_LEARNED_SOURCES
-        and could_be_tested(model.statistics, model.fit, len(model.class_balance))
+        and can_be_tested_by_pairs(model.statistics, model.fit, len(model.class_balance))
     )
 
 

@@ -10,10 +10,10 @@ from enumeration import COARSE_AND_FINE, draw, hierarchy, single_task
 from scipy.special import gammaln, softmax
 
 import consilience as cs
-from consilience import _core, automatic, held_out
-from consilience.automatic import unexplained_share
+from consilience import _core, goodness_of_fit, held_out
 from consilience.cautious import INTERPRETATIONS, Interpretation, accuracy_range, fit_panel, tempered
 from consilience.events import code_votes
+from consilience.goodness_of_fit import unexplained_share
 from consilience.halves import CAUTIONS, DEFAULT_CAUTION, _half, chance_corrected_agreement, choose_caution
 from consilience.held_out import TEMPERATURES, gain_of_doubt
 from consilience.panel import Cells, Panel
@@ -264,8 +264,8 @@ def test_the_error_of_the_balance_by_rows_is_that_by_information(k, monkeypatch)
         found.append(error_by_votes(*given))
         return found[-1]
 
-    error_by_votes = automatic._error_by_votes
-    monkeypatch.setattr(automatic, "_error_by_votes", recorded)
+    error_by_votes = goodness_of_fit._error_by_votes
+    monkeypatch.setattr(goodness_of_fit, "_error_by_votes", recorded)
     model = cs.LabelModel(n_classes=k).fit(table)
     cs.LabelModel(n_classes=k).fit(table[:, ::-1][::-1])
     np.testing.assert_allclose(found[0], model.class_balance_error_, rtol=0.15)

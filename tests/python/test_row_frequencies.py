@@ -7,7 +7,7 @@ import pytest
 from enumeration import single_task, single_task_with_pairs
 
 import consilience as cs
-from consilience.goodness_of_fit import RowFrequencies
+from consilience.row_frequencies import RowFrequencies
 from consilience.tied import SourceTable
 
 
