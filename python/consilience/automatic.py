@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from consilience.accuracy_prior import AccuracyPrior
 from consilience.cautious import INTERPRETATIONS, CautiousFit, accuracy_range, tempered, with_grades
 from consilience.events import has_plain_events, states_of
-from consilience.fitting import SourceFit
+from consilience.fitting import SUSPECTS, SourceFit
 from consilience.gold import Gold, known_rows, without_gold
 from consilience.goodness_of_fit import (
     balance_error,
@@ -136,7 +136,7 @@ def fit_automatically(
     if likely.layout is not None:  # labels by joint tables are not averaged with others
         trust = float(trust >= 0.5)
     if trust == 1.0:
-        return likely, balance
+        return replace(likely, remarks=_remarks_of_likelihood(likely)), balance
     if likely.layout is not None:
         likely = replace(likely, layout=None, components=[])
     return _with_caution(
@@ -324,6 +324,13 @@ def _held_out_remark(fits: list[CautiousFit]) -> str:
     if vote_share > 0:
         found.append(f"the plain vote has a weight of {vote_share:.0%}")
     return f". As held-out votes are foretold best, {' and '.join(found)}" if found else ""
+
+
+def _remarks_of_likelihood(fit: SourceFit) -> list[str]:
+    """What is said of a likelihood that stands its tests: then pairs that moments do not explain are none."""
+    remark = "given the label" if fit.layout is None else "given the label but for these dependencies"
+    kept = [one for one in fit.remarks if not one.startswith(SUSPECTS)]
+    return [*kept, f"as far as these votes tell, sources are independent {remark}: maximum likelihood"]
 
 
 def _likely_intervals(

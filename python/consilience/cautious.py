@@ -398,9 +398,20 @@ class _Reading:
             total = total + believed
         table: NDArray[np.float64] = (shared + prior[cells.source] * centre) / (total + prior)[cells.source]
         if self.is_taken_at_word:
-            against = _against(cells, table) & ~self.is_known[cells.source]
-            table[against] = table[against].mean(axis=1, keepdims=True)
+            alike = self.many & ~self.is_known
+            accuracy = np.full(len(alike), self._mean_accuracy(alike))
+            table = np.where(
+                alike[cells.source, None], self._table_of(cells, accuracy, self.panel.slope), table
+            )
         return table
+
+    def _mean_accuracy(self, among: NDArray[np.bool_]) -> float:
+        """Share of the votes of some sources that are expected to be right, drawn towards what is usual."""
+        kept = among[self.panel.cells.source]
+        votes = float(self.shared[kept].sum())
+        right = float((self.shared * self.panel.cells.masks)[kept].sum())
+        prior = ACCURACY_VOTES * np.count_nonzero(among)
+        return min((right + prior * ACCURACY) / (votes + prior), 0.995)
 
     def _share_against(self) -> float:
         """Share of the votes of sources for every class that speak against what they say."""

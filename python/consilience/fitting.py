@@ -35,9 +35,12 @@ from consilience.statistics import VoteStatistics, layout_of
 from consilience.suspects import unexplained_pairs
 from consilience.tied import SourceTable, expand_tied, feasible_strength, vote_accuracy
 
-__all__ = ["METHODS", "SourceFit", "fit_sources", "learned_layout", "structure_for"]
+__all__ = ["METHODS", "SUSPECTS", "SourceFit", "fit_sources", "learned_layout", "structure_for"]
 
 METHODS = ("auto", "completion", "moments", "em", "majority")
+
+SUSPECTS = "votes that hang together more than the accuracies explain"
+"""How the remark on such pairs begins."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -397,7 +400,7 @@ def _known_nodes(system: NodeSystem, report: IdentifiabilityReport) -> NDArray[n
 def _remark_on_pairs(suspects: list[tuple[int, int, float]], names: Sequence[str]) -> str:
     pairs = "; ".join(f"{names[i]} and {names[j]} ({z:.0f} standard errors)" for i, j, z in suspects)
     return (
-        f"votes that hang together more than the accuracies explain: {pairs}. If these sources share "
+        f"{SUSPECTS}: {pairs}. If these sources share "
         "something, give dependencies: otherwise they are taken to be independent"
     )
 

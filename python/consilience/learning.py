@@ -43,7 +43,7 @@ from consilience.goodness_of_fit import MIN_VOTES_PER_STRENGTH, can_be_tested_by
 from consilience.many_sources import observe_alone, with_prior_tables
 from consilience.near_copies import find_teams
 from consilience.parameters import Parameters
-from consilience.plans import maximise_by_evidence
+from consilience.plans import maximise_by_evidence, two_sided
 from consilience.progress import Progress
 from consilience.refinement import may_be_uneven, refine, uneven_balance, warn_of_signs
 from consilience.signs import is_disputed
@@ -316,9 +316,13 @@ def learn(
         other = _learn_given(parameters, statistics, observed, gold, teams, warns=False)
         if not other.fit.parts:
             return other
-    # Or a few sources that depend on each other.
+    # Or a few sources that depend on each other. One-sided ones hang together like copies whatever makes them
+    # fire on the same items, and with that explained, the label may be taken for it.
+    sided = two_sided(statistics)
+    if np.count_nonzero(sided) < 2:
+        return model
     found, counted = learn_from_votes(observed, balance, n_threads=threads, most=statistics.n_sources)
-    if not found.pairs:
+    if not found.pairs or not sided[np.unique(found.pairs)].all():
         return model
     other = _learn_given(parameters, counted.statistics, counted, gold, found, warns=False)
     return model if other.fit.parts else other

@@ -30,6 +30,9 @@ COMPONENT_PASSES = 100
 """Of EM over the rows, for joint tables that are looked at and not kept: weak votes may take a thousand, in
 which what is tested in the tables hardly moves."""
 
+CLEAR_GAIN = 0.01
+"""Share of the votes that must come to be right for two label vectors to change names."""
+
 DRAWING_STEPS = 2
 """Of EM over very many rows, under each of two priors, for sources with few votes: they settle fast."""
 
@@ -127,6 +130,8 @@ def maximise_likelihood(
             "near a maximum of the likelihood but not at it",
             ConvergenceWarning,
         )
+    if learn_balance and gold is None and own is None and "trusted" not in fit.sign_rules:
+        found = _named_by_votes(columns, found)
     refined = _to_sources(fit, layout, found, bic)
     if isinstance(missing, np.ndarray):
         silent = missing & refined.learned
@@ -139,6 +144,29 @@ def maximise_likelihood(
         refined = replace(refined, missing=None)  # of none it was asked
     refined = replace(refined, balance_learned=learn_balance, given_voters=given_voters)
     return refined, found.class_balance
+
+
+def _named_by_votes(columns: Columns, found: EMFit) -> EMFit:
+    """The same fit with its label vectors in the order in which votes agree with them most.
+
+    The likelihood of free tables is the same in any order, and EM may end in another than it started in. Of
+    two vectors the signs of the strengths decide, and narrower models say what a vote means.
+    """
+    k = len(found.class_balance)
+    if found.model != "free" or k == 2 or columns.cliques or columns.held.any():
+        return found
+    votes = found.tables[:, 1:] * found.class_balance
+    agreement = np.einsum("csv,csy->vy", columns.masks[:, 1:].astype(np.float64), votes)
+    order = np.arange(k)
+    least = CLEAR_GAIN * float(votes.sum())
+    while True:  # exchange the two whose exchange gains most
+        own = np.diag(agreement)
+        gain = agreement + agreement.T - own[:, None] - own
+        a, b = np.unravel_index(int(np.argmax(gain)), gain.shape)
+        if gain[a, b] <= least:
+            break
+        order[[a, b]], agreement[:, [a, b]] = order[[b, a]], agreement[:, [b, a]]
+    return replace(found, tables=found.tables[:, :, order], class_balance=found.class_balance[order])
 
 
 def likely_components(

@@ -23,7 +23,7 @@ from consilience.fitting import SourceFit
 from consilience.likelihood import maximise_likelihood
 from consilience.statistics import Observation, VoteStatistics
 
-__all__ = ["maximise_by_evidence", "meetings_beyond_chance"]
+__all__ = ["maximise_by_evidence", "meetings_beyond_chance", "two_sided"]
 
 BEYOND_CHANCE = 6.0
 """Standard errors by which meetings of sources have to differ from what tables explain."""
@@ -52,10 +52,10 @@ def maximise_by_evidence(
         return found, balance
     if meetings_beyond_chance(observed.statistics, found, balance) < BEYOND_CHANCE:
         return found, balance
-    two_sided = _two_sided(observed.statistics)[fit.first]
-    if not two_sided.any():
+    sided = two_sided(observed.statistics)[fit.first]
+    if not sided.any():
         return found, balance
-    return maximise_likelihood(observed, fit, class_balance, missing=two_sided, **arguments)
+    return maximise_likelihood(observed, fit, class_balance, missing=sided, **arguments)
 
 
 def meetings_beyond_chance(
@@ -83,7 +83,7 @@ def meetings_beyond_chance(
     return (residual - n_pairs) / float(np.sqrt(2 * n_pairs))
 
 
-def _two_sided(statistics: VoteStatistics) -> NDArray[np.bool_]:
+def two_sided(statistics: VoteStatistics) -> NDArray[np.bool_]:
     """Sources that vote for every label vector, but for those that they may not have met, (m,)."""
     masks = statistics.task_graph.event_masks(statistics.node_event).astype(np.float64)
     counts = np.diag(statistics.pairs).astype(np.float64)

@@ -8,7 +8,7 @@ import consilience as cs
 from consilience import _core
 from consilience.em import Columns, fit_em
 from consilience.information import likelihood_uncertainty
-from consilience.plans import _two_sided, meetings_beyond_chance
+from consilience.plans import meetings_beyond_chance, two_sided
 from consilience.rows import Distinct
 from consilience.tied import SourceTable, directions_given_votes, tied_directions
 
@@ -228,9 +228,9 @@ def test_a_source_for_one_of_many_classes_is_not_taken_for_one_that_met_no_other
         votes[rng.random(n) < np.where(y == j % k, 0.9, 0.005), j] = j % k
     both = rng.random(n) < 0.3
     votes[both, -1] = y[both]  # and one for all of them
-    found = _two_sided(cs.VoteStatistics.of(votes, n_classes=k))
+    found = two_sided(cs.VoteStatistics.of(votes, n_classes=k))
     np.testing.assert_array_equal(found, np.arange(m) == m - 1)
     few = votes[:60].copy()
     few[:, 0] = -1
     few[0, 0] = 0  # one vote: whether it would vote for more is not known
-    assert _two_sided(cs.VoteStatistics.of(few, n_classes=k))[0]
+    assert two_sided(cs.VoteStatistics.of(few, n_classes=k))[0]

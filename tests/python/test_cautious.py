@@ -462,6 +462,70 @@ def test_the_summary_says_how_held_out_votes_changed_the_labels():
     assert re.search(r"As held-out votes are foretold best, log-odds count 0\.\d\d times", words)
 
 
+def test_the_summary_says_that_labels_are_of_the_greatest_likelihood():
+    # Free tables, of which the moments explain little, but no pair that hangs together.
+    rng = np.random.default_rng([22, 10_000, sum(map(ord, "conf"))])
+    table, _ = confusing_votes(rng, 10_000)
+    words = " ".join(str(cs.LabelModel(n_classes=3).fit(table).summary()).split())
+    assert "sources are independent given the label: maximum likelihood" in words
+    assert "hang together" not in words
+
+
+def confusing_votes(rng, n):
+    """Votes for three classes, each source with a table of its own, and the labels."""
+    label = rng.choice(3, n, p=[0.5, 0.3, 0.2])
+    table = np.empty((n, 8), dtype=np.int64)
+    for j in range(8):
+        rows = np.array([rng.dirichlet(np.ones(3) + 4 * rng.random() * np.eye(3)[c]) for c in range(3)])
+        table[:, j] = (rows[label].cumsum(axis=1) < rng.random((n, 1))).sum(axis=1).clip(0, 2)
+    table[rng.random(table.shape) < 0.3] = -1
+    return table, label
+
+
+@pytest.mark.parametrize("method", ["auto", "em"])
+def test_classes_keep_the_names_that_votes_give_them(method):
+    # From these moments EM ends with the first class and the third exchanged, at the same likelihood.
+    rng = np.random.default_rng([22, 10_000, sum(map(ord, "conf"))])
+    table, label = confusing_votes(rng, 10_000)
+    label = label[(table >= 0).any(axis=1)]
+    table = table[(table >= 0).any(axis=1)]
+    assert np.mean(cs.LabelModel(n_classes=3, method=method).fit(table).predict(table) == label) > 0.85
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_judges_of_both_orders_count_alike_where_half_of_them_would_be_worse_than_chance(seed):
+    # On ambiguous items all judges of an order name the answer they read first.
+    rng = np.random.default_rng(seed)
+    label, ambiguity = rng.integers(0, 2, 4_000), rng.random(4_000)
+    table = np.empty((4_000, 16), dtype=np.int64)
+    for j in range(16):
+        right = rng.random(4_000) < rng.uniform(0.7, 0.8)
+        table[:, j] = np.where(ambiguity < 0.4, j % 2, np.where(right, label, 1 - label))
+    model, vote = (
+        cs.LabelModel(n_classes=2).fit(table),
+        cs.LabelModel(n_classes=2, method="majority").fit(table),
+    )
+    right, by_vote = (np.mean(one.predict(table) == label) for one in (model, vote))
+    assert right > by_vote - 0.02
+    assert np.ptp(model.accuracy_) < 0.2
+
+
+@pytest.mark.parametrize("up", [0.45, 0.6])
+def test_one_sided_sources_that_share_a_trait_of_items_are_not_taken_for_dependent(up):
+    rng = np.random.default_rng([20_000, 30, int(up * 100)])
+    n = 20_000
+    label, trait = (rng.random(n) < 0.3).astype(np.int64), rng.random(n) < 0.5
+    table = np.full((n, 10), -1)
+    for j in range(10):
+        rate = rng.uniform(0.2, 0.5)
+        fires = np.where(label == j % 2, rate, rate * rng.uniform(0.1, 0.4)) * np.where(trait, 1 + up, 1 - up)
+        table[rng.random(n) < fires, j] = j % 2
+    model = cs.LabelModel(n_classes=2).fit(table)
+    assert not hasattr(model, "dependencies_")
+    spoken = (table >= 0).any(axis=1)
+    assert np.mean(model.predict(table)[spoken] == label[spoken]) > 0.8
+
+
 def test_the_summary_says_that_labels_are_cautious():
     model = cs.LabelModel(n_classes=2).fit(one_sided_votes(6000, copies=0.5)[0])
     assert "cautious" in str(model.summary())
