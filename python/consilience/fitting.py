@@ -299,7 +299,7 @@ def fit_sources(
     notes: list[list[str]] = [[] for _ in range(m)]
     for j in range(m):
         if first[j] != j:
-            counts = "counts once with" if j in in_team else "votes like"
+            counts = "team of" if j in in_team else "votes like"
             notes[j].append(f"{counts} {report.source_names[first[j]]}")
         if not votes[j]:
             notes[j].append("never votes")

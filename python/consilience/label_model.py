@@ -18,11 +18,13 @@ from consilience.distinct_rows import DistinctRows
 from consilience.estimator import Estimator
 from consilience.events import has_plain_events
 from consilience.exceptions import (
+    ConsilienceWarning,
     FileFormatError,
     InvalidArgumentError,
     NotFittedError,
     NotIdentifiableError,
     SingularCovarianceError,
+    warn_caller,
 )
 from consilience.explanation import Explanation, explain_votes
 from consilience.fitted_model import FittedModel
@@ -247,14 +249,14 @@ class LabelModel(Estimator):
         return self
 
     def partial_fit(self, votes: Any, weights: ArrayLike | None = None) -> LabelModel:
-        """Learn from further items, on top of those seen so far; exactly as from all of them at once.
+        """Learn from further items, on top of those of earlier calls; exactly as from all of them at once.
 
         Give `n_classes`, `classes` or `task_graph` to the model, so that every chunk has the same classes.
         While the items seen so far do not suffice for the method, they are kept and the model counts as not
         fitted; the next prediction says why. ``"auto"`` and ``"em"`` keep the rows of votes that differ, as
         :meth:`fit` does of chunks, and learn from all of them again each time. On top of :meth:`fit`, of
         statistics, or of a loaded model there are no such rows: ``"auto"`` then learns from the statistics
-        alone.
+        alone, and warns.
 
         Raises
         ------
@@ -271,6 +273,14 @@ class LabelModel(Estimator):
             )
         observed = read_further(parameters, self._seen, self._rows, votes, weights)
         statistics = observed.statistics
+        lost = self._seen is not None and observed.rows is None and not isinstance(votes, VoteStatistics)
+        if lost and parameters.uses_rows:
+            warn_caller(
+                "the rows of earlier votes are not at hand after fit, load, or statistics: this fit is by "
+                "the statistics alone, as by method='moments', and the class balance may be lost. Begin with "
+                "partial_fit, or give all votes to fit",
+                ConsilienceWarning,
+            )
         try:
             if statistics.n_votes.any():
                 self._set(learn(parameters, statistics, observed.observation()))

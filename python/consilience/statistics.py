@@ -388,6 +388,11 @@ class VoteStatistics:
             _check_triples(self.triples, alone, m)
 
 
+def _sources_in_words(statistics: VoteStatistics) -> str:
+    names = statistics.source_names
+    return f"{statistics.n_sources} without names" if names is None else listed(names)
+
+
 def check_alike(one: VoteStatistics, other: VoteStatistics) -> None:
     """Raise InvalidArgumentError unless both are about the same classes and sources."""
     if one.task_graph != other.task_graph:
@@ -397,8 +402,8 @@ def check_alike(one: VoteStatistics, other: VoteStatistics) -> None:
         )
     if one.n_sources != other.n_sources or one.source_names != other.source_names:
         raise InvalidArgumentError(
-            f"the statistics are about different sources: {one.n_sources} named {one.source_names} and "
-            f"{other.n_sources} named {other.source_names}"
+            f"different sources: {_sources_in_words(one)} before, {_sources_in_words(other)} now; give the "
+            "same sources, in the same order, each time (a source that casts no vote abstains: -1)"
         )
 
 
@@ -485,7 +490,29 @@ def graph_of(
         return TaskGraph({task: own})  # type: ignore[dict-item]
     if isinstance(wanted, list):
         return TaskGraph({task: wanted})
+    if wanted is None and votes.cardinalities[0] > MANY_CLASSES:
+        _check_no_identifiers(votes)
     return _plain_graph(task, votes.cardinalities[0] if wanted is None else wanted)
+
+
+def _check_no_identifiers(votes: Votes) -> None:
+    """Raise InvalidVotesError where all votes of a source differ: numbers of items, left in the table."""
+    (table,) = votes.tables.values()
+    if not isinstance(table, np.ndarray):
+        return
+    for j in range(votes.n_sources):
+        column = table[: 10 * MANY_CLASSES, j]
+        column = column[column >= 0]
+        if len(column) > MANY_CLASSES and len(np.unique(column)) == len(column):
+            name = SourceGraph(votes.n_sources, (), votes.source_names).source_names[j]
+            raise InvalidVotesError(
+                f"all votes of {name} differ, from {column.min()} to {column.max()}: numbers of items, and "
+                "no votes? Leave that column out, or give n_classes if they are votes"
+            )
+
+
+MANY_CLASSES = 30
+"""Classes, read off the votes, from which on it is checked that they are no numbers of items."""
 
 
 @lru_cache(maxsize=64)

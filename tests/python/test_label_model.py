@@ -975,7 +975,7 @@ def test_votes_are_not_changed(votes):
 def test_fit_returns_the_model_itself(votes):
     model = cs.LabelModel()
     assert model.fit(votes) is model
-    assert model.partial_fit(votes) is model
+    assert cs.LabelModel().partial_fit(votes).partial_fit(votes).classes_ == model.classes_
 
 
 def test_init_only_stores():
@@ -1257,3 +1257,23 @@ def test_votes_that_can_only_be_indices_or_names_are_not_warned_of(classes, vote
     with warnings.catch_warnings():
         warnings.simplefilter("error", cs.ConsilienceWarning)
         cs.LabelModel(classes=classes).fit(votes)
+
+
+def test_classes_that_seem_to_be_numbered_from_1_are_warned_of():
+    with pytest.warns(cs.ConsilienceWarning, match="are classes numbered from 1"):
+        cs.LabelModel().fit(stars())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", cs.ConsilienceWarning)
+        cs.LabelModel(n_classes=5).fit(stars())
+
+
+def test_a_column_of_item_numbers_is_no_source():
+    table = np.column_stack([stars(), np.arange(300)])
+    with pytest.raises(cs.InvalidVotesError, match=r"all votes of source 5 differ, from 0 to 299.*n_classes"):
+        cs.LabelModel().fit(table)
+
+
+def test_partial_fit_after_fit_warns_that_rows_are_lost():
+    model = cs.LabelModel(n_classes=5).fit(stars())
+    with pytest.warns(cs.ConsilienceWarning, match="Begin with partial_fit"):
+        model.partial_fit(stars(1))

@@ -111,7 +111,7 @@ def test_a_team_counts_once_by_default_and_costs_nothing(k, abstain):
     assert sorted(team) == list(range(GOOD, GOOD + 8))
     said = " ".join(str(model.summary()).split())
     assert "near-copies of one another, which count once: 'source " in said
-    assert f"counts once with source {team[0]}" in model.summary().columns["notes"][team[1]]
+    assert f"team of source {team[0]}" in model.summary().columns["notes"][team[1]]
     assert "count once" in str(model.dependencies_)
 
 
