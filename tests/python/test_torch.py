@@ -182,6 +182,94 @@ def test_a_mask_and_weights_may_differ_from_task_to_task():
 
 
 @pytest.mark.parametrize("n", [0, 3])
+UNUSABLE = [torch.nan, torch.inf, -torch.inf]
+
+
+@pytest.mark.parametrize("value", UNUSABLE)
+@pytest.mark.parametrize("by", ["mask", "weights", "both"])
+@pytest.mark.parametrize("options", [{}, {"confidence_weights": True}, {"not_applicable": NOT_APPLICABLE}])
+def test_no_label_and_no_score_of_a_pair_that_does_not_count_enters(value, by, options):
+    logits, soft, _ = draw(GRAPH, 6)
+    kept = {
+        task: torch.tensor([True, False, True, r == 1, False, True]) for r, task in enumerate(GRAPH.tasks)
+    }
+    weights = {task: torch.where(of_task, 2.0, 0.0) for task, of_task in kept.items()}
+    expected = noise_aware_loss(logits, soft, mask=kept, **options)
+    leaves = {}
+    for task, of_task in kept.items():
+        soft[task][~of_task] = value
+        leaves[task] = logits[task].masked_fill(~of_task[:, None], value).requires_grad_()
+    given = {"mask": {"mask": kept}, "weights": {"weights": weights}}
+    given["both"] = {
+        "mask": kept,
+        "weights": {task: torch.where(kept[task], 2.0, value) for task in kept},
+    }
+    loss = noise_aware_loss(leaves, soft, **given[by], **options)
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    for task, of_task in kept.items():
+        assert leaves[task].grad.isfinite().all()
+        assert (leaves[task].grad[~of_task] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("labels", "options"),
+    [
+        ([0.0, 0.0, 1.0], {"not_applicable": {"label": 2}}),
+        ([1 / 2, 1 / 2, 0.0], {"not_applicable": {"label": 2}, "confidence_weights": True}),
+    ],
+)
+def test_scores_of_an_item_that_does_not_apply_or_says_nothing_do_not_enter(labels, options):
+    scores = torch.tensor([[1.0, 0.0, 0.0], [torch.inf, 0.0, 0.0]], requires_grad=True)
+    soft = torch.tensor([[1.0, 0.0, 0.0], labels])
+    loss = noise_aware_loss({"label": scores}, {"label": soft}, **options)
+    torch.testing.assert_close(loss, torch.tensor(math.log1p(math.exp(-1))))
+    loss.backward()
+    assert scores.grad[1].tolist() == [0, 0, 0]
+
+
+def test_a_label_that_is_unknown_and_counts_shows_in_the_loss():
+    logits, soft, _ = draw(ONE, 4)
+    soft["label"][2] = torch.nan
+    assert noise_aware_loss(logits, soft, weights=torch.ones(4)).isnan()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"mask": True}, {"weights": True}, {"mask": True, "weights": True, "confidence_weights": True}],
+)
+def test_the_gradient_with_masks_and_weights_is_that_of_finite_differences(options):
+    logits, soft, _ = draw(GRAPH, 4)
+    rows = torch.arange(4)
+    given = {
+        "mask": {task: rows != r for r, task in enumerate(logits)},
+        "weights": {task: ((rows + r) % 3).double() for r, task in enumerate(logits)},
+    }
+    chosen = {**options, **{name: given[name] for name in options if name in given}}
+
+    def loss(*scores):
+        return noise_aware_loss(dict(zip(logits, scores, strict=True)), soft, **chosen)
+
+    assert torch.autograd.gradcheck(loss, [scores.requires_grad_() for scores in logits.values()])
+
+
+def test_the_mean_is_over_all_pairs_of_item_and_task_together_where_masks_differ():
+    logits, soft, _ = draw(GRAPH, 8)
+    counts = {"kind": 8, "person_type": 2, "org_type": 5}
+    mask = {task: torch.arange(8) < n for task, n in counts.items()}
+    own = {task: noise_aware_loss(logits[task], soft[task], mask=of_task) for task, of_task in mask.items()}
+    pooled = sum(n * own[task] for task, n in counts.items()) / 15
+    torch.testing.assert_close(noise_aware_loss(logits, soft, mask=mask), pooled)
+
+
+def test_a_task_with_no_class_but_not_applicable_counts_nothing():
+    logits, soft = torch.zeros(3, 1, requires_grad=True), torch.ones(3, 1)
+    loss = noise_aware_loss({"a": logits}, {"a": soft}, not_applicable={"a": 0}, confidence_weights=True)
+    loss.backward()
+    assert float(loss.detach()) == 0
+    assert (logits.grad == 0).all()
+
+
 def test_the_loss_of_nothing_is_zero_and_can_be_differentiated(n):
     logits, soft, _ = draw(GRAPH, n)
     leaves = {task: scores.requires_grad_() for task, scores in logits.items()}
@@ -217,6 +305,17 @@ def test_half_precision_is_summed_in_float32():
         (lambda logits, soft: (logits["kind"], soft["org_type"]), ValueError, r"got \(4, 2\) and \(4, 4\)"),
         (lambda logits, soft: (logits["kind"][0], soft["kind"][0]), ValueError, r"shape \(n, k\)"),
     ],
+        (lambda logits, soft: (logits["kind"].numpy(), soft["kind"]), TypeError, "logits must be a tensor"),
+        (
+            lambda logits, soft: ({task: v.numpy() for task, v in logits.items()}, soft),
+            TypeError,
+            "logits of task 'kind' must be a tensor, got ndarray: torch.as_tensor",
+        ),
+        (
+            lambda logits, soft: (logits, {**soft, "org_type": soft["org_type"].tolist()}),
+            TypeError,
+            "soft_labels of task 'org_type' must be a tensor, got list",
+        ),
 )
 def test_logits_and_soft_labels_that_do_not_fit_are_refused(change, error, message):
     with pytest.raises(error, match=message):
@@ -230,6 +329,22 @@ def test_logits_and_soft_labels_that_do_not_fit_are_refused(change, error, messa
         ({"mask": torch.ones(3, dtype=torch.bool)}, ValueError, r"mask must have shape \(4,\)"),
         ({"weights": {"kind": torch.ones(4)}}, ValueError, "'person_type' is missing"),
     ],
+        ({"mask": np.ones(4, dtype=bool)}, TypeError, "mask of task 'kind' must be a tensor, got ndarray"),
+        ({"weights": [1.0] * 4}, TypeError, "weights of task 'kind' must be a tensor, got list"),
+        (
+            {"weights": torch.tensor([1.0, 0.0, -0.5, 1.0])},
+            ValueError,
+            r"weights of task 'kind', row 2: must be finite and 0 or more, got -0\.5",
+        ),
+        (
+            {"weights": {task: torch.full((4,), -float(task == "org_type")) for task in GRAPH.tasks}},
+            ValueError,
+            r"weights of task 'org_type', row 0: must be finite and 0 or more, got -1\.0",
+        ),
+        ({"weights": torch.full((4,), torch.nan)}, ValueError, "row 0: must be finite .* got nan"),
+        ({"weights": torch.full((4,), torch.inf)}, ValueError, "row 0: must be finite .* got inf"),
+        ({"confidence_weights": "no"}, TypeError, "confidence_weights must be True or False, got 'no'"),
+        ({"confidence_weights": 1}, TypeError, "confidence_weights must be True or False, got 1"),
 )
 def test_masks_and_weights_that_do_not_fit_are_refused(options, error, message):
     with pytest.raises(error, match=message):
@@ -237,6 +352,36 @@ def test_masks_and_weights_that_do_not_fit_are_refused(options, error, message):
 
 
 # --- the network -------------------------------------------------------------------------------------------
+WRONG_COLUMNS = [
+    ({"org_type": -1}, ValueError, r"not_applicable of task 'org_type' must be a column in 0\.\.3, got -1"),
+    ({"org_type": 4}, ValueError, r"not_applicable of task 'org_type' must be a column in 0\.\.3, got 4"),
+    ({"kind": 1, "zz": 0}, ValueError, "names the task 'zz': it must be one of 'kind', 'person_type'"),
+    ({"kind": 1.0}, TypeError, r"not_applicable of task 'kind' must be a column index, got 1\.0"),
+    ({"kind": True}, TypeError, "not_applicable of task 'kind' must be a column index, got True"),
+    (2, TypeError, "not_applicable must be {task: column}, got int"),
+]
+
+
+@pytest.mark.parametrize(("columns", "error", "message"), WRONG_COLUMNS)
+def test_columns_of_not_applicable_that_are_not_there_are_refused(columns, error, message):
+    logits, soft, _ = draw(GRAPH, 4)
+    for call in (
+        lambda: noise_aware_loss(logits, soft, not_applicable=columns),
+        lambda: joint_probabilities(logits, GRAPH, not_applicable=columns),
+        lambda: task_probabilities(logits, GRAPH, not_applicable=columns),
+        lambda: MultiTaskNetwork(GRAPH, MLP(4), not_applicable=columns),
+    ):
+        with pytest.raises(error, match=message) as caught:
+            call()
+        assert isinstance(caught.value, cs.ConsilienceError)
+
+
+def test_not_applicable_needs_tasks_by_name():
+    logits, soft, _ = draw(ONE, 4)
+    with pytest.raises(cs.WrongTypeError, match="not_applicable names tasks: give logits"):
+        noise_aware_loss(logits["label"], soft["label"], not_applicable={"label": 2})
+
+
 
 GRAPHS = {
     "one task": ONE,
@@ -270,6 +415,15 @@ def test_heads_are_read_as_their_product_over_the_feasible_set(name, applicabili
 
 
 def test_probabilities_of_extreme_scores_stay_probabilities():
+def test_a_column_left_to_other_tasks_is_read_alike_where_every_vector_is_feasible():
+    graph = GRAPHS["no logic"]
+    logits, _, _ = draw(graph, 5)
+    joint = joint_probabilities(logits, graph, not_applicable={"b": 2}).numpy()
+    marginals = task_probabilities(logits, graph, not_applicable={"b": 2})
+    for task, expected in graph.marginal(joint).items():
+        np.testing.assert_allclose(marginals[task], expected, atol=1e-12)
+
+
     logits = {task: scores * 1e4 for task, scores in draw(GRAPH, 5)[0].items()}
     joint = joint_probabilities(logits, GRAPH)
     np.testing.assert_allclose(joint.sum(1), 1)

@@ -6,11 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from consilience.exceptions import InvalidArgumentError, WrongTypeError, listed
+from consilience.torch.network import read_not_applicable
 
 __all__ = ["ByTask", "noise_aware_loss"]
 
@@ -28,9 +30,12 @@ def noise_aware_loss(
 ) -> Tensor:
     """Cross-entropy in expectation under soft labels, averaged over items and tasks; a scalar tensor.
 
-    With ``q`` the soft labels and ``p = softmax(logits)`` it is the mean of ``-sum_v q(v) log p(v)``: for
-    hard labels the ordinary cross-entropy. Its gradient in the logits of an item and task is ``p - q``,
-    divided by their number.
+    With ``q`` the soft labels, ``p = softmax(logits)`` and ``w`` the weight of an item in a task, 1 by
+    default and 0 where masked, it is ``sum w * -sum_v q(v) log p(v)`` over ``sum w``: for hard labels the
+    ordinary cross-entropy. Both sums run over the pairs (item, task) of all tasks together. So pairs of
+    equal weight have an equal say, and a task in which fewer items count has less of it than another: the
+    loss is the mean of the tasks' own means only where all tasks have the same ``sum w``. Its gradient in
+    the logits of a pair is ``w * (p - q)`` over ``sum w``.
 
     Parameters
     ----------
@@ -41,7 +46,8 @@ def noise_aware_loss(
     mask : (n,) bool tensor, or {task: (n,) bool tensor}, optional
         Items that count, such as those with a vote.
     weights : (n,) tensor, or {task: (n,) tensor}, optional
-        What each item counts, not negative; the mean is a weighted one. A weight of 0 masks.
+        What each item counts, finite and not negative. A weight of 0 masks: what such an item holds there,
+        NaN and infinite numbers too, is not looked at.
     confidence_weights : bool
         Multiply the weight of an item in a task by ``1 - H(q) / log k``: 1 for a hard label, 0 for a uniform
         one.
@@ -58,9 +64,10 @@ def noise_aware_loss(
     Raises
     ------
     InvalidArgumentError
-        If tasks or shapes disagree.
+        If tasks or shapes disagree, a weight that is not masked is negative or not finite, or
+        `not_applicable` names a task or column that is not there.
     WrongTypeError
-        If some arguments are tensors and others mappings where they must agree.
+        If an argument is of another kind: an array where a tensor is due, a tensor where others are by task.
 
     References
     ----------
@@ -75,27 +82,28 @@ def noise_aware_loss(
     >>> noise_aware_loss(logits, hard) == torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1]))
     tensor(True)
     """
+    if not isinstance(confidence_weights, (bool, np.bool_)):
+        raise WrongTypeError(f"confidence_weights must be True or False, got {confidence_weights!r}")
     scores_by_task, labels_by_task = _matched(logits, soft_labels)
+    if not_applicable and not isinstance(logits, Mapping):
+        raise WrongTypeError("not_applicable names tasks: give logits and soft_labels as {task: tensor} too")
+    columns = read_not_applicable(
+        not_applicable, {task: scores.shape[1] for task, scores in scores_by_task.items()}
+    )
+    weight_by_task = _item_weights(weights, mask, scores_by_task)
     losses, totals = [], []
     for task, scores in scores_by_task.items():
-        scores = scores if scores.dtype == torch.float64 else scores.float()
-        labels = labels_by_task[task].to(scores.dtype)
-        weight = torch.ones_like(scores[:, 0])
-        if weights is not None:
-            weight = weight * _of_task(weights, task, "weights", len(scores))
-        if mask is not None:
-            kept = _of_task(mask, task, "mask", len(scores))
-            if kept.dtype != torch.bool:
-                raise WrongTypeError(f"mask must hold booleans, got {kept.dtype}; numbers are weights")
-            weight, labels = weight * kept, torch.where(kept[:, None], labels, 0)  # whatever the others hold
-        column = (not_applicable or {}).get(task)
-        if column is not None:
-            scores, labels = _without(scores, column), _without(labels, column)
+        weight = weight_by_task[task]
+        labels = torch.where((weight != 0)[:, None], labels_by_task[task].to(scores.dtype), 0)
+        if task in columns:
+            scores, labels = _without(scores, columns[task]), _without(labels, columns[task])
             applies = labels.sum(dim=1)
             labels = labels / torch.where(applies > 0, applies, 1)[:, None]
             weight = weight * applies
         if confidence_weights:
             weight = weight * _confidence(labels)
+        # 0 times an infinite loss would be NaN, here and in the gradient.
+        scores = torch.where((weight != 0)[:, None], scores, 0)
         losses.append((weight * functional.cross_entropy(scores, labels, reduction="none")).sum())
         totals.append(weight.sum())
     total = torch.stack(totals).sum()
@@ -103,7 +111,7 @@ def noise_aware_loss(
 
 
 def _matched(logits: ByTask, soft_labels: ByTask) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Logits and soft labels by task, of the same tasks and shapes."""
+    """Logits, in float32 at least, and soft labels by task, of the same tasks and shapes."""
     if isinstance(logits, Mapping) != isinstance(soft_labels, Mapping):
         raise WrongTypeError(
             "logits and soft_labels must both be {task: tensor}, or both a tensor, got "
@@ -116,13 +124,68 @@ def _matched(logits: ByTask, soft_labels: ByTask) -> tuple[dict[str, Tensor], di
             f"logits are of the tasks {listed(scores)}, soft_labels of {listed(labels)}: give the same ones"
         )
     for task, of_task in scores.items():
+        _check_tensor(of_task, "logits", task)
+        _check_tensor(labels[task], "soft_labels", task)
         if of_task.ndim != 2 or of_task.shape != labels[task].shape:
-            where = f" of task {task!r}" if task else ""
             raise InvalidArgumentError(
-                f"logits and soft_labels{where} must have one shape (n, k), got {tuple(of_task.shape)} and "
-                f"{tuple(labels[task].shape)}"
+                f"logits and soft_labels{_where(task)} must have one shape (n, k), got "
+                f"{tuple(of_task.shape)} and {tuple(labels[task].shape)}"
             )
+        if of_task.dtype != torch.float64:
+            scores[task] = of_task.float()
     return scores, labels
+
+
+def _check_tensor(values: object, argument: str, task: str) -> None:
+    if not isinstance(values, Tensor):
+        raise WrongTypeError(
+            f"{argument}{_where(task)} must be a tensor, got {type(values).__name__}: "
+            "torch.as_tensor makes one"
+        )
+
+
+def _where(task: str) -> str:
+    """Where in a message: nowhere for a tensor that is of no named task."""
+    return f" of task {task!r}" if task else ""
+
+
+def _item_weights(
+    weights: ByTask | None, mask: ByTask | None, scores_by_task: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """What each item counts by mask and weights, {task: (n,)}; 0 where masked, whatever the weights hold."""
+    result = {}
+    for task, scores in scores_by_task.items():
+        if weights is None:
+            weight = scores.new_ones(len(scores))
+        else:
+            weight = _of_task(weights, task, "weights", len(scores))
+            weight = weight.to(torch.promote_types(weight.dtype, scores.dtype))
+        if mask is not None:
+            kept = _of_task(mask, task, "mask", len(scores))
+            if kept.dtype != torch.bool:
+                raise WrongTypeError(f"mask must hold booleans, got {kept.dtype}; numbers are weights")
+            weight = torch.where(kept, weight, 0)
+        result[task] = weight
+    if weights is not None:
+        _check_weights(result)
+    return result
+
+
+def _check_weights(weight_by_task: Mapping[str, Tensor]) -> None:
+    """Weights must be finite and not negative."""
+    together = torch.cat(list(weight_by_task.values())).detach()  # a GPU then has to be waited for only once
+    if not len(together):
+        return
+    least, most = torch.stack(together.aminmax()).tolist()  # both NaN where any is
+    if least >= 0 and most < math.inf:
+        return
+    for task, weight in weight_by_task.items():
+        for row, value in enumerate(weight.tolist()):
+            if not 0 <= value < math.inf:
+                raise InvalidArgumentError(
+                    f"weights{_where(task)}, row {row}: must be finite and 0 or more, got {value}; "
+                    "0 leaves an item out"
+                )
 
 
 def _of_task(given: ByTask, task: str, argument: str, n: int) -> Tensor:
@@ -130,6 +193,7 @@ def _of_task(given: ByTask, task: str, argument: str, n: int) -> Tensor:
     if isinstance(given, Mapping) and task not in given:
         raise InvalidArgumentError(f"{argument}: the task {task!r} is missing, it has {listed(given)}")
     values = given[task] if isinstance(given, Mapping) else given
+    _check_tensor(values, argument, task)
     if values.shape != (n,):
         raise InvalidArgumentError(f"{argument} must have shape ({n},), got {tuple(values.shape)}")
     return values
@@ -143,6 +207,6 @@ def _without(values: Tensor, column: int) -> Tensor:
 def _confidence(labels: Tensor) -> Tensor:
     """``1 - H(q) / log k`` of each row."""
     k = labels.shape[1]
-    if k == 1:
-        return torch.ones_like(labels[:, 0])
+    if k <= 1:
+        return labels.new_ones(len(labels))
     return (1 + torch.xlogy(labels, labels).sum(dim=1) / math.log(k)).clamp(0, 1)

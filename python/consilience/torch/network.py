@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from consilience.exceptions import InvalidArgumentError, WrongTypeError
+from consilience.exceptions import InvalidArgumentError, WrongTypeError, listed
 from consilience.task_graph import TaskGraph
 from consilience.torch.trunks import Trunk, layers
 
@@ -18,6 +19,7 @@ __all__ = [
     "apply_trunk",
     "joint_probabilities",
     "not_applicable_columns",
+    "read_not_applicable",
     "task_probabilities",
 ]
 
@@ -65,7 +67,7 @@ class MultiTaskNetwork(nn.Module):
         if not isinstance(width, int):
             raise WrongTypeError("width must be given: the trunk has no out_features")
         self.task_graph = task_graph
-        self.not_applicable = dict(not_applicable or {})
+        self.not_applicable = read_not_applicable(not_applicable, _n_classes(task_graph))
         self.trunk = trunk
         self.shared, width = layers(width, hidden_sizes, dropout)
         self.heads = nn.Linear(width, sum(task_graph.cardinalities))  # side by side: one product for all
@@ -98,6 +100,42 @@ def not_applicable_columns(task_graph: TaskGraph) -> dict[str, int]:
     return {child: len(task_graph.classes[child]) - 1 for child in task_graph.parents or {}}
 
 
+def read_not_applicable(
+    not_applicable: Mapping[str, int] | None, n_classes: Mapping[str, int]
+) -> dict[str, int]:
+    """Column of N/A by task, checked against the number of classes of each task.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a task is unknown, or a column out of its range; names both.
+    WrongTypeError
+        If it is no mapping to whole numbers.
+    """
+    if not_applicable is None:
+        return {}
+    if not isinstance(not_applicable, Mapping):
+        raise WrongTypeError(f"not_applicable must be {{task: column}}, got {type(not_applicable).__name__}")
+    result: dict[str, int] = {}
+    for task, column in not_applicable.items():
+        if task not in n_classes:
+            raise InvalidArgumentError(
+                f"not_applicable names the task {task!r}: it must be one of {listed(n_classes)}"
+            )
+        if not isinstance(column, Integral) or isinstance(column, bool):
+            raise WrongTypeError(f"not_applicable of task {task!r} must be a column index, got {column!r}")
+        if not 0 <= column < n_classes[task]:
+            raise InvalidArgumentError(
+                f"not_applicable of task {task!r} must be a column in 0..{n_classes[task] - 1}, got {column}"
+            )
+        result[task] = int(column)
+    return result
+
+
+def _n_classes(task_graph: TaskGraph) -> dict[str, int]:
+    return dict(zip(task_graph.tasks, task_graph.cardinalities, strict=True))
+
+
 def joint_probabilities(
     logits: Mapping[str, Tensor], task_graph: TaskGraph, *, not_applicable: Mapping[str, int] | None = None
 ) -> Tensor:
@@ -116,10 +154,11 @@ def joint_probabilities(
         As given to :func:`noise_aware_loss`: in these tasks the head speaks only about the other classes, and
         the column counts as 1. In a tree the product is then that of a class and of its refinement given it.
     """
+    columns = read_not_applicable(not_applicable, _n_classes(task_graph))
     vectors = torch.as_tensor(task_graph.feasible_set.copy())
     scores = torch.zeros(())
     for r, task in enumerate(task_graph.tasks):
-        of_task = _log_probabilities(logits[task], (not_applicable or {}).get(task))
+        of_task = _log_probabilities(logits[task], columns.get(task))
         scores = scores.to(of_task) + of_task[:, vectors[:, r].to(of_task.device)]
     return torch.softmax(scores, dim=1)
 
@@ -128,7 +167,8 @@ def task_probabilities(
     logits: Mapping[str, Tensor], task_graph: TaskGraph, *, not_applicable: Mapping[str, int] | None = None
 ) -> dict[str, Tensor]:
     """Marginals of :func:`joint_probabilities`, ``{task: (n, k_task) float64 tensor}``; rows sum to 1."""
-    if task_graph.n_vectors == math.prod(task_graph.cardinalities):  # no logic: the heads are the marginals
+    if not not_applicable and task_graph.n_vectors == math.prod(task_graph.cardinalities):
+        # No logic: the heads are the marginals.
         return {task: torch.softmax(logits[task].double(), dim=1) for task in task_graph.tasks}
     joint = joint_probabilities(logits, task_graph, not_applicable=not_applicable)
     vectors = torch.as_tensor(task_graph.feasible_set.copy(), device=joint.device)
@@ -143,7 +183,5 @@ def _log_probabilities(logits: Tensor, left_out: int | None) -> Tensor:
     scores = logits.double()
     if left_out is None:
         return torch.log_softmax(scores, dim=1)
-    if not 0 <= left_out < scores.shape[1]:
-        raise InvalidArgumentError(f"not_applicable must lie in 0..{scores.shape[1] - 1}, got {left_out}")
     column = torch.arange(scores.shape[1], device=scores.device) == left_out
     return torch.log_softmax(scores.masked_fill(column, -torch.inf), dim=1).masked_fill(column, 0.0)
