@@ -53,8 +53,9 @@ ONE = cs.TaskGraph.single(3)
 
 
 @pytest.fixture(autouse=True)
-def _one_thread():
+def _one_thread_and_one_seed():
     torch.set_num_threads(1)  # small products: threads would only wait for each other
+    torch.manual_seed(0)  # modules that a test makes start alike, whichever tests ran before
 
 
 def draw(graph, n, seed=0, spread=0.5):
@@ -984,6 +985,98 @@ def test_damaged_foreign_and_malicious_files_are_refused(tmp_path):
         good[: len(good) // 2],
         b"PK\x03\x04" + b"\0" * 100,
         pickle.dumps(Malicious()),
+def with_buffer(value):
+    """A module that shows nothing of what it holds."""
+    module = nn.Linear(4, 4)
+    nn.init.eye_(module.weight)
+    nn.init.zeros_(module.bias)
+    module.register_buffer("scale", torch.tensor(value), persistent=False)
+    return module
+
+
+def with_odd_buffers():
+    """Of every kind that has its own way into bytes."""
+    module = with_buffer(1.0)
+    module.register_buffer("rounded", torch.ones(2, 3).bfloat16().T)
+    module.register_buffer("empty", torch.zeros(0, 3))
+    module.register_buffer("complex", torch.ones(2, dtype=torch.complex64).conj())
+    module.register_buffer("flags", torch.tensor([True, False]))
+    module.register_buffer("sparse", torch.eye(3).to_sparse(), persistent=False)
+    return module
+
+
+def with_weights(value, *, frozen=False):
+    module = with_buffer(1.0)
+    nn.init.constant_(module.weight, value)
+    module.weight.requires_grad_(not frozen)
+    return module
+
+
+def readable_by(trunk):
+    """Texts or a matrix, and gold."""
+    X = np.random.default_rng(0).integers(1, 9, (20, 4))
+    return X if getattr(trunk, "n_words", None) else X.astype(float), np.arange(20) % 2
+
+
+EMBEDDINGS = np.random.default_rng(0).normal(size=(2, 9, 4))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "differs"),
+    [
+        (
+            LSTM(9, embeddings=EMBEDDINGS[0]),
+            LSTM(9, embeddings=EMBEDDINGS[1]),
+            "initial weights of the trunk",
+        ),
+        (BagOfEmbeddings(9, 4), BagOfEmbeddings(9, embeddings=EMBEDDINGS[1]), "initial weights of the trunk"),
+        (with_weights(0.5), with_weights(0.25), "initial weights of the trunk"),
+        (with_weights(0.5), with_weights(0.5, frozen=True), "initial weights of the trunk"),
+        (with_buffer(1.0), with_buffer(2.0), "initial weights of the trunk"),
+        (LSTM(9, 4, pooling="max"), LSTM(9, 4, pooling="mean"), "trunk"),
+    ],
+    ids=["embeddings", "given or drawn", "weights", "frozen", "buffer", "pooling"],
+)
+def test_a_checkpoint_of_a_trunk_that_started_otherwise_is_refused(first, second, differs, tmp_path):
+    X, y = readable_by(first)
+    options = {"random_state": 0, "max_epochs": 1}
+    graph, path = cs.TaskGraph.single(2), tmp_path / "training.pt"
+    MultiTaskClassifier(graph, first, **options).fit(X, y, checkpoint=path)
+    with pytest.raises(cs.FileFormatError, match=f"differs in '{differs}': give another"):
+        MultiTaskClassifier(graph, second, **options).fit(X, y, checkpoint=path)
+    MultiTaskClassifier(graph, first, **options).fit(X, y, checkpoint=path)
+
+
+@pytest.mark.parametrize("random_state", [0, None])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: LSTM(9, 4, hidden_size=3),
+        lambda: LSTM(9, embeddings=EMBEDDINGS[0], freeze=True),
+        lambda: MLP(4),
+        lambda: with_weights(0.5),
+        lambda: nn.LazyLinear(3),
+        with_odd_buffers,
+    ],
+)
+def test_a_checkpoint_is_taken_up_by_a_trunk_made_anew_and_alike(make, random_state, tmp_path):
+    X, y = readable_by(make())
+    graph, path = cs.TaskGraph.single(2), tmp_path / "training.pt"
+    options = {"random_state": random_state, "schedule": "constant"}
+    torch.manual_seed(1)
+    short = MultiTaskClassifier(graph, make(), max_epochs=1, **options).fit(X, y, checkpoint=path)
+    torch.manual_seed(2)
+    trunk = make()
+    before = None if isinstance(trunk, nn.LazyLinear) else copy.deepcopy(trunk.state_dict())
+    drawn = torch.get_rng_state()
+    longer = MultiTaskClassifier(graph, trunk, max_epochs=2, **options).fit(X, y, checkpoint=path)
+    assert longer.history_[:1] == short.history_
+    assert len(longer.history_) == 2
+    assert torch.equal(torch.get_rng_state(), drawn)
+    if before is not None:
+        assert all(torch.equal(before[name], tensor) for name, tensor in trunk.state_dict().items())
+
+
         good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :],
         (tmp_path / "evil.pt").read_bytes(),
         (tmp_path / "list.pt").read_bytes(),

@@ -214,7 +214,8 @@ class MultiTaskClassifier(Estimator):
             training items.
         checkpoint : path, optional
             A file written after each epoch. Where it exists already, the training goes on from it, and ends
-            as if it had not been interrupted. It holds weights and numbers, no code.
+            as if it had not been interrupted. It holds weights and numbers, no code. A trunk of one's own
+            must start from the same weights again: seed PyTorch before it is made.
 
         Returns
         -------
@@ -226,7 +227,7 @@ class MultiTaskClassifier(Estimator):
         InvalidArgumentError, WrongTypeError
             If an argument is not of an allowed form; names task and row. The model is left as it was.
         FileFormatError
-            If `checkpoint` is damaged, or belongs to other data or parameters.
+            If `checkpoint` is damaged, or belongs to other data, parameters or initial weights of the trunk.
         OSError
             If `checkpoint` cannot be written; where its folder is missing, before the training starts.
         """
@@ -411,12 +412,34 @@ class MultiTaskClassifier(Estimator):
         content["validation"] = (
             "held out" if validation is None else _digest_of_labels(validation) + validation.table.digest()
         )
+        content["initial weights of the trunk"] = self._digest_of_trunk()
         return json.dumps({**content, "graph": self.graph.to_json()})
 
     # --- prediction ----------------------------------------------------------------------------------------
 
     def predict_proba(self, X: Features) -> Any:
         """Probabilities of the classes: (n, k) float64 array, or {task: (n, k_task) array}; rows sum to 1.
+    def _digest_of_trunk(self) -> str:
+        """SHA-256 of what the trunk starts from: given embeddings, and all weights of other modules.
+
+        Weights that `fit` draws follow from `random_state` and the device. Here they are drawn from one seed
+        in main memory, so that an unseeded training, or one that moves to another device, goes on.
+        """
+        if self.trunk is None:
+            return "drawn"
+        trunk = copy.deepcopy(self.trunk).cpu()
+        if isinstance(trunk, Trunk):
+            with seeded(0, torch.device("cpu")):
+                trunk.reset_parameters()
+        sha = hashlib.sha256()
+        for name, tensor in (*trunk.named_parameters(), *trunk.named_buffers()):
+            if nn.parameter.is_lazy(tensor):  # drawn from the seed once its shape is known
+                continue
+            sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} {tensor.requires_grad};".encode())
+            values = tensor.detach().to_dense().contiguous().flatten()
+            sha.update(values.view(torch.uint8).numpy().data)
+        return sha.hexdigest()
+
 
         Marginals of the probabilities over the feasible set, see :meth:`predict_joint`.
 

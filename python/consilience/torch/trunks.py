@@ -237,6 +237,10 @@ class LSTM(_WordTrunk):
         )
         self.out_features = 2 * hidden_size
 
+    def extra_repr(self) -> str:
+        """What no layer shows."""
+        return f"pooling={self.pooling!r}"
+
     def forward(self, words: Tensor) -> Tensor:
         """(n, length) word indices -> (n, out_features); an empty text is read as one padding word."""
         place = torch.arange(1, words.shape[1] + 1, device=words.device)
