@@ -182,7 +182,6 @@ def test_a_mask_and_weights_may_differ_from_task_to_task():
     torch.testing.assert_close(noise_aware_loss(logits, soft, weights=weights), alone)
 
 
-@pytest.mark.parametrize("n", [0, 3])
 UNUSABLE = [torch.nan, torch.inf, -torch.inf]
 
 
@@ -271,6 +270,7 @@ def test_a_task_with_no_class_but_not_applicable_counts_nothing():
     assert (logits.grad == 0).all()
 
 
+@pytest.mark.parametrize("n", [0, 3])
 def test_the_loss_of_nothing_is_zero_and_can_be_differentiated(n):
     logits, soft, _ = draw(GRAPH, n)
     leaves = {task: scores.requires_grad_() for task, scores in logits.items()}
@@ -305,7 +305,6 @@ def test_half_precision_is_summed_in_float32():
         (lambda logits, soft: (logits, {**soft, "x": soft["kind"]}), ValueError, "give the same ones"),
         (lambda logits, soft: (logits["kind"], soft["org_type"]), ValueError, r"got \(4, 2\) and \(4, 4\)"),
         (lambda logits, soft: (logits["kind"][0], soft["kind"][0]), ValueError, r"shape \(n, k\)"),
-    ],
         (lambda logits, soft: (logits["kind"].numpy(), soft["kind"]), TypeError, "logits must be a tensor"),
         (
             lambda logits, soft: ({task: v.numpy() for task, v in logits.items()}, soft),
@@ -317,6 +316,7 @@ def test_half_precision_is_summed_in_float32():
             TypeError,
             "soft_labels of task 'org_type' must be a tensor, got list",
         ),
+    ],
 )
 def test_logits_and_soft_labels_that_do_not_fit_are_refused(change, error, message):
     with pytest.raises(error, match=message):
@@ -329,7 +329,6 @@ def test_logits_and_soft_labels_that_do_not_fit_are_refused(change, error, messa
         ({"mask": torch.ones(4)}, TypeError, "numbers are weights"),
         ({"mask": torch.ones(3, dtype=torch.bool)}, ValueError, r"mask must have shape \(4,\)"),
         ({"weights": {"kind": torch.ones(4)}}, ValueError, "'person_type' is missing"),
-    ],
         ({"mask": np.ones(4, dtype=bool)}, TypeError, "mask of task 'kind' must be a tensor, got ndarray"),
         ({"weights": [1.0] * 4}, TypeError, "weights of task 'kind' must be a tensor, got list"),
         (
@@ -346,13 +345,13 @@ def test_logits_and_soft_labels_that_do_not_fit_are_refused(change, error, messa
         ({"weights": torch.full((4,), torch.inf)}, ValueError, "row 0: must be finite .* got inf"),
         ({"confidence_weights": "no"}, TypeError, "confidence_weights must be True or False, got 'no'"),
         ({"confidence_weights": 1}, TypeError, "confidence_weights must be True or False, got 1"),
+    ],
 )
 def test_masks_and_weights_that_do_not_fit_are_refused(options, error, message):
     with pytest.raises(error, match=message):
         noise_aware_loss(*draw(GRAPH, 4)[:2], **options)
 
 
-# --- the network -------------------------------------------------------------------------------------------
 WRONG_COLUMNS = [
     ({"org_type": -1}, ValueError, r"not_applicable of task 'org_type' must be a column in 0\.\.3, got -1"),
     ({"org_type": 4}, ValueError, r"not_applicable of task 'org_type' must be a column in 0\.\.3, got 4"),
@@ -383,6 +382,7 @@ def test_not_applicable_needs_tasks_by_name():
         noise_aware_loss(logits["label"], soft["label"], not_applicable={"label": 2})
 
 
+# --- the network -------------------------------------------------------------------------------------------
 
 GRAPHS = {
     "one task": ONE,
@@ -415,7 +415,6 @@ def test_heads_are_read_as_their_product_over_the_feasible_set(name, applicabili
         np.testing.assert_allclose(marginals[task], expected_of_task, atol=1e-12)
 
 
-def test_probabilities_of_extreme_scores_stay_probabilities():
 def test_a_column_left_to_other_tasks_is_read_alike_where_every_vector_is_feasible():
     graph = GRAPHS["no logic"]
     logits, _, _ = draw(graph, 5)
@@ -425,6 +424,7 @@ def test_a_column_left_to_other_tasks_is_read_alike_where_every_vector_is_feasib
         np.testing.assert_allclose(marginals[task], expected, atol=1e-12)
 
 
+def test_probabilities_of_extreme_scores_stay_probabilities():
     logits = {task: scores * 1e4 for task, scores in draw(GRAPH, 5)[0].items()}
     joint = joint_probabilities(logits, GRAPH)
     np.testing.assert_allclose(joint.sum(1), 1)
@@ -544,6 +544,27 @@ def test_a_batch_holds_the_features_soft_labels_and_weights_of_its_items():
         assert (batch.soft_labels[task][1] == 0).all()
         torch.testing.assert_close(batch.soft_labels[task][0].sum(), torch.tensor(1.0))
         torch.testing.assert_close(data[4].soft_labels[task], batch.soft_labels[task][0])
+
+
+def test_a_slice_gives_the_batch_of_its_items():
+    data, X = dataset()
+    for part in (slice(0, 3), slice(None, None, -9), slice(50, 99), slice(4, 4)):
+        rows = np.arange(53)[part]
+        for found, expected in zip(
+            data[part].soft_labels.values(), data[rows].soft_labels.values(), strict=True
+        ):
+            torch.testing.assert_close(found, expected)
+        np.testing.assert_array_equal(data[part].features, X[part].astype(np.float32))
+        assert len(data[part].weights["kind"]) == len(rows)
+
+
+@pytest.mark.parametrize("index", [1.5, "a", None, [0.5], [[1, 2]], np.ones(53, dtype=bool)])
+def test_what_names_no_items_is_no_index(index):
+    data, _ = dataset()
+    with pytest.raises(cs.WrongTypeError, match="indexed by whole numbers"):
+        data[index]
+    with pytest.raises(IndexError):
+        data[53]
 
 
 def test_single_texts_keep_their_padding_so_that_a_loader_can_stack_them():
@@ -964,27 +985,6 @@ def test_a_checkpoint_of_another_training_is_refused(options, differs, validated
         )
 
 
-class Malicious:
-    def __reduce__(self):
-        return (exec, ("raise SystemExit('code from the file ran')",))
-
-
-def test_damaged_foreign_and_malicious_files_are_refused(tmp_path):
-    X, _, vector = learnable(40)
-    clf = MultiTaskClassifier(GRAPH, random_state=0, max_epochs=1).fit(X, softened(vector))
-    path = tmp_path / "weights.pt"
-    clf.save_weights(path)
-    good = path.read_bytes()
-    weights = clf.network_.heads.weight.detach().numpy().tobytes()
-    at = good.index(weights[:16])
-    torch.save({"kind": "x", "evil": Malicious()}, tmp_path / "evil.pt")
-    torch.save([1], tmp_path / "list.pt")
-    for content in (
-        b"",
-        good[:-100],
-        good[: len(good) // 2],
-        b"PK\x03\x04" + b"\0" * 100,
-        pickle.dumps(Malicious()),
 def with_buffer(value):
     """A module that shows nothing of what it holds."""
     module = nn.Linear(4, 4)
@@ -1077,6 +1077,27 @@ def test_a_checkpoint_is_taken_up_by_a_trunk_made_anew_and_alike(make, random_st
         assert all(torch.equal(before[name], tensor) for name, tensor in trunk.state_dict().items())
 
 
+class Malicious:
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('code from the file ran')",))
+
+
+def test_damaged_foreign_and_malicious_files_are_refused(tmp_path):
+    X, _, vector = learnable(40)
+    clf = MultiTaskClassifier(GRAPH, random_state=0, max_epochs=1).fit(X, softened(vector))
+    path = tmp_path / "weights.pt"
+    clf.save_weights(path)
+    good = path.read_bytes()
+    weights = clf.network_.heads.weight.detach().numpy().tobytes()
+    at = good.index(weights[:16])
+    torch.save({"kind": "x", "evil": Malicious()}, tmp_path / "evil.pt")
+    torch.save([1], tmp_path / "list.pt")
+    for content in (
+        b"",
+        good[:-100],
+        good[: len(good) // 2],
+        b"PK\x03\x04" + b"\0" * 100,
+        pickle.dumps(Malicious()),
         good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :],
         (tmp_path / "evil.pt").read_bytes(),
         (tmp_path / "list.pt").read_bytes(),
@@ -1161,6 +1182,9 @@ def test_weights_of_another_network_are_refused_and_change_nothing(params, messa
         ({"device": "abacus"}, ValueError, "device must be one that PyTorch can use here, got 'abacus'"),
         ({"device": "cuda:999"}, ValueError, "device must be one that PyTorch can use here"),
         ({"mixed_precision": "yes"}, TypeError, "mixed_precision must be True, False or None"),
+        ({"confidence_weights": "no"}, TypeError, "confidence_weights must be True or False, got 'no'"),
+        ({"applicability_weights": "no"}, TypeError, "applicability_weights must be True or False"),
+        ({"progress": None}, TypeError, "progress must be True or False, got None"),
         ({"schedule": lambda progress: math.nan}, ValueError, "schedule must give a share .* got nan"),
         ({"schedule": lambda progress: -1.0}, ValueError, "schedule must give a share .* got -1.0"),
         ({"random_state": -1}, ValueError, "random_state"),

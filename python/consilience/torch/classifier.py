@@ -310,6 +310,10 @@ class MultiTaskClassifier(Estimator):
                 f"schedule must be one of {listed(SCHEDULES)} or a function, got {self.schedule!r}"
             )
         device = _usable_device(self.device)
+        for name in ("applicability_weights", "confidence_weights", "progress"):
+            value = getattr(self, name)
+            if not isinstance(value, (bool, np.bool_)):
+                raise WrongTypeError(f"{name} must be True or False, got {value!r}")
         mixed = self.mixed_precision
         if mixed is not None and not isinstance(mixed, (bool, np.bool_)):
             raise WrongTypeError(f"mixed_precision must be True, False or None, got {mixed!r}")
@@ -322,7 +326,7 @@ class MultiTaskClassifier(Estimator):
             schedule=self.schedule,
             clip_norm=self.clip_norm,
             patience=self.patience,
-            confidence_weights=self.confidence_weights,
+            confidence_weights=bool(self.confidence_weights),
             mixed_precision=bool(mixed),
             device=device,
         )
@@ -408,17 +412,13 @@ class MultiTaskClassifier(Estimator):
         if not isinstance(self.random_state, (int, np.integer)):
             params["random_state"] = None
         content = {name: repr(value) for name, value in params.items()}
+        content["initial weights of the trunk"] = self._digest_of_trunk()
         content |= {"labels": _digest_of_labels(data), "X": data.table.digest()}
         content["validation"] = (
             "held out" if validation is None else _digest_of_labels(validation) + validation.table.digest()
         )
-        content["initial weights of the trunk"] = self._digest_of_trunk()
         return json.dumps({**content, "graph": self.graph.to_json()})
 
-    # --- prediction ----------------------------------------------------------------------------------------
-
-    def predict_proba(self, X: Features) -> Any:
-        """Probabilities of the classes: (n, k) float64 array, or {task: (n, k_task) array}; rows sum to 1.
     def _digest_of_trunk(self) -> str:
         """SHA-256 of what the trunk starts from: given embeddings, and all weights of other modules.
 
@@ -440,6 +440,10 @@ class MultiTaskClassifier(Estimator):
             sha.update(values.view(torch.uint8).numpy().data)
         return sha.hexdigest()
 
+    # --- prediction ----------------------------------------------------------------------------------------
+
+    def predict_proba(self, X: Features) -> Any:
+        """Probabilities of the classes: (n, k) float64 array, or {task: (n, k_task) array}; rows sum to 1.
 
         Marginals of the probabilities over the feasible set, see :meth:`predict_joint`.
 

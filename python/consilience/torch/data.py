@@ -117,8 +117,8 @@ class FeatureTable:
 class SoftLabelDataset(Dataset[Batch]):
     """Items with features, soft labels and weights, for ``torch.utils.data.DataLoader``.
 
-    An index gives one item; a list of indices gives a :class:`Batch` at once. So the fastest loader is
-    ``DataLoader(dataset, sampler=LengthBatches(dataset, 64), batch_size=None)``.
+    An index gives one item; a slice or a list of indices gives a :class:`Batch` at once. So the fastest
+    loader is ``DataLoader(dataset, sampler=LengthBatches(dataset, 64), batch_size=None)``.
 
     Parameters
     ----------
@@ -177,8 +177,8 @@ class SoftLabelDataset(Dataset[Batch]):
         """Number of items."""
         return len(self.weights)
 
-    def __getitem__(self, index: int | Sequence[int] | NDArray[np.int64]) -> Batch:
-        """One item, or a batch of those that a sequence of indices names."""
+    def __getitem__(self, index: int | slice | Sequence[int] | NDArray[np.int64]) -> Batch:
+        """One item, or a batch of those that a slice or a sequence of indices names."""
         if isinstance(index, (int, np.integer)):
             features = self.table.take(np.array([index]), whole=True)  # of one shape, to be stacked
             labels, weights = self.labels(np.array([index]))
@@ -187,7 +187,13 @@ class SoftLabelDataset(Dataset[Batch]):
                 {task: of_task[0] for task, of_task in labels.items()},
                 {task: of_task[0] for task, of_task in weights.items()},
             )
-        rows = np.asarray(index, dtype=np.int64)
+        rows = np.arange(len(self))[index] if isinstance(index, slice) else np.asarray(index)
+        if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
+            raise WrongTypeError(
+                "a dataset is indexed by whole numbers, one or a sequence, or by a slice, got "
+                f"{type(index).__name__}: np.flatnonzero(mask) gives those of a mask"
+            )
+        rows = np.ascontiguousarray(rows, dtype=np.int64)
         return Batch(self.table.take(rows), *self.labels(rows))
 
     def labels(self, rows: NDArray[np.int64]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
