@@ -1,17 +1,18 @@
 """Other packages that learn from weak labels, where they are installed: how each fits and predicts.
 
-None is needed. In an environment of its own: ``pip install snorkel crowd-kit``, and
-``pip install --pre flyingsquid pgmpy``.
+None is needed. In an environment of its own: ``pip install snorkel crowd-kit``,
+``pip install --pre flyingsquid pgmpy`` and ``pip install snorkel-metal tensorboardX``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-Predict = Callable[[np.ndarray], object]
-Fit = Callable[[np.ndarray, int], Predict]
+Predict = Callable[[Any], object]
+Fit = Callable[[Any, int], Predict]
 
 
 def snorkel() -> Fit:
@@ -62,10 +63,40 @@ def flyingsquid() -> Fit:
     return fit
 
 
+def metal() -> Fit:
+    """MTLabelModel of snorkel-metal (MeTaL), for the hierarchy of three tasks of ``run.py``, {task: votes}.
+
+    Two names that it needs are no longer there: Graph.node of networkx, and masks of uint8 in torch.
+    """
+    import networkx
+
+    if not hasattr(networkx.Graph, "node"):
+        networkx.Graph.node = property(lambda graph: graph.nodes)
+    from metal.multitask import MTLabelModel
+    from metal.multitask.task_graph import TaskHierarchy
+
+    class Model(MTLabelModel):
+        def _build_mask(self) -> None:
+            super()._build_mask()
+            self.mask = self.mask.bool()
+
+    def counted_from_1(votes: dict[str, np.ndarray]) -> list[np.ndarray]:
+        return [table + 1 for table in votes.values()]
+
+    def fit(votes: dict[str, np.ndarray], k: int) -> Predict:
+        # "N/A" is a class of both children, the last one.
+        hierarchy = TaskHierarchy(cardinalities=[2, 3, 3], edges=[(0, 1), (0, 2)])
+        model = Model(task_graph=hierarchy, seed=1, verbose=False)
+        model.train_model(counted_from_1(votes), deps=[])
+        return lambda more: model.predict_proba(counted_from_1(more))
+
+    return fit
+
+
 def installed(wanted: tuple[str, ...]) -> dict[str, Fit]:
     """Those of the wanted ones that can be imported."""
     found = {}
-    for peer in (snorkel, crowdkit, flyingsquid):
+    for peer in (snorkel, crowdkit, flyingsquid, metal):
         if peer.__name__ in wanted:
             try:
                 found[peer.__name__] = peer()
