@@ -4,8 +4,10 @@
 
 Every figure is a median over interleaved runs on this machine, in one thread unless it says otherwise;
 compare the ratios, not the seconds, and give the cores a rest meanwhile. Counts are checked against the slow
-twins first. Packages of ``peers.py`` are measured where they are installed. Writes ``results.json``,
-``table.md`` and, where matplotlib is installed, ``growth.png`` into DIR.
+twins first. Packages of ``peers.py`` are measured where they are installed. The cases "solver, ..." begin at
+the moments and stand in a table of their own, beside the seconds that they may take; the cases "growth, ..."
+show time against items, sources, classes and stored votes. Writes ``results.json``, ``table.md`` and, where
+matplotlib is installed, ``growth.png`` into DIR.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before NumPy is imported: one thread for the references
 
 import importlib.metadata
+import importlib.util
 import json
 import platform
 import re
@@ -26,14 +29,16 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import consilience as cs
 from consilience import _core
-from output import read_arguments, table_lines
+from output import pyplot, read_arguments, table_lines
 from peers import installed
 from references import numpy_fit, numpy_pairs, numpy_posterior, python_statistics
+from solver import SOLVER_CASES, Answer, SolverCase, draw_moments, solve
 
 Work = dict[str, Callable[[], object]]
 
@@ -86,9 +91,16 @@ QUICK = (
     Case("predict_proba", 1, 10),
 )
 GROWTH = {
-    "n": [Case("", n, 10) for n in (1000, 10_000, 100_000, 1_000_000, 10_000_000)],
-    "m": [Case("", 200_000, m) for m in (5, 10, 20, 50, 100, 200)],
-    "k": [Case("", 200_000, 20, k) for k in (2, 4, 8, 16, 32, 64)],
+    "items": [Case("", n, 10) for n in (1000, 10_000, 100_000, 1_000_000, 10_000_000)],
+    "sources": [Case("", 200_000, m) for m in (5, 10, 20, 50, 100, 200)],
+    "classes": [Case("", 200_000, 20, k) for k in (2, 4, 8, 16, 32, 64)],
+    "stored votes": [Case("", n, 100, abstain=0.95) for n in (20_000, 60_000, 200_000, 600_000, 2_000_000)],
+}
+FIXED = {
+    "items": "10 sources, 2 classes",
+    "sources": "200,000 items, 2 classes",
+    "classes": "200,000 items, 20 sources",
+    "stored votes": "CSR: 100 sources, 5 votes an item",
 }
 
 
@@ -108,6 +120,21 @@ GRAPH = cs.TaskGraph(
     {"kind": ["person", "place"], "person": ["doctor", "lawyer"], "place": ["hospital", "office"]},
     parents={"person": ("kind", "person"), "place": ("kind", "place")},
 )
+
+
+def draw_sparse(case: Case) -> Any:
+    """The same as a CSR matrix that stores ``label + 1``, with equally many votes on each item."""
+    from scipy.sparse import csr_array
+
+    rng = np.random.default_rng(20190127)
+    n, m, votes = case.n_items, case.n_sources, round(case.n_sources * (1 - case.abstain))
+    apart = m // votes  # each vote from sources of its own: in order, and none twice
+    source = rng.integers(0, apart, (n, votes)) + apart * np.arange(votes)
+    label = rng.integers(0, case.n_classes, (n, 1))
+    wrong = (label + rng.integers(1, case.n_classes, (n, votes))) % case.n_classes
+    right = rng.random((n, votes)) < rng.uniform(0.6, 0.95, m)[source]
+    stored = (np.where(right, label, wrong) + 1).astype(np.int8).ravel()
+    return csr_array((stored, source.astype(np.int32).ravel(), np.arange(n + 1) * votes), shape=(n, m))
 
 
 def in_tasks(vectors: np.ndarray) -> dict[str, np.ndarray]:
@@ -165,9 +192,9 @@ def ours(case: Case) -> dict[str, Callable[[object], Callable[[], object]]]:
     return {"consilience": partial(of, 1), "two threads": partial(of, 2)}
 
 
-def check(part: np.ndarray, k: int) -> None:
-    """Our counts are those of the slow twins."""
-    ours = cs.VoteStatistics.of(part, n_classes=k)
+def check(part: np.ndarray, k: int, given: Any = None) -> None:
+    """Our counts, from the same votes in another form if there is one, are those of the slow twins."""
+    ours = cs.VoteStatistics.of(part if given is None else given, n_classes=k)
     nodes = ours.node_source * k + ours.node_event[:, 0]
     expected = numpy_pairs(part, k)
     slow = python_statistics(part[:1000].tolist())
@@ -258,34 +285,96 @@ def in_words(seconds: float) -> str:
     return f"{seconds * factor:.3g} {unit}"
 
 
-def grow(repeats: int) -> dict[str, list[dict]]:
-    """Seconds as n, m and k grow: the floor, the statistics, a fit by the moments and a prediction."""
-    grown: dict[str, list[dict]] = {}
-    for axis, cases in GROWTH.items():
-        for case in cases:
+SOLVER_HEAD = (
+    *("case", "d", "ours", "goal", "ours ÷ goal", "steps", "relative gradient", "largest error"),
+    *("LabelModel.fit", "MB added"),
+)
+
+
+def measure_solver(case: SolverCase, repeats: int) -> dict:
+    """Seconds from the moments to the strengths, and of a whole fit; how near the strengths are."""
+    statistics, truth = draw_moments(case.d)
+    answers: list[Answer] = []
+    model = cs.LabelModel(method=case.method, class_balance="uniform", n_threads=1)
+    run: Work = {
+        "solver": lambda: answers.append(solve(statistics, case.method)),
+        "fit": partial(model.fit, statistics),
+    }
+    seconds = measure(run, repeats)
+    strength, completion = answers[-1]
+    error = float(np.abs(strength - truth).max())
+    if not completion.converged or error > 0.01:
+        raise AssertionError(f"{case}: the strengths are wrong by {error}")
+    return {
+        **case._asdict(),
+        "seconds": seconds,
+        "n_iterations": completion.n_iterations,
+        "gradient_norm": completion.gradient_norm,
+        "largest_error": error,
+        "memory_mb": added_memory(run["solver"]) if seconds["solver"] < LONGEST else None,
+    }
+
+
+def solver_row(result: dict) -> list[str]:
+    """A line of the solver's table."""
+    seconds, memory = result["seconds"], result["memory_mb"]
+    return [
+        *(result["name"], f"{result['d']:,}", in_words(seconds["solver"]), in_words(result["goal"])),
+        *(f"{seconds['solver'] / result['goal']:.2f}", str(result["n_iterations"])),
+        *(f"{result['gradient_norm']:.0e}", f"{result['largest_error']:.0e}"),
+        *(in_words(seconds["fit"]), "" if memory is None else f"{memory:.0f}"),
+    ]
+
+
+def grow(axis: str, repeats: int) -> list[dict]:
+    """Seconds as one size grows: the floor, the statistics, a fit by the moments and a prediction."""
+    points = []
+    for case in GROWTH[axis]:
+        if axis == "stored votes":
+            votes = draw_sparse(case)
+            check(votes[:1000].toarray() - np.int8(1), case.n_classes, votes[:1000])
+            value, parts = votes.nnz, (votes.data, votes.indices, votes.indptr)
+            floor = floor_of(np.concatenate([part.view(np.uint8) for part in parts]))
+        else:
             votes = draw(case)
-            model = cs.LabelModel(n_classes=case.n_classes, method="moments", n_threads=1).fit(votes)
-            work = {
-                "floor": floor_of(votes),
-                "statistics": partial(cs.VoteStatistics.of, votes, n_classes=case.n_classes, n_threads=1),
-                "fit, moments": partial(model.fit, votes),
-                "predict_proba": partial(model.predict_proba, votes),
-            }
-            value = {"n": case.n_items, "m": case.n_sources, "k": case.n_classes}[axis]
-            grown.setdefault(axis, []).append({"value": value, "seconds": measure(work, repeats)})
-    return grown
+            value = {"items": case.n_items, "sources": case.n_sources, "classes": case.n_classes}[axis]
+            floor = floor_of(votes)
+        model = cs.LabelModel(n_classes=case.n_classes, method="moments", n_threads=1).fit(votes)
+        work = {
+            "floor": floor,
+            "statistics": partial(cs.VoteStatistics.of, votes, n_classes=case.n_classes, n_threads=1),
+            "fit, moments": partial(model.fit, votes),
+            "predict_proba": partial(model.predict_proba, votes),
+        }
+        points.append({"value": value, "seconds": measure(work, repeats)})
+    return points
+
+
+GROWTH_HEAD = ("growth in", "of", "value", "floor", "statistics", "fit, moments", "predict_proba")
+
+
+def growth_rows(grown: dict[str, list[dict]]) -> list[list[str]]:
+    """Lines of its table."""
+    return [
+        [
+            axis,
+            FIXED[axis],
+            f"{point['value']:,}",
+            *(in_words(point["seconds"][name]) for name in GROWTH_HEAD[3:]),
+        ]
+        for axis, points in grown.items()
+        for point in points
+    ]
 
 
 def draw_growth(grown: dict[str, list[dict]], path: Path) -> None:
-    """Time against n, m and k, both axes logarithmic."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, panels = pyplot.subplots(1, len(grown), figsize=(13, 4.2), sharey=True, layout="constrained")
-    fixed = {"n": "10 sources, 2 classes", "m": "200,000 items, 2 classes", "k": "200,000 items, 20 sources"}
-    words = {"n": "items", "m": "sources", "k": "classes"}
+    """Time against what grows, both axes logarithmic."""
+    drawn = pyplot()
+    if drawn is None:
+        return
+    figure, (panels,) = drawn.subplots(
+        1, len(grown), figsize=(4.3 * len(grown), 4.2), sharey=True, squeeze=False, layout="constrained"
+    )
     for panel, (axis, points) in zip(panels, grown.items(), strict=True):
         values = [point["value"] for point in points]
         for name in points[0]["seconds"]:
@@ -293,9 +382,9 @@ def draw_growth(grown: dict[str, list[dict]], path: Path) -> None:
                 {"color": "0.6", "linestyle": "--"} if name == "floor" else {"marker": "o", "markersize": 4}
             )
             panel.loglog(values, [point["seconds"][name] for point in points], label=name, **style)
-        panel.set_xlabel(words[axis])
-        panel.set_title(fixed[axis], fontsize=10)
-        if axis != "n":
+        panel.set_xlabel(axis)
+        panel.set_title(FIXED[axis], fontsize=10)
+        if axis in ("sources", "classes"):
             panel.set_xticks(values, [str(value) for value in values])
             panel.minorticks_off()
         panel.grid(color="0.9", which="major")
@@ -307,13 +396,16 @@ def draw_growth(grown: dict[str, list[dict]], path: Path) -> None:
 
 def main() -> None:
     """Run the cases and write the results."""
-    arguments = read_arguments(__doc__, quick="small cases only, and no picture", repeats=7)
+    arguments = read_arguments(
+        __doc__, quick="small cases only: solver of 200 indicators, no growth", repeats=7
+    )
     warnings.simplefilter("ignore")  # of other packages
 
+    def wanted(name: str) -> bool:
+        return any(word in name for word in arguments.cases)
+
     results, rows = [], []
-    for case in QUICK if arguments.quick else CASES:
-        if not any(word in case.name for word in arguments.cases):
-            continue
+    for case in filter(lambda case: wanted(case.name), QUICK if arguments.quick else CASES):
         work = workloads(case)
         seconds = measure(work, arguments.repeats)
         quick = (name for name in work if name not in ("floor", "python") and seconds[name] < LONGEST)
@@ -322,18 +414,29 @@ def main() -> None:
         results.append({**asdict(case), "seconds": seconds, "ratio": ratio, "memory_mb": memory})
         rows.append(row_of(case, results[-1]))
         print("  ".join(rows[-1]), flush=True)
-    lines = table_lines(HEAD, rows)
-    print(*lines, sep="\n")
-    content = {"machine": machine(), "versions": versions(), "results": results}
-    if not arguments.quick and arguments.cases == [""]:
-        content["growth"] = grow(arguments.repeats)
+
+    solved, solver_rows = [], []
+    for case in SOLVER_CASES:
+        if wanted(case.name) and (case.d == 200 or not arguments.quick):
+            solved.append(measure_solver(case, arguments.repeats))
+            solver_rows.append(solver_row(solved[-1]))
+            print("  ".join(solver_rows[-1]), flush=True)
+
+    axes = [] if arguments.quick else [axis for axis in GROWTH if wanted(f"growth, {axis}")]
+    if "stored votes" in axes and importlib.util.find_spec("scipy") is None:
+        print("growth, stored votes is left out: SciPy is not installed", flush=True)
+        axes.remove("stored votes")
+    growth = {axis: grow(axis, arguments.repeats) for axis in axes}
+
+    heads = ((HEAD, rows), (SOLVER_HEAD, solver_rows), (GROWTH_HEAD, growth_rows(growth)))
+    text = "\n\n".join("\n".join(table_lines(head, lines)) for head, lines in heads if lines) + "\n"
+    print(text, end="")
+    content = {"machine": machine(), "versions": versions()}
+    content |= {"results": results, "solver": solved, "growth": growth}
     (arguments.out / "results.json").write_text(json.dumps(content, indent=1) + "\n")
-    (arguments.out / "table.md").write_text("\n".join(lines) + "\n")
-    if "growth" in content:
-        try:
-            draw_growth(content["growth"], arguments.out / "growth.png")
-        except ImportError:
-            print("growth.png is not drawn: matplotlib is not installed")
+    (arguments.out / "table.md").write_text(text)
+    if growth:
+        draw_growth(growth, arguments.out / "growth.png")
 
 
 def machine() -> dict[str, object]:
