@@ -102,15 +102,19 @@ def _describe_abstentions(model: FittedModel) -> str:
 def _describe_balance(model: FittedModel, error: NDArray[np.float64] | None) -> str:
     if error is None:
         if model.fit.parts:
-            return "learned, drawn towards uniform"
+            return "drawn towards uniform; votes alone do not tell it: give class_balance if you know it"
         if model.fit.balance_learned:
             return "learned, but how sure it is is not known; give class_balance if you know it"
         assumed = "assumed uniform; give class_balance if you know it"
         if model.balance_error is not None:
             return f"the votes cannot tell it; {assumed}"
-        by_moments = model.fit.model is None and model.params["method"] != "majority"
-        lacks = by_moments and model.statistics.triples is None
-        return f"{assumed}, or count triples: VoteStatistics.of(..., triples=True)" if lacks else assumed
+        if model.params["method"] == "majority":
+            return assumed
+        if not model.fit.learned.any():  # nor would triples tell it
+            return f"these votes do not tell it, more items or better sources may; {assumed}"
+        if model.fit.model is None and model.statistics.triples is None:  # fitted to statistics
+            return f"{assumed}, or fit the votes, or VoteStatistics.of(..., triples=True)"
+        return assumed
     shares = [f"{p:.3g} ± {e:.2g}" for p, e in zip(model.class_balance[:6], error, strict=False)]
     by = "the votes"
     if model.n_gold and model.fit.balance_learned:

@@ -146,6 +146,28 @@ def test_statistics_without_triples_leave_the_balance_uniform_and_the_summary_sa
         assert "triples=True" in str(model.summary())
 
 
+@pytest.mark.filterwarnings("ignore::consilience.NotIdentifiableWarning")
+def test_votes_that_tell_nothing_of_the_balance_are_not_sent_to_statistics():
+    rng = np.random.default_rng(4)
+    y = rng.integers(0, 2, 2000)
+    table = np.where(rng.random((2000, 10)) < 0.53, y[:, None], 1 - y[:, None])
+    model = cs.LabelModel(method="em").fit(table)
+    assert not model.identifiability_.identifiable
+    said = " ".join(str(model.summary()).split())
+    assert "triples" not in said
+    assert "these votes do not tell it, more items or better sources may; assumed uniform; give" in said
+
+
+@pytest.mark.filterwarnings("ignore::consilience.NotIdentifiableWarning")
+@pytest.mark.parametrize("m", [1, 2])
+def test_the_balance_of_a_cautious_fit_is_not_said_to_be_learned(m):
+    rng = np.random.default_rng(0)
+    y = (rng.random(5000) < 0.2).astype(int)
+    table = np.where(rng.random((5000, m)) < 0.7, y[:, None], 1 - y[:, None])
+    said = " ".join(str(cs.LabelModel(n_classes=2).fit(table).summary()).split())
+    assert "class balance: drawn towards uniform; votes alone do not tell it: give class_balance" in said
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_statistics_give_the_same_balance_as_the_votes(method):
     exact = imbalanced(3, 5, [0.5, 0.3, 0.2])
