@@ -41,6 +41,7 @@ SIGN_RULES = {
     "third moments": "by third moments: sources are worse than chance on average",
     "trusted": "by a trusted source, which is better than chance",
     "gold": "by gold labels",
+    "plain vote": "by the plain vote, from which labels of a cautious fit start",
 }
 
 
@@ -95,8 +96,8 @@ class IdentifiabilityReport:
         Root mean square of ``M_omega l - q_omega``, in units of ``log z^2``; None without a target.
     sign_rules : tuple of str
         What chose the sign of each component of a fit: ``"sum"`` (sources are better than chance on average),
-        ``"third moments"`` (these contradict that), ``"trusted"`` (a source that is) or ``"gold"`` (known
-        labels). Empty before a fit.
+        ``"third moments"`` (these contradict that), ``"trusted"`` (a source that is), ``"gold"`` (known
+        labels) or ``"plain vote"`` (a cautious fit starts from it, and settles no sign). Empty before a fit.
     added_edges : tuple of (i, j)
         Edges between sources that triangulation had to add.
     sources_to_add : int

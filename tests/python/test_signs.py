@@ -53,7 +53,7 @@ def test_the_default_does_not_follow_third_moments_of_votes_that_hang_together()
     table = np.where(follows & (table >= 0), habit[:, None], table)
     model = cs.LabelModel(n_classes=2, class_balance=[0.8, 0.2]).fit(table)
     assert model._fitted().fit.parts
-    assert set(model.identifiability_.sign_rules) == {"sum"}
+    assert set(model.identifiability_.sign_rules) == {"plain vote"}
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -138,6 +138,25 @@ def test_a_trusted_source_without_votes_leaves_the_sign_to_the_sum():
     model = cs.LabelModel(n_classes=2, method="moments", trusted=2).fit(table)
     assert (model.accuracy_[[0, 1, 3, 4]] > 0.6).all()
     assert model.identifiability_.sign_rules == ("sum",)
+
+
+def test_a_cautious_fit_is_said_to_start_from_the_plain_vote_whomever_one_trusts(tmp_path):
+    rng = np.random.default_rng(1)
+    y = (rng.random(5000) < 0.3).astype(int)
+    follows = rng.random((5000, 1)) < 0.5  # of what the label does not explain
+    right = rng.random((5000, 5)) < [0.2, 0.25, 0.3, 0.2, 0.8]
+    right[:, :4] = np.where(follows, right[:, :1], right[:, :4])
+    table = np.where(right, y[:, None], 1 - y[:, None])
+    table[rng.random(table.shape) < 0.2] = -1
+    model = cs.LabelModel(n_classes=2, class_balance="uniform", trusted=4).fit(table)
+    model.save(tmp_path / "model")
+    for one in (model, cs.load(tmp_path / "model")):
+        assert set(one.abstentions_) <= {"averaged", "missing"}
+        assert one.identifiability_.sign_rules == ("plain vote",)
+        assert "sign: by the plain vote" in str(one.identifiability_)
+        assert "trusted source, which" not in str(one.identifiability_)
+    moments = cs.LabelModel(n_classes=2, class_balance="uniform", trusted=4, method="moments").fit(table)
+    assert moments.identifiability_.sign_rules == ("trusted",)
 
 
 def test_each_unrelated_task_has_its_own_sign_and_its_own_trusted_source():
