@@ -601,6 +601,11 @@ def _advice(
         sentences.append(f"Without any vote, so nothing is learned: {listed(names[j] for j in silent)}.")
     if len(weak):
         sentences.append(f"No agreement with others beyond chance: {listed(names[j] for j in weak)}.")
+        if sources_to_add:
+            sentences.append(
+                "They may be too weak for so few items: more items may do instead, and a source that is "
+                "added should be clearly better than they are."
+            )
     return tuple(sentences)
 
 

@@ -272,6 +272,18 @@ def test_a_weak_source_does_not_break_the_rest():
     assert report.advice == ("No agreement with others beyond chance: 'source 3'.",)
 
 
+def test_where_sources_are_too_weak_the_advice_says_that_items_help_and_one_more_as_weak_does_not():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 20_000)
+    votes = np.where(rng.random((20_000, 11)) < [0.58] * 10 + [0.8], y[:, None], 1 - y[:, None])
+    few = check_identifiability(votes=votes[:2000, :9])
+    assert (few.identifiable, few.sources_to_add) == (False, 1)
+    assert not check_identifiability(votes=votes[:2000, :10]).identifiable
+    assert check_identifiability(votes=votes[:2000, [*range(9), 10]]).identifiable
+    assert check_identifiability(votes=votes[:, :9]).identifiable
+    assert few.advice[-1].startswith("They may be too weak for so few items: more items may do instead")
+
+
 @pytest.mark.parametrize(("n_weak", "said"), [(0, None), (1, "the other one is"), (2, "the other 2 are")])
 def test_a_rank_that_is_not_full_is_explained_where_all_is_well(n_weak, said):
     d = 3 + n_weak
