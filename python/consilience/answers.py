@@ -20,13 +20,16 @@ from consilience.chunks import Form, VoteChunks, is_stream, open_chunks, open_pa
 from consilience.exceptions import InvalidArgumentError, WrongTypeError
 from consilience.label_files import Columns, write_labels
 from consilience.progress import Report
+from consilience.vote_files import format_of
 
-__all__ = ["Written", "frame_like", "gather", "is_folder", "write_answers"]
+__all__ = ["Written", "check_output", "frame_like", "gather", "is_folder", "write_answers"]
 
 Parts: TypeAlias = Callable[[VoteChunks, Report], Iterator[Columns]]
 """Columns of labels of each chunk in turn, at least once; tells a report how far it is."""
 
 _NOTE = "consilience"
+_END = 64 * 1024
+"""Bytes at the end of a Parquet file that tell it from others: its footer knows each column."""
 
 
 @dataclass(frozen=True)
@@ -128,10 +131,25 @@ def write_answers(
             )
         return _write_folder(files, name, form, parts, fingerprint(), n_threads, report)
     _refuse_inputs([name], files or ([os.fspath(votes)] if is_file else []))
+    check_output(name, votes)
     counted = _Counted(report)
     chunks = open_chunks(votes, form, n_threads=n_threads)
     write_labels(name, parts(chunks, counted))
     return Written((name,), counted.n_done)
+
+
+def check_output(path: str, votes: Any) -> None:
+    """Refuse a path of no known format; for votes in Parquet files it may be meant for a folder."""
+    if is_folder(path):
+        return
+    try:
+        format_of(path)
+    except InvalidArgumentError as error:
+        if not (isinstance(votes, (str, os.PathLike)) and is_stream(votes)):
+            raise
+        raise InvalidArgumentError(
+            f"{error}, or end it in a slash, {path + '/'!r}, for a folder with a file for each file of votes"
+        ) from error
 
 
 def is_folder(path: str | os.PathLike[str]) -> bool:
@@ -180,10 +198,13 @@ def _write_folder(
     return Written(tuple(targets), n_labelled, n_kept=n_kept)
 
 
-def _identity(file: ParquetVotes) -> dict[str, int]:
-    """What would change if the file were written again."""
+def _identity(file: ParquetVotes) -> dict[str, int | str]:
+    """What would change if the file were written again, without reading all of it."""
     status = os.stat(file.path)
-    return {"n_items": file.n_items, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
+    with open(file.path, "rb") as content:
+        content.seek(max(status.st_size - _END, 0))
+        end = hashlib.sha256(content.read(_END)).hexdigest()
+    return {"n_items": file.n_items, "size": status.st_size, "mtime_ns": status.st_mtime_ns, "end": end}
 
 
 def _is_finished(path: str, note: Mapping[str, str]) -> bool:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from consilience import __version__
-from consilience.answers import is_folder
+from consilience.answers import check_output
 from consilience.check import check_identifiability
 from consilience.chunks import Form, is_stream, open_parquet, parquet_files
 from consilience.demo import print_demo
@@ -28,7 +28,7 @@ from consilience.exceptions import ConsilienceError, ConsilienceWarning, FileFor
 from consilience.gold_files import read_gold_file
 from consilience.label_model import LabelModel, load
 from consilience.task_graph import TaskGraph
-from consilience.vote_files import format_of, read_votes
+from consilience.vote_files import read_votes
 from consilience.votes import Votes
 
 __all__ = ["main"]
@@ -291,8 +291,7 @@ def _fit(options: argparse.Namespace) -> None:
 
 def _predict(options: argparse.Namespace) -> None:
     files = _keep(options.votes, options.model, of=options.output)
-    if not is_folder(options.output):
-        format_of(options.output)  # an ending that cannot be written is refused before the work
+    check_output(options.output, options.votes)  # an ending that cannot be written is refused before the work
     model = load(options.model)
     with _naming(options.output, files):
         written = model.predict_proba(options.votes, out=options.output, progress=sys.stderr.isatty())

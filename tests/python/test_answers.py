@@ -250,6 +250,28 @@ def test_what_was_finished_for_another_purpose_is_written_again(tmp_path, votes,
     assert again(votes, out).n_kept == 0
 
 
+def test_a_file_of_votes_that_was_replaced_at_the_same_size_and_time_is_labelled_again(tmp_path, votes):
+    path, plain = votes / "x" / "0.parquet", {"compression": "none", "use_dictionary": False}
+    write_parquet(path, TABLE[:700], **plain)
+    MODEL.predict_proba(votes, out=f"{tmp_path}/labels/")
+    before = path.stat()
+    write_parquet(path, TABLE[700:1400], **plain)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = path.stat()
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    written = MODEL.predict_proba(votes, out=f"{tmp_path}/labels/")
+    assert (written.n_kept, written.n_items) == (3, 700)
+
+
+@pytest.mark.parametrize("name", ["labels", "labels.v2"])
+def test_a_folder_that_is_not_there_yet_is_told_by_its_slash(tmp_path, votes, name):
+    for files in (votes, f"{votes}/x/*.parquet", votes / "x" / "0.parquet"):
+        with pytest.raises(cs.InvalidArgumentError, match=rf"end it in a slash, '.*/{name}/', for a folder"):
+            MODEL.predict_proba(files, out=tmp_path / name)
+    with pytest.raises(cs.InvalidArgumentError, match=r"rename it$"):
+        MODEL.predict_proba(TABLE, out=tmp_path / name)
+
+
 def test_a_folder_is_for_files_of_votes(tmp_path):
     for path in (tmp_path, f"{tmp_path}/new/"):
         with pytest.raises(cs.InvalidArgumentError, match="is a folder"):

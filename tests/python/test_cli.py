@@ -647,6 +647,7 @@ def test_a_folder_of_labels_is_completed_by_the_same_command(run: Run) -> None:
         ("predict model votes.csv -o labels/", 2, ["labels/", "folder"]),
         ("predict model nowhere/*.parquet -o out.csv", 1, ["nowhere/*.parquet", "no file matches"]),
         ("predict model votes -o nowhere/out.csv", 1, ["nowhere/out.csv"]),
+        ("predict model votes -o new", 2, ["got 'new'", "'new/', for a folder"]),
         ("predict model bad -o labels/", 2, ["bad/0.parquet, row 3, source 'source_1': label 9"]),
     ],
 )
