@@ -274,13 +274,6 @@ class LabelModel(Estimator):
         observed = read_further(parameters, self._seen, self._rows, votes, weights)
         statistics = observed.statistics
         lost = self._seen is not None and observed.rows is None and not isinstance(votes, VoteStatistics)
-        if lost and parameters.uses_rows:
-            warn_caller(
-                "the rows of earlier votes are not at hand after fit, load, or statistics: this fit is by "
-                "the statistics alone, as by method='moments', and the class balance may be lost. Begin with "
-                "partial_fit, or give all votes to fit",
-                ConsilienceWarning,
-            )
         try:
             if statistics.n_votes.any():
                 self._set(learn(parameters, statistics, observed.observation()))
@@ -289,6 +282,13 @@ class LabelModel(Estimator):
         except (NotIdentifiableError, SingularCovarianceError) as error:
             self._postpone(statistics, str(error))
         self._seen, self._rows = statistics, observed.rows
+        if lost and parameters.uses_rows:
+            warn_caller(
+                "the rows of earlier votes are not at hand after fit, load, or statistics: this fit is by "
+                "the statistics alone, as by method='moments', and the class balance may be lost. Begin with "
+                "partial_fit, or give all votes to fit",
+                ConsilienceWarning,
+            )
         return self
 
     def _postpone(self, statistics: VoteStatistics, reason: str) -> None:

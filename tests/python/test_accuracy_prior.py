@@ -165,6 +165,7 @@ def test_a_cautious_fit_counts_beliefs_once(votes):
     assert model.accuracy_[4] == pytest.approx(expected, abs=0.003)
 
 
+@pytest.mark.filterwarnings("ignore:the rows of earlier votes")
 def test_beliefs_need_the_rows_of_all_votes_when_a_model_goes_on(tmp_path):
     rng = np.random.default_rng(0)
     label = rng.integers(0, 2, 300)[:, None]

@@ -815,6 +815,7 @@ def test_near_copies_of_the_weakest_source_cost_nothing():
     assert np.mean(majority.predict(more) == y) < right[0] - 0.1
 
 
+@pytest.mark.filterwarnings("ignore:the rows of earlier votes")
 def test_the_default_tells_which_dependencies_it_found(tmp_path):
     more = near_copies()[1][:, :11]
     model = cs.LabelModel(n_classes=2).fit(more)

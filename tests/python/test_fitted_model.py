@@ -174,6 +174,7 @@ def test_the_file_of_a_release_keeps_names(release):
 
 
 @pytest.mark.parametrize("release", ["0.1.0"])
+@pytest.mark.filterwarnings("ignore:the rows of earlier votes")
 def test_the_file_of_a_release_learns_on(release):
     model = cs.load(FIXTURES / f"label_model_{release}.consilience")
     more = cs.Votes.from_dense(ASKED, classes=["ham", "spam", "egg"], source_names=["a", "b", "c", "d"])

@@ -405,6 +405,7 @@ def test_objects_that_are_no_index_and_no_name_are_a_typed_error_that_names_the_
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("saved", [False, True])
+@pytest.mark.filterwarnings("ignore:the rows of earlier votes")
 def test_further_items_for_a_model_with_gold_are_a_typed_error_that_changes_nothing(method, saved, tmp_path):
     table, y = binary(500)
     model = cs.LabelModel(n_classes=2, method=method).fit(table, y=some_of(y, 60))
