@@ -86,6 +86,8 @@ def expand_soft_labels(
 
     With scikit-learn: ``LogisticRegression().fit(X[rows], labels, sample_weight=weights)``.
     """
+    if not isinstance(confidence_weights, (bool, np.bool_)):
+        raise WrongTypeError(f"confidence_weights must be True or False, got {confidence_weights!r}")
     if isinstance(soft_labels, Mapping):
         raise WrongTypeError("soft_labels must be those of one task: give soft_labels[task], task after task")
     if not 0 <= min_probability < 1:

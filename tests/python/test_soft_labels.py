@@ -110,3 +110,8 @@ def test_what_is_no_soft_label_is_refused_by_name(soft, arguments, error, messag
 
 def test_the_examples_in_the_docstrings_hold():
     assert doctest.testmod(module).failed == 0
+
+
+def test_a_word_for_whether_confidence_counts_is_refused():
+    with pytest.raises(cs.WrongTypeError, match="confidence_weights must be True or False, got 'no'"):
+        cs.expand_soft_labels([[0.5, 0.5]], confidence_weights="no")
