@@ -190,6 +190,33 @@ def crowd(n: int, rng: np.random.Generator):
     return np.where(kept, votes, -1), y, 3
 
 
+def team(n: int, rng: np.random.Generator):
+    """Eight good sources, and eight that repeat a weak one but for one vote in ten."""
+    y = rng.integers(0, 2, n)
+    good = np.where(rng.random((n, 8)) < rng.uniform(0.7, 0.85, 8), y[:, None], 1 - y[:, None])
+    leader = np.where(rng.random(n) < 0.6, y, 1 - y)
+    copies = np.where(rng.random((n, 8)) < 0.9, leader[:, None], 1 - leader[:, None])
+    return np.hstack([good, copies]), y, 2
+
+
+def two_orders(n: int, rng: np.random.Generator):
+    """Judges of whom half are asked in the other order; on ambiguous items each names what it read first."""
+    y, ambiguous = rng.integers(0, 2, n), rng.random(n) < 0.4
+    votes = np.where(rng.random((n, 16)) < rng.uniform(0.7, 0.8, 16), y[:, None], 1 - y[:, None])
+    return np.where(ambiguous[:, None], np.arange(16) % 2, votes), y, 2
+
+
+def trait(n: int, rng: np.random.Generator):
+    """Ten one-sided sources that all fire more on items with some trait, which tells nothing of the label."""
+    y, has = (rng.random(n) < 0.3).astype(int), rng.random(n) < 0.5
+    votes = np.full((n, 10), -1)
+    for j in range(10):
+        high = rng.uniform(0.2, 0.5)
+        rate = np.where(y == j % 2, high, high * rng.uniform(0.1, 0.4)) * np.where(has, 1.5, 0.5)
+        votes[rng.random(n) < rate, j] = j % 2
+    return votes, y, 2
+
+
 SYNTHETIC: dict[str, Callable] = {
     "one-sided": one_sided,
     "one-sided, minority of 10 %": lambda n, rng: one_sided(n, rng, share=0.1, m=12),
@@ -198,6 +225,10 @@ SYNTHETIC: dict[str, Callable] = {
     "two-sided, minority of 2 %": lambda n, rng: two_sided(n, rng, share=0.02),
     "two-sided, four of ten adversaries": lambda n, rng: two_sided(n, rng, adversaries=4),
     "two-sided, four copy a fifth": lambda n, rng: two_sided(n, rng, copies=0.6),
+    "four one-sided, minority of 10 %": lambda n, rng: one_sided(n, rng, share=0.1, m=4),
+    "eight and a team of eight": team,
+    "judges of two orders": two_orders,
+    "one-sided, a shared trait": trait,
     "four classes, confused": confused,
     "crowd": crowd,
 }

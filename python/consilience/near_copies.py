@@ -26,9 +26,9 @@ from consilience.statistics import VoteStatistics
 
 __all__ = ["find_teams"]
 
-NEAR = 0.65
+NEAR = 0.6
 """Least share of a team's votes that agree, of those that neither the label nor chance makes agree. With two
-classes, independent sources would have to be right on more than nine items of ten to agree like that."""
+classes, independent sources would have to be right on nearly nine items of ten to agree like that."""
 
 MIN_MEMBERS = 3
 """Two near-copies are modelled together rather than counted once."""
