@@ -113,7 +113,7 @@ def fit_automatically(
         reason = "votes cannot tell how accurate every source is"
     found = _Likelihood(fit, class_balance, 0.0, reason)
     given = fit.layout is not None and not dependencies_learned  # then they are what there is
-    if given or can_be_tested(observed, fit, class_balance, missing=missing, n_threads=n_threads):
+    if given or can_be_tested(observed, fit, len(class_balance), missing=missing, n_threads=n_threads):
         climb = partial(
             _likelihood,
             observed,
@@ -212,7 +212,7 @@ def _likelihood(
         prior=prior,
         warns=not is_trial,
     )
-    if given or not can_be_tested(observed, likely, balance, missing=missing, n_threads=n_threads):
+    if given or not can_be_tested(observed, likely, len(balance), missing=missing, n_threads=n_threads):
         return _Likelihood(likely, balance, start.trust, start.reason)
     unexplained = unexplained_by_fit(observed, likely, balance, missing=missing, n_threads=n_threads)
     found = _Likelihood(

@@ -71,7 +71,7 @@ MIN_RESIDUAL = 0.1
 """Agreement given the label, as a correlation, from which on votes count as hanging together."""
 
 MOST_AGAINST = 0.3
-"""Share of the votes that may come to speak against what they say, before these are taken to say nothing."""
+"""Share of the votes that may come to speak against what they say, before all their sources count alike."""
 
 ERROR_CORRELATION = 0.2
 """Least correlation between the errors of two votes on an item, where votes on items hang together."""
@@ -212,7 +212,7 @@ class _Reading:
     ) -> None:
         self.panel, self.interpretation, self.caution = panel, interpretation, caution
         self.strength: float = ACCURACY_VOTES if start is None else start.reading.strength
-        self.is_taken_at_word: bool = start is not None and start.reading.is_taken_at_word
+        self.counts_all_alike: bool = start is not None and start.reading.counts_all_alike
         self.power = np.ones(len(panel.counts))
         votes = panel.counts.sum(axis=1)
         self.sided = panel.one_sided > 1e-3
@@ -264,8 +264,8 @@ class _Reading:
         if self.interpretation.discount and step in REDUNDANCY_STEPS:
             self.power = self._power(expected, weights)
         logs, firing, self.confusion = self._read(cells, expected, shared)
-        if not self.is_taken_at_word and self._share_against() > MOST_AGAINST:
-            self.is_taken_at_word = True
+        if not self.counts_all_alike and self._share_against() > MOST_AGAINST:
+            self.counts_all_alike = True
             logs, firing, self.confusion = self._read(cells, expected, shared)
         self.silent = self._silent(cells, firing)
         logs -= self.silent[cells.source]
@@ -397,7 +397,7 @@ class _Reading:
             )
             total = total + believed
         table: NDArray[np.float64] = (shared + prior[cells.source] * centre) / (total + prior)[cells.source]
-        if self.is_taken_at_word:
+        if self.counts_all_alike:
             alike = self.many & ~self.is_known
             accuracy = np.full(len(alike), self._mean_accuracy(alike))
             table = np.where(

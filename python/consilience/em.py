@@ -209,7 +209,7 @@ def best_of_models(
         Asked about the best fit after ``TRIAL_PASSES``; where it says so, no fit goes on.
     """
     runs = [Ascent(columns, start, class_balance, model, learn_balance) for model in MODELS]
-    runs[1].narrower = runs[0]
+    runs[MODELS.index("tied")].narrower = runs[MODELS.index("one-coin")]
     if not columns.cliques and runs[-1].n_parameters == runs[-2].n_parameters:
         runs.pop()  # with two label vectors, tied tables are free
 

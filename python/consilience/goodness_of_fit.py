@@ -24,6 +24,7 @@ from consilience.row_frequencies import RowFrequencies
 from consilience.rows import some_patterns
 from consilience.scores import independent_scores, with_components
 from consilience.statistics import Observation, VoteStatistics
+from consilience.tied import SourceTable
 
 __all__ = [
     "MIN_VOTES_PER_STRENGTH",
@@ -73,20 +74,13 @@ def can_be_tested_by_pairs(statistics: VoteStatistics, fit: SourceFit, k: int) -
     return _has_votes(statistics, fit, k) and has_pairs(statistics, fit, k)
 
 
-def can_be_tested(
-    observed: Observation,
-    fit: SourceFit,
-    class_balance: NDArray[np.float64],
-    *,
-    missing: bool,
-    n_threads: int,
-) -> bool:
+def can_be_tested(observed: Observation, fit: SourceFit, k: int, *, missing: bool, n_threads: int) -> bool:
     """The same, but few sources by whole rows too."""
-    statistics, k = observed.statistics, len(class_balance)
-    if not _has_votes(statistics, fit, k) or has_pairs(statistics, fit, k):
-        return _has_votes(statistics, fit, k)
-    rows = _row_frequencies(observed, fit, missing=missing, n_threads=n_threads)
-    return rows is not None and _has_rows(rows, fit, k)
+    if not _has_votes(observed.statistics, fit, k):
+        return False
+    if has_pairs(observed.statistics, fit, k):
+        return True
+    return _telling_rows(observed, fit, k, missing=missing, n_threads=n_threads) is not None
 
 
 def _has_votes(statistics: VoteStatistics, fit: SourceFit, k: int) -> bool:
@@ -105,24 +99,30 @@ def has_pairs(statistics: VoteStatistics, fit: SourceFit, k: int) -> bool:
     return bool(pairs.sum() >= MIN_PAIRS_PER_STRENGTH * n_strengths)
 
 
-def _has_rows(rows: RowFrequencies, fit: SourceFit, k: int) -> bool:
-    """Whether whole rows are, for there are few sources."""
-    free, chosen = rows.freedom(fit.model or "tied", k)
-    return free >= MIN_ROWS_PER_PARAMETER * chosen
-
-
-def _row_frequencies(
-    observed: Observation, fit: SourceFit, *, missing: bool, n_threads: int
+def _telling_rows(
+    observed: Observation, fit: SourceFit, k: int, *, missing: bool, n_threads: int
 ) -> RowFrequencies | None:
-    """How often the sources cast each row together; None if they are many, or modelled together."""
-    own = fit.learned & (fit.first == np.arange(len(fit.first)))
-    tables = [fit.tables[j] for j in np.flatnonzero(own)]
-    if fit.layout is not None or len(tables) > MAX_FEW:
+    """How often sources cast each row together; None where they are many, together, or rows are no test."""
+    own = _of_their_own(fit)
+    if fit.layout is not None or np.count_nonzero(own) > MAX_FEW:
         return None
     layout = without_copies(fit)
     patterns = some_patterns(observed.rows(layout, n_threads)[0], MAX_ITEMS, n_threads)
     states = _states_in_tables(observed, fit, layout, own, patterns)
-    return RowFrequencies.of(tables, states, patterns.weight, missing=missing)
+    rows = RowFrequencies.of(_tables_of(fit, own), states, patterns.weight, missing=missing)
+    if rows is None:
+        return None
+    free, chosen = rows.freedom(fit.model or "tied", k)
+    return rows if free >= MIN_ROWS_PER_PARAMETER * chosen else None
+
+
+def _of_their_own(fit: SourceFit) -> NDArray[np.bool_]:
+    """Sources that were learned, and not as the copy of another, (m,)."""
+    return np.asarray(fit.learned & (fit.first == np.arange(len(fit.first))), dtype=np.bool_)
+
+
+def _tables_of(fit: SourceFit, own: NDArray[np.bool_]) -> list[SourceTable]:
+    return [fit.tables[j] for j in np.flatnonzero(own)]
 
 
 def unexplained_by_fit(
@@ -136,10 +136,9 @@ def unexplained_by_fit(
     """Share of what votes tell of each other that a fit leaves over: pairs, or of few sources whole rows."""
     statistics, k = observed.statistics, len(class_balance)
     if not has_pairs(statistics, fit, k):
-        rows = _row_frequencies(observed, fit, missing=missing, n_threads=n_threads)
-        if rows is not None and _has_rows(rows, fit, k):
-            own = fit.learned & (fit.first == np.arange(len(fit.first)))
-            tables = [fit.tables[j] for j in np.flatnonzero(own)]
+        rows = _telling_rows(observed, fit, k, missing=missing, n_threads=n_threads)
+        if rows is not None:
+            tables = _tables_of(fit, _of_their_own(fit))
             return rows.unexplained_share(tables, class_balance, fit.model or "tied")
     return unexplained_share(statistics, fit, class_balance, missing=missing)
 
@@ -282,8 +281,8 @@ def _error_by_votes(
     start, column, _ = patterns.rows()
     row = np.repeat(np.arange(len(patterns)), np.diff(start))
     votes = np.bincount(column, weights[row], minlength=layout.n_columns)[layout.column]
-    own = fit.learned & (fit.first == np.arange(len(fit.first))) & (votes >= MIN_VOTES_SEEN)
-    if sum(fit.tables[j].table.size for j in np.flatnonzero(own)) > MAX_TABLES:
+    own = _of_their_own(fit) & (votes >= MIN_VOTES_SEEN)
+    if sum(table.table.size for table in _tables_of(fit, own)) > MAX_TABLES:
         return np.zeros(len(class_balance))
     in_tables = _states_in_tables(observed, fit, layout, own, patterns)
     return balance_error_by_rows(

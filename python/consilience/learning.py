@@ -107,32 +107,26 @@ def learn_votes(
 
 
 def _warn_of_numbers(parameters: Parameters, votes: Any, statistics: VoteStatistics) -> None:
-    """Warn where classes are named by numbers, and votes, which are indices, look like these names."""
-    names = parameters.classes
-    if names is None:
-        _warn_of_no_first_class(parameters, statistics)
-    if names is None or isinstance(votes, Votes) or not all(type(name) is int for name in names):
+    """Warn where votes, which are indices of classes, look like names of classes, or as if counted from 1."""
+    graph, names = statistics.task_graph, parameters.classes
+    if graph.n_tasks > 1 or parameters.n_classes is not None or parameters.task_graph is not None:
         return
     met = set(statistics.node_event.ravel().tolist())
-    if list(names) != list(range(len(names))) and met and met <= set(names):
+    indices = list(range(graph.cardinalities[0]))
+    if names is None:
+        if len(indices) > 2 and graph.classes[graph.tasks[0]] == indices and met == set(indices[1:]):
+            warn_caller(
+                f"no source ever votes for class 0, but for every other up to {indices[-1]}: are classes "
+                "numbered from 1? Then take 1 off, but where -1 abstains; otherwise give n_classes",
+                ConsilienceWarning,
+            )
+        return
+    are_numbers = all(type(name) is int for name in names) and not isinstance(votes, Votes)
+    if are_numbers and list(names) != indices and met and met <= set(names):
         warn_caller(
             f"votes are indices of classes, of which {listed(sorted(met))} occur; these are also names in "
             f"classes={list(names)}. If names are meant, give indices instead, "
             "or votes as strings with classes named by strings",
-            ConsilienceWarning,
-        )
-
-
-def _warn_of_no_first_class(parameters: Parameters, statistics: VoteStatistics) -> None:
-    """Warn where classes are read off the votes, and seem to be numbered from 1."""
-    graph, met = statistics.task_graph, set(statistics.node_event.ravel().tolist())
-    if parameters.n_classes is not None or parameters.task_graph is not None or graph.n_tasks > 1:
-        return
-    k = graph.cardinalities[0]
-    if k > 2 and graph.classes[graph.tasks[0]] == list(range(k)) and met == set(range(1, k)):
-        warn_caller(
-            f"no source ever votes for class 0, but for every other up to {k - 1}: are classes numbered from "
-            "1? Then take 1 off, but where -1 abstains; otherwise give n_classes",
             ConsilienceWarning,
         )
 
