@@ -443,7 +443,7 @@ class _Reading:
 
 def _against(cells: Cells, table: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Cells that are rarer under the label vectors of their event than under the others, on average, (C,)."""
-    n_inside = cells.masks.sum(axis=1)
+    n_inside = cells.n_inside
     n_outside = cells.masks.shape[1] - n_inside
     inside = np.where(cells.masks, table, 0.0).sum(axis=1) / np.maximum(n_inside, 1)
     outside = np.where(cells.masks, 0.0, table).sum(axis=1) / np.maximum(n_outside, 1)

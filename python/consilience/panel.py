@@ -45,6 +45,8 @@ class Cells:
 
     def only(self, kept: NDArray[np.bool_]) -> Cells:
         """Some of the cells, of as many sources."""
+        if kept.all():
+            return self
         return Cells(self.source[kept], self.state[kept], self.masks[kept], self.n_sources)
 
     def by_source(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -58,6 +60,12 @@ class Cells:
     def _first_of_source(self) -> NDArray[np.intp]:
         """The first cell of every source that has one."""
         return np.flatnonzero(np.diff(self.source, prepend=-1))
+
+    @cached_property
+    def n_inside(self) -> NDArray[np.intp]:
+        """Label vectors in the event of each cell, (C,)."""
+        sizes: NDArray[np.intp] = self.masks.sum(axis=1)
+        return sizes
 
     def spread(self, values: NDArray[np.float64], n_states: int) -> NDArray[np.float64]:
         """Values in the table of all states, (m, S, ...) of (C, ...); 0 where there is no cell."""
@@ -169,7 +177,7 @@ class Panel:
     @cached_property
     def said(self) -> NDArray[np.float64]:
         """What the vote of each cell plainly says: its event's label vectors in equal shares, (C, 2, K)."""
-        return columns_of(self.cells.masks / self.cells.masks.sum(axis=1, keepdims=True))
+        return columns_of(self.cells.masks / self.cells.n_inside[:, None])
 
     @property
     def share_one_sided(self) -> float:
