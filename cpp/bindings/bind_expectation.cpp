@@ -230,11 +230,12 @@ void bind_expectation(py::module_& m) {
       [](const Patterns& patterns, const Scores& of_state, const Scores& base,
          const Scores& vote_of_state, const Scores& of_vote, const Array<std::uint8_t>& included,
          const std::vector<double>& temperatures, const std::vector<double>& shares,
-         int n_threads) {
+         const std::optional<Scores>& given, int n_threads) {
         const ScoreTable table = as_table(patterns, of_state, base);
         const std::vector<double> said = as_std_vector(vote_of_state),
                                   told = as_std_vector(of_vote);
-        const Forecast forecast = {table,        said,  told, as_std_vector(included),
+        const std::vector<double> known = given ? as_std_vector(*given) : std::vector<double>{};
+        const Forecast forecast = {table,        said,  told, known, as_std_vector(included),
                                    temperatures, shares};
         const Execution execution = interruptible(n_threads);
         HeldOut found;
@@ -249,7 +250,7 @@ void bind_expectation(py::module_& m) {
       },
       "patterns"_a, "of_state"_a.noconvert(), "base"_a.noconvert(), "vote_of_state"_a.noconvert(),
       "of_vote"_a.noconvert(), "included"_a.noconvert(), py::kw_only(), "temperatures"_a,
-      "shares"_a, "n_threads"_a);
+      "shares"_a, "given"_a.noconvert() = py::none(), "n_threads"_a);
 
   m.def(
       "dirichlet_evidence",

@@ -68,6 +68,30 @@ bool mean_vote(const PatternVotes& votes, const std::vector<double>& of_state, I
   return n_votes > 0;
 }
 
+/// Sums of logarithms, taken of products of a few factors at a time: those of votes on one item.
+class Products {
+ public:
+  explicit Products(std::size_t n) : of(n, 1.0) {}
+
+  std::vector<double> of;
+
+  /// After each factor, of 1e-9 to 1e9.
+  void next(double weight, std::vector<double>& sums) {
+    if (++n_factors_ == kMost) finish(weight, sums);
+  }
+
+  void finish(double weight, std::vector<double>& sums) {
+    if (n_factors_ == 0) return;
+    for (std::size_t i = 0; i < of.size(); ++i) sums[i] += weight * std::log(of[i]);
+    std::fill(of.begin(), of.end(), 1.0);
+    n_factors_ = 0;
+  }
+
+ private:
+  static constexpr int kMost = 16;
+  int n_factors_ = 0;
+};
+
 /// Chunks of patterns whose sums are added in order: the same for any number of threads.
 struct Chunks {
   Index n_patterns, size, n;
@@ -367,7 +391,9 @@ HeldOut held_out_votes(const Patterns& patterns, const Forecast& forecast,
   const ScoreTable& table = forecast.scores;
   check(patterns, table);
   check_votes(table, forecast.vote_of_state);
+  const bool is_given = !forecast.given.empty();
   if (forecast.of_vote.size() != table.of_state.size() ||
+      (is_given && forecast.given.size() != table.of_state.size()) ||
       static_cast<Index>(forecast.included.size()) != patterns.n_columns) {
     throw std::invalid_argument("the forecast must be (n_columns, n_states, n_vectors)");
   }
@@ -380,6 +406,8 @@ HeldOut held_out_votes(const Patterns& patterns, const Forecast& forecast,
     HeldOut& part = parts[static_cast<std::size_t>(chunk)];
     part.log_likelihood.assign(forecast.temperatures.size() * n_shares, 0.0);
     std::vector<double> scores(k), others(k), mean(k);
+    const std::vector<double> ones(k, 1.0);
+    Products products(part.log_likelihood.size());
     PatternVotes votes(patterns);
     for (Index u = chunks.begin(chunk); u < chunks.end(chunk); ++u) {
       votes.list(u, 1);
@@ -394,28 +422,40 @@ HeldOut held_out_votes(const Patterns& patterns, const Forecast& forecast,
         const Index at = votes.cell(v) * table.n_vectors;
         const double* added = table.of_state.data() + at;
         const double* of_vote = forecast.of_vote.data() + at;
+        const double* given = is_given ? forecast.given.data() + at : ones.data();
         const double* said = forecast.vote_of_state.data() + at;
-        double plain = 0, largest = -INFINITY;
+        double plain = 0, plain_given = 0, largest = -INFINITY;
         for (std::size_t y = 0; y < k; ++y) {
           others[y] = scores[y] - added[y];
           largest = std::max(largest, others[y]);
-          plain += (n * mean[y] - said[y]) / (n - 1) * of_vote[y];
+          const double of_others = (n * mean[y] - said[y]) / (n - 1);
+          plain += of_others * of_vote[y];
+          plain_given += of_others * given[y];
         }
         for (std::size_t t = 0; t < forecast.temperatures.size(); ++t) {
-          double total = 0, told = 0;
+          double told = 0, told_given = 0, total = 0;
           for (std::size_t y = 0; y < k; ++y) {
-            const double p = std::exp(forecast.temperatures[t] * (others[y] - largest));
+            const double below = others[y] - largest;
+            const double p = below == 0 ? 1.0 : std::exp(forecast.temperatures[t] * below);
             total += p;
             told += p * of_vote[y];
+            told_given += p * given[y];
           }
           for (std::size_t w = 0; w < n_shares; ++w) {
             const double share = forecast.shares[w];
             const double p = (1 - share) * (told / total) + share * plain;
-            part.log_likelihood[t * n_shares + w] += weight * std::log(std::max(p, 1e-9));
+            double odds = std::max(p, 1e-9);
+            if (is_given) {
+              const double q = (1 - share) * (told_given / total) + share * plain_given;
+              odds /= std::max(q, 1e-9);
+            }
+            products.of[t * n_shares + w] *= odds;
           }
         }
         part.n_votes += weight;
+        products.next(weight, part.log_likelihood);
       }
+      products.finish(weight, part.log_likelihood);
       if (worker == 0 && u % kStretch == 0 && execution.poll) execution.poll();
     }
   });

@@ -226,6 +226,7 @@ def held_out_votes(
     *,
     temperatures: Sequence[float],
     shares: Sequence[float],
+    given: NDArray[np.float64] | None = None,
     n_threads: int,
 ) -> tuple[NDArray[np.float64], float]: ...
 def dirichlet_evidence(

@@ -15,7 +15,7 @@ strength, whose strengths at all its votes are equal, is what tied tables become
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ from consilience.tied import n_parameters
 __all__ = [
     "MAX_PASSES",
     "MODELS",
+    "TIE",
     "TOLERANCE",
     "Ascent",
     "Columns",
@@ -39,10 +40,15 @@ __all__ = [
     "best_of_models",
     "choose_model",
     "expect_counts",
+    "first_of_best",
     "fit_em",
 ]
 
 MODELS = ("one-coin", "tied", "free")
+"""Each is a case of the next."""
+
+TIE = 1e-3
+"""Differences of BIC that are none: sums over the same rows in another order differ by less."""
 
 MAX_PASSES = 1000
 TRIAL_PASSES = 60
@@ -216,9 +222,12 @@ def best_of_models(
     def best_after(n_passes: int) -> list[EMFit]:
         for run in runs:
             run.go_on(n_passes)
-        fits = sorted((run.fit() for run in runs), key=lambda fit: fit.bic(columns.n))
-        best = {fit.model: fit for fit in reversed(fits)}
-        return sorted(best.values(), key=lambda fit: fit.bic(columns.n))
+        fits = sorted((run.fit() for run in runs), key=lambda fit: fit.bic(columns.n), reverse=True)
+        best = {fit.model: fit for fit in fits}
+        ordered = [best[model] for model in MODELS if model in best]
+        first = ordered[first_of_best([fit.bic(columns.n) for fit in ordered])]
+        rest = [fit for fit in ordered if fit is not first]
+        return [first, *sorted(rest, key=lambda fit: fit.bic(columns.n))]
 
     fits = best_after(TRIAL_PASSES)
     if is_hopeless is not None and is_hopeless(fits[0]):
@@ -238,6 +247,11 @@ def best_of_models(
         runs.append(Ascent(columns, wide.tables, wide.class_balance, "one-coin", learn_balance))
         fits = best_after(MAX_PASSES)
     return fits
+
+
+def first_of_best(bics: Sequence[float]) -> int:
+    """Which is the lowest, or the first of those that are as low."""
+    return next(i for i, bic in enumerate(bics) if bic <= min(bics) + TIE)
 
 
 def _alike(columns: Columns, start: Tables, class_balance: NDArray[np.float64]) -> Tables:

@@ -100,12 +100,20 @@ def gain_of_doubt(
     # The posterior of the others takes it that the source abstains. exp(of_state) takes that back.
     odds = np.where(states[:, :, None], np.exp(scores.of_state), 0.0)
     included = states.sum(axis=1) > 1
-    patterns = _few_of(patterns, n_threads)
     votes_at_all = np.broadcast_to(odds.sum(axis=1, keepdims=True), odds.shape)
-    told, n_votes = _told(patterns, scores, odds, included, n_threads)
-    voted, _ = _told(patterns, scores, np.ascontiguousarray(votes_at_all), included, n_threads)
-    foretold = told - voted
-    return float(foretold.max() - foretold[0]), n_votes
+    told, n_votes = _core.held_out_votes(
+        _few_of(patterns, n_threads),
+        scores.of_state,
+        scores.base,
+        np.zeros_like(scores.of_state),  # no share of the plain vote
+        odds,
+        included.astype(np.uint8),
+        temperatures=TEMPERATURES,
+        shares=(0.0,),
+        given=np.ascontiguousarray(votes_at_all),
+        n_threads=n_threads,
+    )
+    return float(told.max() - told[0, 0]), n_votes
 
 
 def _few_of(patterns: _core.Patterns, n_threads: int) -> _core.Patterns:
@@ -118,23 +126,3 @@ def _few_of(patterns: _core.Patterns, n_threads: int) -> _core.Patterns:
     one_in = float(n_votes @ patterns.weight) / MAX_HELD_OUT
     return patterns.thinned(one_in, n_threads=n_threads) if one_in > 1 else patterns
 
-
-def _told(
-    patterns: _core.Patterns,
-    scores: ScoreTable,
-    of_vote: NDArray[np.float64],
-    included: NDArray[np.bool_],
-    n_threads: int,
-) -> tuple[NDArray[np.float64], float]:
-    told, n_votes = _core.held_out_votes(
-        patterns,
-        scores.of_state,
-        scores.base,
-        np.zeros_like(scores.of_state),  # no share of the plain vote
-        of_vote,
-        included.astype(np.uint8),
-        temperatures=TEMPERATURES,
-        shares=(0.0,),
-        n_threads=n_threads,
-    )
-    return told[:, 0], n_votes

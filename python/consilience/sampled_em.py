@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from consilience.em import (
     MAX_PASSES,
     MODELS,
+    TIE,
     TOLERANCE,
     Ascent,
     Columns,
@@ -28,6 +29,7 @@ from consilience.em import (
     Tables,
     best_of_models,
     expect_counts,
+    first_of_best,
 )
 from consilience.gold import KnownRows
 from consilience.joint_forms import JointForm
@@ -39,12 +41,6 @@ MIN_ROWS = 1 << 18
 
 SAMPLE = 1 << 17
 """Items that are drawn."""
-
-SAME = 1e-9
-"""EM's steps of which length are none."""
-
-TIE = 1e-3
-"""Differences of BIC that are none: sums over the same rows in another order differ by less."""
 
 MAX_TURNS = 8
 """Passes over all rows after which EM goes on without the sample."""
@@ -79,26 +75,21 @@ def choose_model_by_sample(
     if is_hopeless is not None and is_hopeless(fits[0]):
         return fits[0], {fit.model: fit.bic(sample.n) for fit in fits}
     sample = replace(columns, rows=drawn.times(columns.n / drawn.n))
-    least = MODELS.index(fits[0].model)
-    climbs = [
-        _Climb.begun(columns, sample, start, fit, learn_balance)
-        for fit in sorted(fits, key=lambda fit: MODELS.index(fit.model))
-        if MODELS.index(fit.model) >= least
-    ]
+    fits.sort(key=lambda fit: MODELS.index(fit.model))
+    left = fits[first_of_best([fit.bic(drawn.n) for fit in fits]) :]
+    # One pass over all rows, where the narrowest of these ended, is the first turn of all.
+    at = Point(left[0].tables, left[0].class_balance)
+    found = expect_counts(columns, at)
+    climbs = [_Climb.of(columns, sample, start, fit, learn_balance)._turned(at, *found) for fit in left]
     finished: list[EMFit] = []
     while climbs:  # the most promising is finished, and others that still promise more
         bics = [climb.fit().bic(columns.n) for climb in climbs]
         if finished and min(bics) >= min(fit.bic(columns.n) for fit in finished) - TIE:
             break
-        finished.append(climbs.pop(_first_of_best(bics)).finished())
-    best = finished[_first_of_best([fit.bic(columns.n) for fit in finished])]
+        finished.append(climbs.pop(first_of_best(bics)).finished())
+    best = finished[first_of_best([fit.bic(columns.n) for fit in finished])]
     every = [*finished, *(climb.fit() for climb in climbs)]
     return best, {fit.model: fit.bic(columns.n) for fit in every}
-
-
-def _first_of_best(bics: list[float]) -> int:
-    """Which is the lowest, or the first of those that are as low."""
-    return next(i for i, bic in enumerate(bics) if bic <= min(bics) + TIE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,10 +130,10 @@ class _Climb:
     n_passes: int
 
     @staticmethod
-    def begun(columns: Columns, sample: Columns, start: Tables, fit: EMFit, learn_balance: bool) -> _Climb:
-        """After the first turn, from a fit to the sample."""
+    def of(columns: Columns, sample: Columns, start: Tables, fit: EMFit, learn_balance: bool) -> _Climb:
+        """At a fit to the sample."""
         point = Point(fit.tables, fit.class_balance)
-        climb = _Climb(
+        return _Climb(
             columns,
             sample,
             start,
@@ -152,9 +143,8 @@ class _Climb:
             fit.forms,
             fit.missing,
             fit.log_likelihood,
-            1,
+            0,
         )
-        return climb._turned(*expect_counts(columns, point))
 
     def fit(self, *, converged: bool = False) -> EMFit:
         """Where it stands."""
@@ -173,26 +163,26 @@ class _Climb:
 
     def finished(self) -> EMFit:
         """The maximum."""
-        climb, n_settled = self, 0
-        while climb.n_passes < MAX_TURNS + n_settled:
+        climb = self
+        while climb.n_passes < MAX_TURNS:
             found = expect_counts(climb.columns, climb.point)
             ahead = climb._ascent(climb.columns, climb.point).step_from(*found[:2], climb.point)
             move = ahead.distance(climb.point)
-            climb = replace(climb, n_passes=climb.n_passes + 1)._turned(*found)
-            n_settled += move < TOLERANCE
-            # One turn more brings fits by other samples together: of the same votes in other forms.
-            if n_settled > 1 or move < SAME:
+            climb = climb._turned(climb.point, *found)
+            if move < TOLERANCE:  # and the turn has made up for most of it
                 return climb.fit(converged=True)
         rest = climb._ascent(climb.columns, climb.point)  # the sample is too unlike the rest
         rest.go_on(MAX_PASSES)
         return rest.fit()
 
-    def _turned(self, counts: Tables, weights: NDArray[np.float64], log_likelihood: float) -> _Climb:
-        """One turn further, from what is expected of all rows."""
-        own, of_vector, _ = expect_counts(self.sample, self.point)
+    def _turned(
+        self, at: Point, counts: Tables, weights: NDArray[np.float64], log_likelihood: float
+    ) -> _Climb:
+        """One turn further, from what is expected of all rows at a point near the maximum."""
+        own, of_vector, _ = expect_counts(self.sample, at)
         left_out = KnownRows(counts - own, weights - of_vector, (), 0.0)
         corrected = replace(self.sample, known=left_out)
-        before = expect_counts(corrected, self.point)[2]
+        before = expect_counts(corrected, at)[2]
         ascent = self._ascent(corrected, self.point, TOLERANCE / 100)
         ascent.go_on(MAX_PASSES)
         gain = ascent.fit().log_likelihood - before
@@ -202,6 +192,7 @@ class _Climb:
             forms=ascent.forms,
             missing=ascent.missing,
             log_likelihood=log_likelihood + gain,
+            n_passes=self.n_passes + 1,
         )
 
     def _ascent(self, columns: Columns, point: Point, tolerance: float = TOLERANCE) -> Ascent:

@@ -160,13 +160,16 @@ struct Plain {
         if (plain.empty()) continue;
         std::vector<double> others = scores(i, j);
         for (double& score : others) score *= temperature;
-        double total = 0, told = 0;
+        double total = 0, told = 0, given = 0;
         const std::vector<double> p = softmax(others, &total);
         for (std::size_t y = 0; y < p.size(); ++y) {
-          told += ((1 - share) * p[y] + share * plain[y]) *
-                  forecast.of_vote[entry(j, label, static_cast<Index>(y))];
+          const double of_label = (1 - share) * p[y] + share * plain[y];
+          const std::size_t at = entry(j, label, static_cast<Index>(y));
+          told += of_label * forecast.of_vote[at];
+          given += of_label * (forecast.given.empty() ? 1.0 : forecast.given[at]);
         }
-        sum += weights[static_cast<std::size_t>(i)] * std::log(std::max(told, 1e-9));
+        const double odds = std::max(told, 1e-9) / std::max(given, 1e-9);
+        sum += weights[static_cast<std::size_t>(i)] * std::log(odds);
         *n_votes += weights[static_cast<std::size_t>(i)];
       }
     }
@@ -422,11 +425,14 @@ TEST_CASE("held-out votes are foretold as by the definition") {
         find_patterns(StateReader(held.view, coding), weights.data(), Execution{});
     const ScoreTable table = random_scores(seed + 100, m, 4, k);
     const std::vector<double> said = random_opinions(seed + 200, m, 4, k);
-    std::vector<double> of_vote;
-    for (Index j = 0; j < m * 4 * k; ++j) of_vote.push_back(random.uniform(0.01, 1));
+    std::vector<double> of_vote, given;
+    for (Index j = 0; j < m * 4 * k; ++j) {
+      of_vote.push_back(random.uniform(0.01, 1));
+      if (seed % 2 == 1) given.push_back(random.uniform(0.01, 1));
+    }
     std::vector<std::uint8_t> included(static_cast<std::size_t>(m), 1);
     included[0] = m > 1 ? 0 : 1;
-    const Forecast forecast{table, said, of_vote, included, {1.0, 0.4}, {0.0, 0.25, 1.0}};
+    const Forecast forecast{table, said, of_vote, given, included, {1.0, 0.4}, {0.0, 0.25, 1.0}};
     const HeldOut found = held_out_votes(patterns, forecast, Execution{});
     for (std::size_t t = 0; t < 2; ++t) {
       for (std::size_t w = 0; w < 3; ++w) {

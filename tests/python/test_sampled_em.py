@@ -8,6 +8,7 @@ from enumeration import COARSE_AND_FINE, draw, hierarchy, single_task, single_ta
 
 import consilience as cs
 from consilience import _core, rows, sampled_em
+from consilience.em import first_of_best
 from consilience.rows import Distinct, Items
 
 
@@ -77,7 +78,7 @@ def test_most_passes_are_over_the_sample(monkeypatch, small_samples):
     votes = draw(rng, single_task(rng, 2, 9), 50_000)[0]
     sizes = sizes_of_passes(monkeypatch)
     cs.LabelModel(n_classes=2, method="em").fit(votes)
-    assert sizes.count(max(sizes)) <= 6 < len(sizes) / 3
+    assert sizes.count(max(sizes)) <= 5 < len(sizes) / 3
 
 
 def test_the_better_model_wins_though_the_sample_cannot_tell(monkeypatch):
@@ -94,9 +95,25 @@ def test_the_better_model_wins_though_the_sample_cannot_tell(monkeypatch):
     assert cs.LabelModel(**arguments).fit(votes)._fitted().fit.model == "tied"
 
 
+@pytest.mark.parametrize("seed", [0, 1, 11])
+def test_the_narrowest_model_wins_though_the_sample_cannot_tell_it_from_a_wider_one(seed, monkeypatch):
+    rng = np.random.default_rng(seed)
+    n, m, k = 12_000, 6, 3
+    y = rng.integers(0, k, n)
+    right, voted = rng.random((n, m)) < 0.75, rng.random((n, m)) < 0.6
+    wrong = (y[:, None] + rng.integers(1, k, (n, m))) % k
+    votes = np.where(voted, np.where(right, y[:, None], wrong), -1)
+    arguments = {"n_classes": k, "method": "em", "class_balance": "uniform"}
+    # In the sample "tied" comes to be the same fit; over all rows some abstention tells a little by chance.
+    assert cs.LabelModel(**arguments).fit(votes)._fitted().fit.model == "one-coin"
+    monkeypatch.setattr(sampled_em, "MIN_ROWS", 10)
+    monkeypatch.setattr(sampled_em, "SAMPLE", 2000)
+    assert cs.LabelModel(**arguments).fit(votes)._fitted().fit.model == "one-coin"
+
+
 def test_of_models_that_are_equally_good_the_narrowest_is_chosen_whatever_the_rounding():
-    assert sampled_em._first_of_best([1e8, 1e8 - 1e-6, 1e8 + 5.0]) == 0
-    assert sampled_em._first_of_best([1e8, 1e8 - 0.1, 1e8 - 0.1]) == 1
+    assert first_of_best([1e8, 1e8 - 1e-6, 1e8 + 5.0]) == 0
+    assert first_of_best([1e8, 1e8 - 0.1, 1e8 - 0.1]) == 1
 
 
 def test_a_sample_that_says_too_little_is_left(monkeypatch):

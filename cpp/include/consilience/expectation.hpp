@@ -74,12 +74,13 @@ struct Forecast {
   const ScoreTable& scores;
   const std::vector<double>& vote_of_state;  // (n_columns, n_states, K) as in `VoteShare`
   const std::vector<double>& of_vote;        // (n_columns, n_states, K) P(state | votes, Y = y)
+  const std::vector<double>& given;          // what is known of each vote, or empty: its odds alike
   std::vector<std::uint8_t> included;        // (n_columns,) whose votes are to be foretold
   std::vector<double> temperatures, shares;
 };
 
-/// Log-likelihood of held-out votes under each temperature and share. Rows with one vote are left
-/// out.
+/// Log-likelihood of held-out votes under each temperature and share, divided by that of what is
+/// given of them. Rows with one vote are left out.
 /// @throws std::invalid_argument as `expect`.
 HeldOut held_out_votes(const Patterns& patterns, const Forecast& forecast,
                        const Execution& execution);
