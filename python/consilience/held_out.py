@@ -125,4 +125,3 @@ def _few_of(patterns: _core.Patterns, n_threads: int) -> _core.Patterns:
         return patterns
     one_in = float(n_votes @ patterns.weight) / MAX_HELD_OUT
     return patterns.thinned(one_in, n_threads=n_threads) if one_in > 1 else patterns
-

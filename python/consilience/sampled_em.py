@@ -80,7 +80,7 @@ def choose_model_by_sample(
     # One pass over all rows, where the narrowest of these ended, is the first turn of all.
     at = Point(left[0].tables, left[0].class_balance)
     found = expect_counts(columns, at)
-    climbs = [_Climb.of(columns, sample, start, fit, learn_balance)._turned(at, *found) for fit in left]
+    climbs = [_Climb.of(columns, sample, start, fit, learn_balance).turned(at, found) for fit in left]
     finished: list[EMFit] = []
     while climbs:  # the most promising is finished, and others that still promise more
         bics = [climb.fit().bic(columns.n) for climb in climbs]
@@ -116,6 +116,8 @@ class _Climb:
         Of all rows there, all but exactly.
     n_passes : int
         Over all rows.
+    last_move : float
+        How far the last turn went.
     """
 
     columns: Columns
@@ -127,7 +129,8 @@ class _Climb:
     forms: tuple[JointForm, ...]
     missing: NDArray[np.bool_]
     log_likelihood: float
-    n_passes: int
+    n_passes: int = 0
+    last_move: float = 0.0
 
     @staticmethod
     def of(columns: Columns, sample: Columns, start: Tables, fit: EMFit, learn_balance: bool) -> _Climb:
@@ -143,7 +146,6 @@ class _Climb:
             fit.forms,
             fit.missing,
             fit.log_likelihood,
-            0,
         )
 
     def fit(self, *, converged: bool = False) -> EMFit:
@@ -165,20 +167,18 @@ class _Climb:
         """The maximum."""
         climb = self
         while climb.n_passes < MAX_TURNS:
-            found = expect_counts(climb.columns, climb.point)
-            ahead = climb._ascent(climb.columns, climb.point).step_from(*found[:2], climb.point)
-            move = ahead.distance(climb.point)
-            climb = climb._turned(climb.point, *found)
-            if move < TOLERANCE:  # and the turn has made up for most of it
+            before = climb.last_move
+            climb = climb.turned(climb.point, expect_counts(climb.columns, climb.point))
+            # Each turn leaves about the share that it is of the one before.
+            if climb.last_move**2 < TOLERANCE / 2 * max(before, climb.last_move):
                 return climb.fit(converged=True)
         rest = climb._ascent(climb.columns, climb.point)  # the sample is too unlike the rest
         rest.go_on(MAX_PASSES)
         return rest.fit()
 
-    def _turned(
-        self, at: Point, counts: Tables, weights: NDArray[np.float64], log_likelihood: float
-    ) -> _Climb:
+    def turned(self, at: Point, found: tuple[Tables, NDArray[np.float64], float]) -> _Climb:
         """One turn further, from what is expected of all rows at a point near the maximum."""
+        counts, weights, log_likelihood = found
         own, of_vector, _ = expect_counts(self.sample, at)
         left_out = KnownRows(counts - own, weights - of_vector, (), 0.0)
         corrected = replace(self.sample, known=left_out)
@@ -193,6 +193,7 @@ class _Climb:
             missing=ascent.missing,
             log_likelihood=log_likelihood + gain,
             n_passes=self.n_passes + 1,
+            last_move=ascent.point.distance(self.point),
         )
 
     def _ascent(self, columns: Columns, point: Point, tolerance: float = TOLERANCE) -> Ascent:
