@@ -21,15 +21,24 @@ class FirstFailure {
       exception_ = std::current_exception();
     }
   }
+  /// Whether a chunk is still to be worked on: one before it may fail as well.
+  bool is_after(Index chunk) const { return chunk < chunk_.load(std::memory_order_relaxed); }
   void rethrow() const {
     if (exception_) std::rethrow_exception(exception_);
   }
 
  private:
   std::mutex mutex_;
-  Index chunk_ = std::numeric_limits<Index>::max();
+  std::atomic<Index> chunk_ = std::numeric_limits<Index>::max();
   std::exception_ptr exception_;
 };
+
+/// Chunks that a worker takes at a time: neighbours, where there are many, as two workers that
+/// fill the same large page of fresh memory wait for each other.
+Index run_length(Index n_chunks, int n_workers) {
+  constexpr Index kRunsOfWorker = 32;
+  return std::max<Index>(1, n_chunks / (kRunsOfWorker * n_workers));
+}
 
 }  // namespace
 
@@ -41,21 +50,24 @@ int n_workers(Index n_chunks, const Execution& execution) {
 void for_each_chunk(Index n_chunks, const Execution& execution,
                     const std::function<void(Index chunk, int worker)>& body) {
   const int workers = n_workers(n_chunks, execution);
+  const Index run = run_length(n_chunks, workers);
   std::atomic<Index> next{0};
-  std::atomic<bool> stopped{false};
   FirstFailure failure;
 
   const auto work = [&](int worker) {
-    while (!stopped.load(std::memory_order_relaxed)) {
-      const Index chunk = next.fetch_add(1);
-      if (chunk >= n_chunks) return;
-      try {
-        body(chunk, worker);
-        if (worker == 0 && execution.poll) execution.poll();
-      } catch (...) {
-        failure.keep(chunk);
-        stopped = true;
+    for (;;) {
+      const Index begin = next.fetch_add(run);
+      const Index end = std::min(n_chunks, begin + run);
+      for (Index chunk = begin; chunk < end; ++chunk) {
+        if (!failure.is_after(chunk)) return;
+        try {
+          body(chunk, worker);
+          if (worker == 0 && execution.poll) execution.poll();
+        } catch (...) {
+          failure.keep(chunk);
+        }
       }
+      if (end == n_chunks) return;
     }
   };
 

@@ -93,14 +93,17 @@ TEST_CASE("a poll that throws ends the call, and no thread outlives it") {
 
 TEST_CASE("the exception of the lowest chunk is thrown, for any number of threads") {
   for (const int n_threads : {1, 2, 3, 8}) {
-    for (int repetition = 0; repetition < 20; ++repetition) {
-      const auto call = [&] {
-        for_each_chunk(100, {n_threads, {}}, [](Index chunk, int) {
-          if (chunk == 17) std::this_thread::sleep_for(milliseconds(1));  // later than the next
-          if (chunk >= 17) throw std::runtime_error(std::to_string(chunk));
-        });
-      };
-      CHECK_THROWS_WITH_AS(call(), "17", std::runtime_error);
+    for (const Index n_chunks : {100, 10000}) {  // in the second, workers take runs of them
+      const Index first = n_chunks / 6 + 1;
+      for (int repetition = 0; repetition < 20; ++repetition) {
+        const auto call = [&] {
+          for_each_chunk(n_chunks, {n_threads, {}}, [&](Index chunk, int) {
+            if (chunk == first) std::this_thread::sleep_for(milliseconds(1));  // later than others
+            if (chunk >= first) throw std::runtime_error(std::to_string(chunk));
+          });
+        };
+        CHECK_THROWS_WITH_AS(call(), std::to_string(first).c_str(), std::runtime_error);
+      }
     }
   }
 }
