@@ -19,10 +19,13 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 import shutil
+import stat
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -31,8 +34,17 @@ from numpy.typing import NDArray
 
 from consilience.exceptions import FileFormatError, InvalidArgumentError, WrongTypeError
 
+_HAS_LOCKS = os.name != "nt"
+if _HAS_LOCKS:
+    import fcntl
+
 MAGIC = b"consilience\n"
 FORMAT_VERSION = 1
+
+_PARTIAL = re.compile(r"\.consilience-[0-9a-f]{16}\.partial")
+_HOUR = 3600.0
+_looked_through: dict[str, float] = {}
+"""When a folder was last looked through for partial files."""
 
 _PREAMBLE = struct.Struct("<12sIQ")
 _CHECKSUM_SIZE = hashlib.sha256().digest_size
@@ -199,8 +211,9 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | Callable[[Bi
     """Write a file wholly or not at all.
 
     The content goes to a new file in the same folder, reaches the disk, and then takes the place of `path` in
-    one step. On any error, and on Ctrl-C, an old file stays as it was with nothing left beside it. A link is
-    followed; a pipe or a device is written to directly.
+    one step. On any error, and on Ctrl-C, an old file stays as it was with nothing left beside it; what a
+    process leaves that is killed, a later call deletes. A link is followed; a pipe or a device is written to
+    directly.
 
     Parameters
     ----------
@@ -221,18 +234,75 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | Callable[[Bi
             _write(file, content)
         return
     target = target_of(path)
-    partial = target.with_name(f".consilience-{secrets.token_hex(8)}.partial")
-    try:
-        with open(partial, "xb") as file:
+    with _locked_partial(target.parent) as (partial, file):
+        with file:
             _write(file, content)
             file.flush()
             os.fsync(file.fileno())
         if target.exists():
             shutil.copymode(target, partial)
         os.replace(partial, target)
+
+
+@contextmanager
+def _locked_partial(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """A new file that its writer holds a lock on until it is renamed, or else is gone."""
+    partial = folder / f".consilience-{secrets.token_hex(8)}.partial"
+    lock = None
+    try:
+        with open(partial, "xb") as file:
+            _delete_abandoned(folder, os.fstat(file.fileno()).st_mtime)
+            if _HAS_LOCKS:
+                lock = os.dup(file.fileno())  # for longer than the file is open
+                _lock(lock)
+            yield partial, file
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock(descriptor: int) -> bool:
+    """Whether nobody else holds the lock on a file, which is taken; always so where there are no locks."""
+    if not _HAS_LOCKS:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _delete_abandoned(folder: Path, now: float) -> None:
+    """Delete the partial files of writers that were killed; `now` is the time of the file system.
+
+    A living writer holds a lock. Some network file systems keep locks from other machines, so the file must
+    not have changed for an hour besides; where there are no locks, for a day. A folder is looked through
+    once in that time.
+    """
+    age = _HOUR if _HAS_LOCKS else 24 * _HOUR
+    name = os.fspath(folder)
+    if name in _looked_through and 0 <= now - _looked_through[name] < age:
+        return
+    _looked_through[name] = now
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _PARTIAL.fullmatch(entry.name):
+                _delete_if_abandoned(entry.path, now - age)
+
+
+def _delete_if_abandoned(path: str, changed_before: float) -> None:
+    # No link is followed, and no pipe waited for.
+    flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with suppress(OSError):
+        with open(path, "r+b", buffering=0, opener=lambda name, _: os.open(name, flags)) as file:
+            status = os.fstat(file.fileno())
+            is_old = stat.S_ISREG(status.st_mode) and status.st_mtime < changed_before
+            is_abandoned = is_old and _lock(file.fileno())
+        if is_abandoned:
+            os.unlink(path)  # after it is closed, as Windows wants it
 
 
 def _write(file: BinaryIO, content: bytes | Callable[[BinaryIO], object]) -> None:

@@ -7,6 +7,8 @@ import json
 import os
 import stat
 import struct
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from consilience import container
 from consilience.container import FORMAT_VERSION, MAGIC, pack, read_file, unpack, write_atomically
 from consilience.exceptions import FileFormatError, InvalidArgumentError, WrongTypeError
 
@@ -267,6 +270,134 @@ def test_permissions_and_links_survive(tmp_path: Path) -> None:
     assert (tmp_path / "latest").is_symlink()
     assert (tmp_path / "model").read_bytes() == b"new"
     assert stat.S_IMODE((tmp_path / "model").stat().st_mode) == 0o640
+
+
+# What a writer leaves that was killed
+
+WRITER = (
+    "import sys\n"
+    "from consilience.container import write_atomically\n"
+    "def content(file):\n"
+    "    file.write(b'half'); file.flush(); print('ready', flush=True)\n"
+    "    sys.stdin.readline(); file.write(b' and half')\n"
+    "write_atomically('slow', content)\n"
+)
+
+
+def start_writer(folder: Path) -> tuple[subprocess.Popen[bytes], Path]:
+    """A process in the midst of writing, and its partial file, which seems not to have changed for long."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    (partial,) = folder.glob(".consilience-*.partial")
+    return process, aged(partial)
+
+
+def aged(path: Path, hours: float = 30) -> Path:
+    then = path.stat().st_mtime - 3600 * hours
+    os.utime(path, (then, then))
+    return path
+
+
+@pytest.fixture
+def looked_through(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    folders: dict[str, float] = {}
+    monkeypatch.setattr(container, "_looked_through", folders)
+    return folders
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals work in other ways")
+def test_what_a_killed_writer_left_is_deleted_by_a_later_one(
+    tmp_path: Path, looked_through: dict[str, float]
+) -> None:
+    process, partial = start_writer(tmp_path)
+    process.kill()
+    process.communicate(timeout=60)
+    assert partial.exists()
+
+    write_atomically(tmp_path / "model", b"new")
+
+    assert os.listdir(tmp_path) == ["model"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file is what protects a writer there")
+def test_what_another_process_is_writing_is_left_alone_however_long_it_takes(
+    tmp_path: Path, looked_through: dict[str, float]
+) -> None:
+    process, partial = start_writer(tmp_path)
+    for _ in range(3):
+        looked_through.clear()
+        write_atomically(tmp_path / "model", b"new")
+        assert partial.exists()
+    process.communicate(b"go on\n", timeout=60)
+
+    assert process.returncode == 0
+    assert (tmp_path / "slow").read_bytes() == b"half and half"
+    assert sorted(os.listdir(tmp_path)) == ["model", "slow"]
+
+
+def test_what_this_process_is_writing_is_left_alone(tmp_path: Path, looked_through: dict[str, float]) -> None:
+    def content(file: BinaryIO) -> None:
+        (partial,) = tmp_path.glob(".consilience-*.partial")
+        aged(partial)
+        looked_through.clear()
+        write_atomically(tmp_path / "inner", b"inner")
+        assert partial.exists() or os.name == "nt"
+        file.write(b"outer")
+
+    write_atomically(tmp_path / "outer", content)
+
+    assert sorted(os.listdir(tmp_path)) == ["inner", "outer"]
+
+
+@pytest.mark.parametrize("hours", [0, 0.9])
+def test_partial_files_of_late_are_left_alone(
+    tmp_path: Path, looked_through: dict[str, float], hours: float
+) -> None:
+    """A file system may keep the locks of one machine from another."""
+    partial = tmp_path / f".consilience-{'0' * 16}.partial"
+    partial.write_bytes(b"half")
+    aged(partial, hours)
+
+    write_atomically(tmp_path / "model", b"new")
+
+    assert partial.exists()
+
+
+def test_files_of_other_names_and_kinds_are_left_alone(
+    tmp_path: Path, looked_through: dict[str, float]
+) -> None:
+    zeros = "0" * 16
+    others = [".consilience-0.partial", f".consilience-{zeros}.partial.txt", f"consilience-{zeros}.partial"]
+    for name in others:
+        (tmp_path / name).write_bytes(b"mine")
+        aged(tmp_path / name)
+    name = f".consilience-{'a' * 15}%d.partial"
+    (tmp_path / (name % 0)).mkdir()
+    kinds = [name % 0]
+    if os.name != "nt":
+        (tmp_path / (name % 1)).symlink_to(others[0])
+        os.mkfifo(tmp_path / (name % 2))
+        aged(tmp_path / (name % 2))
+        kinds += [name % 1, name % 2]
+
+    write_atomically(tmp_path / "model", b"new")
+
+    assert sorted(os.listdir(tmp_path)) == sorted([*others, *kinds, "model"])
+
+
+def test_a_folder_is_looked_through_once_an_hour(tmp_path: Path, looked_through: dict[str, float]) -> None:
+    write_atomically(tmp_path / "model", b"new")
+    partial = tmp_path / f".consilience-{'0' * 16}.partial"
+    partial.write_bytes(b"half")
+    aged(partial)
+    write_atomically(tmp_path / "model", b"new")
+    assert partial.exists()
+    looked_through[os.fspath(tmp_path)] -= 30 * 3600
+    write_atomically(tmp_path / "model", b"new")
+    assert not partial.exists()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the devices of POSIX")
