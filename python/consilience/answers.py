@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.arrow_columns import import_pyarrow
-from consilience.arrow_votes import ParquetVotes
 from consilience.chunks import Form, VoteChunks, is_stream, open_chunks, open_parquet, parquet_files
 from consilience.exceptions import InvalidArgumentError, WrongTypeError
 from consilience.label_files import Columns, write_labels
@@ -28,8 +27,6 @@ Parts: TypeAlias = Callable[[VoteChunks, Report], Iterator[Columns]]
 """Columns of labels of each chunk in turn, at least once; tells a report how far it is."""
 
 _NOTE = "consilience"
-_END = 64 * 1024
-"""Bytes at the end of a Parquet file that tell it from others: its footer knows each column."""
 
 
 @dataclass(frozen=True)
@@ -181,30 +178,21 @@ def _write_folder(
     common = os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in files])
     targets = [os.path.join(folder, os.path.relpath(os.path.abspath(file), common)) for file in files]
     _refuse_inputs(targets, files)
-    _, opened = open_parquet(files, form)  # what is wrong with any file is said before the first is labelled
+    opened = open_parquet(files, form).files  # what is wrong with any is said before the first is labelled
     n_all, n_done, n_kept, n_labelled = sum(file.n_items for file in opened), 0, 0, 0
     model = hashlib.sha256(fingerprint).hexdigest()
     for file, target in zip(opened, targets, strict=True):
-        note = {_NOTE: json.dumps({"model": model, "votes": _identity(file)})}
+        note = {_NOTE: json.dumps({"model": model, "votes": file.identity()})}
         if _is_finished(target, note):
             n_kept += 1
         else:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
-            chunks, _ = open_parquet([file.path], form, n_threads=n_threads)
+            chunks = open_parquet([file.path], form, n_threads=n_threads).chunks()
             write_labels(target, parts(chunks, _Counted(report, n_done, n_all)), note=note)
             n_labelled += file.n_items
         n_done += file.n_items
         report(n_done, n_all)
     return Written(tuple(targets), n_labelled, n_kept=n_kept)
-
-
-def _identity(file: ParquetVotes) -> dict[str, int | str]:
-    """What would change if the file were written again, without reading all of it."""
-    status = os.stat(file.path)
-    with open(file.path, "rb") as content:
-        content.seek(max(status.st_size - _END, 0))
-        end = hashlib.sha256(content.read(_END)).hexdigest()
-    return {"n_items": file.n_items, "size": status.st_size, "mtime_ns": status.st_mtime_ns, "end": end}
 
 
 def _is_finished(path: str, note: Mapping[str, str]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +31,9 @@ from consilience.vote_texts import (
 from consilience.votes import SINGLE_TASK, Table, Votes
 
 __all__ = ["ArrowColumns", "ArrowVotes", "ParquetVotes", "find_meanings", "texts_in_files"]
+
+_END = 64 * 1024
+"""Bytes at the end of a Parquet file that tell it from others: its footer knows each column."""
 
 _BUFFER = 2**20
 """Bytes of a column that are read at once: not all of a row group, which may be large."""
@@ -242,18 +247,35 @@ class ParquetVotes:
         """Sources in the order of their first columns."""
         return self.columns.source_names
 
-    def batches(self, columns: Iterable[int], n_rows: int) -> Iterator[Any]:
-        """Batches of up to so many rows of some columns, with memory for one of them."""
+    def identity(self) -> dict[str, int | str]:
+        """What would change if the file were written again, without reading all of it."""
+        status = os.stat(self.path)
+        with open(self.path, "rb") as content:
+            content.seek(max(status.st_size - _END, 0))
+            end = hashlib.sha256(content.read(_END)).hexdigest()
+        return {"n_items": self.n_items, "size": status.st_size, "mtime_ns": status.st_mtime_ns, "end": end}
+
+    def batches(self, columns: Iterable[int], n_rows: int, begin: int = 0) -> Iterator[Any]:
+        """Batches of up to so many rows of some columns from a row on, with memory for one of them."""
         names = [self.columns.names[column] for column in columns]
-        n_read = 0
         with _reading(self.path) as file:
-            for batch in file.iter_batches(batch_size=n_rows, columns=names, use_threads=False):
-                n_read += batch.num_rows
+            groups, n_read = _groups_from(begin, file.metadata) if begin else (None, 0)
+            for batch in file.iter_batches(n_rows, groups, names, use_threads=False):
+                n_before, n_read = n_read, n_read + batch.num_rows
                 if n_read > self.n_items:
                     break
-                yield batch
+                if n_read > begin:
+                    yield batch.slice(max(0, begin - n_before))
         if n_read != self.n_items:
             raise FileFormatError(f"{self.path} has not the {self.n_items} rows that it says; write it again")
+
+
+def _groups_from(begin: int, metadata: Any) -> tuple[list[int], int]:
+    """Row groups from the one that holds a row on, and how many rows those before it have."""
+    sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    ends = np.cumsum(sizes)
+    first = int(np.searchsorted(ends, begin, side="right"))
+    return list(range(first, len(sizes))), int(ends[first - 1]) if first else 0
 
 
 def find_meanings(

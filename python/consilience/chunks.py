@@ -11,6 +11,7 @@ import glob
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,9 +26,21 @@ from consilience.exceptions import (
 )
 from consilience.task_graph import TaskGraph
 from consilience.vote_files import read_votes
+from consilience.vote_texts import Meaning
 from consilience.votes import Votes, as_votes, refuse_missing
 
-__all__ = ["Chunk", "Form", "VoteChunks", "is_stream", "open_chunks", "open_parquet", "parquet_files"]
+__all__ = [
+    "Chunk",
+    "Form",
+    "Meanings",
+    "ParquetRun",
+    "VoteChunks",
+    "are_parquet",
+    "is_stream",
+    "open_chunks",
+    "open_parquet",
+    "parquet_files",
+]
 
 CHUNK_BYTES = 2**22
 """Votes of a chunk, at a byte each, and the answer for it, at eight bytes a number, take about this much."""
@@ -35,6 +48,9 @@ CHUNK_BYTES = 2**22
 MIN_ROWS, MAX_ROWS = 2**10, 2**18
 
 Names: TypeAlias = Sequence[Hashable]
+
+Meanings: TypeAlias = Mapping[str, Meaning | None]
+"""What the texts of each task stand for; None where each batch says it well enough."""
 
 
 @dataclass(frozen=True)
@@ -141,10 +157,18 @@ class VoteChunks:
 def is_stream(votes: Any) -> bool:
     """Whether votes come in chunks: Parquet files, a stream of Arrow, an iterator, or what gives one."""
     if isinstance(votes, (str, os.PathLike)):
-        return _is_parquet(votes)
+        return are_parquet(votes)
     if isinstance(votes, (Votes, Mapping)) or hasattr(votes, "__array__"):
         return False
     return _is_arrow_stream(votes) or isinstance(votes, Iterator) or callable(votes)
+
+
+def are_parquet(votes: Any) -> bool:
+    """Whether votes are in Parquet files: a path, a glob or a folder."""
+    if not isinstance(votes, (str, os.PathLike)):
+        return False
+    name = os.fspath(votes)
+    return os.path.isdir(name) or Path(name).suffix.lower() == ".parquet" or glob.has_magic(name)
 
 
 def open_chunks(votes: Any, form: Form, *, n_threads: int | None = None) -> VoteChunks:
@@ -167,8 +191,8 @@ def open_chunks(votes: Any, form: Form, *, n_threads: int | None = None) -> Vote
         If a file cannot be opened.
     """
     if isinstance(votes, (str, os.PathLike)):
-        if _is_parquet(votes):
-            return open_parquet(parquet_files(votes), form, n_threads=n_threads)[0]
+        if are_parquet(votes):
+            return open_parquet(parquet_files(votes), form, n_threads=n_threads).chunks()
         return _of_file(votes, form)
     if not is_stream(votes):
         read = form.matched(
@@ -215,10 +239,84 @@ def parquet_files(path: str | os.PathLike[str]) -> list[str]:
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class ParquetRun:
+    """Parquet files whose columns have been looked at, to be read one after the other.
+
+    Attributes
+    ----------
+    files : tuple of ParquetVotes
+        At least one.
+    form : Form
+        What is known of the votes, the sources included.
+    n_threads : int or None
+        As for :func:`open_chunks`.
+    known : {task: Meaning or None}, optional
+        What the texts stand for, where an earlier run over the same files has found it.
+    """
+
+    files: tuple[ParquetVotes, ...]
+    form: Form
+    n_threads: int | None = None
+    known: Meanings | None = None
+
+    @property
+    def n_items(self) -> int:
+        """Rows of all files."""
+        return sum(file.n_items for file in self.files)
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """Sources in the order of the votes."""
+        assert self.form.sources is not None
+        return self.form.sources
+
+    @cached_property
+    def meanings(self) -> Meanings:
+        """What the texts of each task stand for; may take a pass over all columns of texts."""
+        if self.known is not None:
+            return self.known
+        return find_meanings(
+            self._columns,
+            self.form.names(),
+            lambda task: texts_in_files(self.files, task, self._n_rows),
+        )
+
+    def chunks(self, begin: int = 0) -> VoteChunks:
+        """The votes from an item on; files and row groups before it are not read."""
+        return VoteChunks(
+            (lambda: self._read(begin)) if self.n_threads == 1 else lambda: _read_ahead(self._read(begin)),
+            self.n_items,
+            self.source_names,
+        )
+
+    @cached_property
+    def _columns(self) -> list[ArrowColumns]:
+        return [file.columns.of_sources(self.source_names) for file in self.files]
+
+    @property
+    def _n_rows(self) -> int:
+        return self.form.n_rows(len(self.source_names) * len(self._columns[0].tasks))
+
+    def _read(self, begin: int) -> Iterator[Chunk]:
+        form, meanings = self.form, self.meanings
+        for file, columns in zip(self.files, self._columns, strict=True):
+            first_row, begin = begin, max(0, begin - file.n_items)
+            if first_row and first_row >= file.n_items:
+                continue
+            reader = ArrowVotes(columns, self.source_names, meanings, form.names(), form.n_classes)
+            ids = columns.id_column if form.with_ids else None
+            read = [*columns.owners, *([] if ids is None else [ids])]
+            for batch in file.batches(read, self._n_rows, first_row):
+                of_batch = None if ids is None else batch.column(batch.schema.names.index(columns.names[ids]))
+                yield Chunk(reader.read(batch, first_row), of_batch)
+                first_row += batch.num_rows
+
+
 def open_parquet(
-    files: Sequence[str], form: Form, *, n_threads: int | None = None
-) -> tuple[VoteChunks, list[ParquetVotes]]:
-    """Votes of Parquet files, one after the other, as :func:`open_chunks` gives them, and the files.
+    files: Sequence[str], form: Form, *, n_threads: int | None = None, known: Meanings | None = None
+) -> ParquetRun:
+    """Votes of Parquet files, one after the other.
 
     The columns of all files are checked before the first is read.
     """
@@ -236,32 +334,7 @@ def open_parquet(
                 "give all files the same column of ids, or none"
             )
         opened.append(file)
-    assert form.sources is not None
-    columns = [file.columns.of_sources(form.sources) for file in opened]
-    n_rows = form.n_rows(len(form.sources) * len(columns[0].tasks))
-
-    def chunks() -> Iterator[Chunk]:
-        meanings = find_meanings(columns, form.names(), lambda task: texts_in_files(opened, task, n_rows))
-        for file, of_file in zip(opened, columns, strict=True):
-            reader = ArrowVotes(of_file, form.sources or (), meanings, form.names(), form.n_classes)
-            ids = of_file.id_column if form.with_ids else None
-            read, first_row = [*of_file.owners, *([] if ids is None else [ids])], 0
-            for batch in file.batches(read, n_rows):
-                of_batch = None if ids is None else batch.column(batch.schema.names.index(of_file.names[ids]))
-                yield Chunk(reader.read(batch, first_row), of_batch)
-                first_row += batch.num_rows
-
-    found = VoteChunks(
-        chunks if n_threads == 1 else lambda: _read_ahead(chunks()),
-        sum(file.n_items for file in opened),
-        form.sources,
-    )
-    return found, opened
-
-
-def _is_parquet(path: str | os.PathLike[str]) -> bool:
-    name = os.fspath(path)
-    return os.path.isdir(name) or Path(name).suffix.lower() == ".parquet" or glob.has_magic(name)
+    return ParquetRun(tuple(opened), form, n_threads, known)
 
 
 def _is_arrow_stream(votes: Any) -> bool:

@@ -74,8 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         except MemoryError as error:
             return _fail(f"not enough memory {error}", 1)
-        except KeyboardInterrupt:
-            return _fail("interrupted", 130)
+        except KeyboardInterrupt as error:
+            return _fail(str(error) or "interrupted", 130)
     return 0
 
 
@@ -158,6 +158,11 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument(
         "--ordered", action=argparse.BooleanOptionalAction,
         help="whether the classes are grades, from the first to the last (the default: where votes show it)",
+    )  # fmt: skip
+    fit.add_argument(
+        "--checkpoint", metavar="FILE",
+        help="for VOTES in Parquet files: keep there, twice a minute, what was counted so far; after an "
+        "interruption the same command goes on from it, and deletes it once the fit is done",
     )  # fmt: skip
 
     predict = command("predict", _predict, "label items by their votes with a saved model")
@@ -283,7 +288,13 @@ def _fit(options: argparse.Namespace) -> None:
         trusted=None if options.trusted is None else [_resolved(name, names) for name in options.trusted],
         accuracy_prior=beliefs or None,
         ordered=options.ordered,
-    ).fit(votes, y=gold, progress=sys.stderr.isatty())
+    )
+    try:
+        model.fit(votes, y=gold, progress=sys.stderr.isatty(), checkpoint=options.checkpoint)
+    except KeyboardInterrupt:
+        if options.checkpoint is None or not os.path.exists(options.checkpoint):
+            raise
+        raise KeyboardInterrupt(f"interrupted; the same command goes on from {options.checkpoint}") from None
     with _naming(options.output, files):
         model.save(options.output)
     print(f"{model.summary()}\n\n{model.identifiability_}\n\nWrote the model to {options.output}")
@@ -355,7 +366,7 @@ def _open(path: str, classes: Any) -> tuple[Any, tuple[str, ...] | None]:
     """Votes of a file, or the path of Parquet files, which are read as they are needed; names of sources."""
     votes: Any
     if is_stream(path):
-        found = open_parquet(parquet_files(path), Form())[0]
+        found = open_parquet(parquet_files(path), Form())
         votes, n_items, names = path, found.n_items, found.source_names
     else:
         votes = Votes.from_file(path, classes=classes)

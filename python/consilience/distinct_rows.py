@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +91,48 @@ class DistinctRows:
     def drawn_votes(self) -> Votes | None:
         """Votes of the items that are drawn, in the order of the items; None without such."""
         return None if self.drawn is None else _stacked(list(self.drawn.parts))
+
+    def to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Header and arrays from which :meth:`from_parts` restores the rows; there must be some."""
+        rows, drawn = _stacked([votes for votes, _ in self.parts]), self.drawn
+        header = {
+            "n_sources": rows.n_sources,
+            "source_names": None if rows.source_names is None else list(rows.source_names),
+            "classes": {task: _plain_names(rows.classes[task]) for task in rows.tasks},
+            "lengths": [votes.n_items for votes, _ in self.parts],
+            "drawn": None if drawn is None else {"n_items": drawn.n_items, "n_votes": drawn.n_votes},
+        }
+        arrays = {"weights": self._weights(), **_arrays_of(rows, "")}
+        if drawn is not None:
+            arrays |= {"drawn_items": drawn.items}
+            arrays |= _arrays_of(_stacked(list(drawn.parts)), "drawn_") if drawn.parts else {}
+        return header, arrays
+
+    @classmethod
+    def from_parts(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> DistinctRows:
+        """Rows that :meth:`to_parts` described.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If something is missing, or does not fit together.
+        """
+        rows, weights = _of_arrays(header, arrays, ""), arrays["weights"]
+        ends = np.cumsum(header["lengths"], dtype=np.int64)
+        if min(header["lengths"]) < 1 or not ends[-1] == rows.n_items == len(weights):
+            raise ValueError("parts of rows that are not as long as all of them")
+        if not (weights >= 0).all():
+            raise ValueError("rows of negative weight")
+        parts = zip(_split(rows, ends), np.split(weights, ends[:-1]), strict=True)
+        drawn, own = None, header["drawn"]
+        if own is not None:
+            items = arrays["drawn_items"]
+            of_items = (_of_arrays(header, arrays, "drawn_"),) if len(items) else ()
+            is_count = [type(own[name]) is int and own[name] >= 0 for name in ("n_items", "n_votes")]
+            if not all(is_count) or sum(votes.n_items for votes in of_items) != len(items):
+                raise ValueError("items that are drawn without their votes")
+            drawn = DrawnItems(own["n_items"], own["n_votes"], items, of_items)
+        return cls(tuple(parts), int(ends[-1] - ends[0]), drawn)
 
     def _weights(self) -> NDArray[np.float64]:
         return np.concatenate([weights for _, weights in self.parts])
@@ -181,6 +223,40 @@ def _stacked(parts: Sequence[Votes]) -> Votes:
         for task in parts[0].tasks
     }
     return _as_votes(tables, len(start) - 1, parts[0])
+
+
+def _split(votes: Votes, ends: NDArray[np.int64]) -> list[Votes]:
+    """Sparse votes in parts that end at these items."""
+    parts = []
+    for begin, end in zip([0, *ends[:-1]], ends, strict=True):
+        tables: dict[str, Table] = {}
+        for task, (start, column, label) in votes.tables.items():
+            first, last = start[begin], start[end]
+            tables[task] = (start[begin : end + 1] - first, column[first:last], label[first:last])
+        parts.append(_as_votes(tables, int(end - begin), votes))
+    return parts
+
+
+def _arrays_of(votes: Votes, prefix: str) -> dict[str, NDArray[Any]]:
+    """Arrays of sparse votes, whose tables have the same places."""
+    start, column, _ = votes.tables[votes.tasks[0]]
+    labels = {f"{prefix}label_{r}": votes.tables[task][2] for r, task in enumerate(votes.tasks)}
+    return {f"{prefix}start": start, f"{prefix}column": column, **labels}
+
+
+def _of_arrays(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], prefix: str) -> Votes:
+    """Votes of such arrays, checked."""
+    start, column = arrays[f"{prefix}start"], arrays[f"{prefix}column"]
+    tables: dict[str, Table] = {
+        task: (start, column, arrays[f"{prefix}label_{r}"]) for r, task in enumerate(header["classes"])
+    }
+    unknown, names = dict.fromkeys(tables), header["source_names"]
+    return Votes(tables, len(start) - 1, header["n_sources"], header["classes"], unknown, names)
+
+
+def _plain_names(names: Sequence[Any] | None) -> list[Any] | None:
+    """Class names without the scalars of numpy."""
+    return None if names is None else [n.item() if isinstance(n, np.generic) else n for n in names]
 
 
 def _as_votes(tables: dict[str, Table], n_items: int, like: Votes) -> Votes:

@@ -205,6 +205,7 @@ class LabelModel(Estimator):
         y: Any = None,
         *,
         progress: Progress = None,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> LabelModel:
         """Learn from votes, or from their statistics.
 
@@ -231,6 +232,12 @@ class LabelModel(Estimator):
         progress : bool or callable, optional
             True shows on standard error how many items of chunks are read; a function is called with that
             number and, where it is known, that of all.
+        checkpoint : path-like, optional
+            Of votes in Parquet files, without weights: a file that keeps what was counted so far. It is
+            written every 30 seconds, and when the fit ends early by Ctrl-C or an error; the same call then
+            goes on where it stands, to the same result bit for bit, and deletes it once the fit is done. It
+            belongs to these files, `n_classes`, `classes` or `task_graph`, and what the method and the
+            dependencies have counted; other votes and arguments are refused.
 
         Returns
         -------
@@ -241,10 +248,12 @@ class LabelModel(Estimator):
         ------
         InvalidVotesError, InvalidArgumentError, WrongTypeError
             If an argument is not of an allowed form; names the row and source. The model is left as it was.
+        FileFormatError
+            If a file, or `checkpoint`, is damaged.
         NotIdentifiableError
             If the method is ``"completion"`` or ``"moments"`` and the votes cannot determine the accuracies.
         """
-        self._set(learn_votes(Parameters.of(self), votes, weights, y, progress))
+        self._set(learn_votes(Parameters.of(self), votes, weights, y, progress, checkpoint))
         self._rows = None
         return self
 

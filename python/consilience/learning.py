@@ -7,6 +7,7 @@ what the method goes on to from there.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -18,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from consilience.accuracy_prior import read_accuracy_prior
 from consilience.arrays import as_array, in_item_order
 from consilience.automatic import fit_automatically
+from consilience.checkpoint import Checkpoint
 from consilience.chunks import is_stream
 from consilience.class_balance import (
     BalanceEstimate,
@@ -82,20 +84,27 @@ def learn_votes(
     weights: ArrayLike | None = None,
     y: Any = None,
     progress: Progress = None,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> FittedModel:
     """What votes in any form tell; the arguments are those of ``LabelModel.fit``."""
     if y is not None:
         _check_gold_is_of_use(parameters, votes)
     elif weights is not None:
         _check_no_labels(weights)
+    saved = None if checkpoint is None else Checkpoint(checkpoint, votes, weights)
     if isinstance(votes, VoteStatistics):
         return learn(parameters, _given(parameters, votes, weights))
     weights = in_item_order(weights, votes, "weights")
     if is_stream(votes):
         triples = parameters.counts_triples
-        observed = _observe_chunks(parameters, votes, weights, progress, before=None, triples=triples)
+        observed = _observe_chunks(
+            parameters, votes, weights, progress, before=None, triples=triples, checkpoint=saved
+        )
         _warn_of_numbers(parameters, votes, observed.statistics)
-        return learn(parameters, observed.statistics, observed.observation())
+        model = learn(parameters, observed.statistics, observed.observation())
+        if saved is not None:
+            saved.remove()
+        return model
     observation = _observe(parameters, votes, weights)
     _warn_of_numbers(parameters, votes, observation.statistics)
     if isinstance(y, Mapping):
@@ -250,6 +259,7 @@ def _observe_chunks(
     *,
     before: Observed | None,
     triples: bool,
+    checkpoint: Checkpoint | None = None,
 ) -> Observed:
     may_be_alone = parameters.dependencies is None and not parameters.is_strict
     return observe_chunks(
@@ -264,6 +274,7 @@ def _observe_chunks(
         min_votes_per_indicator=MIN_VOTES_PER_INDICATOR[parameters.method] if may_be_alone else None,
         before=before,
         progress=progress,
+        checkpoint=checkpoint,
     )
 
 

@@ -22,8 +22,8 @@ _SECONDS_BETWEEN = 0.1
 
 
 @contextmanager
-def reporting(progress: Progress) -> Iterator[Report]:
-    """What to call as items get done."""
+def reporting(progress: Progress, n_before: int = 0) -> Iterator[Report]:
+    """What to call as items get done; so many were done before, and tell nothing of the speed."""
     if callable(progress):
         yield progress
     elif progress not in (None, True, False):
@@ -31,7 +31,7 @@ def reporting(progress: Progress) -> Iterator[Report]:
     elif not progress:
         yield lambda done, total: None
     else:
-        line = _Line(sys.stderr)
+        line = _Line(sys.stderr, n_before)
         try:
             yield line
         finally:
@@ -41,8 +41,9 @@ def reporting(progress: Progress) -> Iterator[Report]:
 class _Line:
     """One line of text that is written over again and again, and gone in the end."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, n_before: int) -> None:
         self._stream = stream
+        self._n_before = n_before
         self._start = time.monotonic()
         self._last = float("-inf")
         self._length = 0
@@ -52,7 +53,7 @@ class _Line:
         if now - self._last < _SECONDS_BETWEEN:
             return
         self._last = now
-        self._write(progress_text(done, total, now - self._start))
+        self._write(progress_text(done, total, now - self._start, self._n_before))
 
     def clear(self) -> None:
         self._write("")
@@ -65,17 +66,19 @@ class _Line:
         self._length = max(self._length, len(text))
 
 
-def progress_text(done: int, total: int | None, seconds: float) -> str:
+def progress_text(done: int, total: int | None, seconds: float, n_before: int = 0) -> str:
     """Such as ``25 % of 4,000,000 items, 2,000,000 a second, 2 s left``.
 
     Examples
     --------
     >>> progress_text(1_000_000, 4_000_000, 0.5)
     '25 % of 4,000,000 items, 2,000,000 a second, 2 s left'
+    >>> progress_text(1_000_000, 4_000_000, 0.5, n_before=500_000)
+    '25 % of 4,000,000 items, 1,000,000 a second, 3 s left'
     >>> progress_text(1_000_000, None, 0.5)
     '1,000,000 items, 2,000,000 a second'
     """
-    rate = done / seconds if seconds > 0 else 0.0
+    rate = (done - n_before) / seconds if seconds > 0 else 0.0
     speed = f", {rate:,.0f} a second" if rate else ""
     if not total:
         return f"{done:,} items{speed}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -288,6 +288,10 @@ class VoteStatistics:
 
     def to_bytes(self) -> bytes:
         """The statistics as versioned, checksummed bytes; the same ones for equal statistics."""
+        return pack(_KIND, *self.to_parts())
+
+    def to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Header and arrays from which :meth:`from_parts` restores the statistics."""
         header = {
             "task_graph": self.task_graph.to_json(),
             "source_names": None if self.source_names is None else list(self.source_names),
@@ -299,7 +303,7 @@ class VoteStatistics:
         arrays |= {f"joint_{name}": getattr(self.joint, own) for name, own in _JOINT_ARRAYS.items()}
         if self.triples is not None:
             arrays |= {"triples": self.triples.of_node, "triples_component": self.triples.component}
-        return pack(_KIND, header, arrays)
+        return header, arrays
 
     @classmethod
     def from_bytes(cls, data: bytes) -> VoteStatistics:
@@ -310,7 +314,17 @@ class VoteStatistics:
         FileFormatError
             If the bytes are damaged, of another kind, or do not fit together.
         """
-        header, arrays = unpack(data, _KIND)
+        return cls.from_parts(*unpack(data, _KIND))
+
+    @classmethod
+    def from_parts(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> VoteStatistics:
+        """Statistics that :meth:`to_parts` described, checked.
+
+        Raises
+        ------
+        FileFormatError
+            If they do not fit together; arrays of other names are left alone.
+        """
         try:
             names = header["source_names"]
             statistics = cls(

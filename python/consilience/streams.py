@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from consilience.chunks import Form, open_chunks
+from consilience.checkpoint import Checkpoint
+from consilience.chunks import Form, VoteChunks, open_chunks, open_parquet, parquet_files
+from consilience.counting import Counted, Rules
 from consilience.distinct_rows import DistinctRows
 from consilience.events import code_votes, has_plain_events, warn_of_infeasible
 from consilience.exceptions import InvalidArgumentError, InvalidVotesError
@@ -20,12 +24,10 @@ from consilience.statistics import (
     VoteStatistics,
     check_whole,
     component_of,
-    graph_of,
     observe_part,
     read_weights,
     threads_of,
 )
-from consilience.task_graph import TaskGraph
 
 __all__ = ["Observed", "observe_chunks"]
 
@@ -73,6 +75,7 @@ def observe_chunks(
     min_votes_per_indicator: float | None = None,
     before: Observed | None = None,
     progress: Progress = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Observed:
     """Statistics of votes in one pass, the same as of all at once; warns of infeasible votes.
 
@@ -98,6 +101,8 @@ def observe_chunks(
         What came of earlier votes, which these are added to.
     progress : bool or callable, optional
         Who is told how far it is.
+    checkpoint : Checkpoint, optional
+        Keeps what was counted, of votes in Parquet files without weights, and what an earlier run has left.
 
     Raises
     ------
@@ -107,43 +112,50 @@ def observe_chunks(
     """
     threads = threads_of(n_threads)
     read = None if weights is None else read_weights(weights)
-    statistics: VoteStatistics | None = None
     seen, rows = (None, DistinctRows()) if before is None else (before.statistics, before.rows)
     are_kept = keeps_rows or (seen is not None and are_many(seen.n_sources, seen.task_graph))
-    rows = rows if are_kept else None
-    alone = False
-    n_read = 0
-    chunks = open_chunks(votes, form, n_threads=n_threads)
-    with reporting(progress) as report:
-        for chunk in chunks:
-            of_chunk = None if read is None else _slice(read, n_read, chunk.votes.n_items)
-            n_read += chunk.votes.n_items
-            if chunk.votes.n_items:
-                graph = form.task_graph or graph_of(chunk.votes, form.n_classes, form.classes)
-                if min_votes_per_indicator is not None and are_many(chunk.votes.n_sources, graph):
-                    rows = DistinctRows() if statistics is None and seen is None and rows is None else rows
-                    alone = rows is not None
-                if alone:
-                    part = count_alone(chunk.votes, graph, of_chunk, threads).statistics
-                else:
-                    component = component_of(chunk.votes, dependencies) if triples else None
-                    part = observe_part(
-                        chunk.votes, graph, of_chunk, threads, dependencies, component=component
-                    ).statistics
-                statistics = part if statistics is None else _merge(statistics, part, alone=alone)
-                if rows is not None:
-                    floats = None if of_chunk is None else of_chunk.astype(np.float64)
-                    rows = rows.with_votes(chunk.votes, int(part.n_votes.sum()), floats)
-            report(n_read, chunks.n_items)
-    if statistics is None:
+    spares_pairs = min_votes_per_indicator is not None
+    rules = Rules(form, threads, dependencies, keeps_rows, triples, spares_pairs, begins=seen is None)
+    counted = Counted(rows=rows if are_kept else None)
+    if checkpoint is None:
+        chunks = open_chunks(votes, form, n_threads=n_threads)
+        counted = _count_chunks(chunks, counted, read, rules, progress, nullcontext(lambda counted: None))
+    else:
+        run = open_parquet(parquet_files(votes), form, n_threads=n_threads)
+        resumed, run = checkpoint.resume(run, rules)
+        counted = counted if resumed is None else resumed
+        keeping = checkpoint.keeping(run)
+        counted = _count_chunks(run.chunks(counted.n_items), counted, read, rules, progress, keeping)
+    if counted.statistics is None:
         raise InvalidVotesError("votes hold no items (0 rows); give at least one")
-    if read is not None and n_read != len(read):
-        raise InvalidArgumentError(f"weights has {len(read)} numbers for {n_read} items; give one an item")
-    if alone and rows is not None and min_votes_per_indicator is not None:
+    if read is not None and counted.n_items != len(read):
+        raise InvalidArgumentError(
+            f"weights has {len(read)} numbers for {counted.n_items} items; give one an item"
+        )
+    statistics, rows = counted.statistics, counted.rows
+    if counted.is_alone and rows is not None and min_votes_per_indicator is not None:
         statistics = statistics if seen is None else together(seen, statistics)
         return _count_rows(statistics, rows, min_votes_per_indicator, threads, triples=triples)
     statistics = check_whole(statistics, dependencies, strict=strict)
     return Observed(statistics if seen is None else seen.merge(statistics), rows)
+
+
+def _count_chunks(
+    chunks: VoteChunks,
+    counted: Counted,
+    weights: NDArray[Any] | None,
+    rules: Rules,
+    progress: Progress,
+    keeping: AbstractContextManager[Callable[[Counted], None]],
+) -> Counted:
+    """What was counted before with all the chunks; whoever keeps it is told after each."""
+    with reporting(progress, counted.n_items) as report, keeping as keep:
+        for chunk in chunks:
+            of_chunk = None if weights is None else _slice(weights, counted.n_items, chunk.votes.n_items)
+            counted = counted.with_votes(chunk.votes, of_chunk, rules)
+            keep(counted)
+            report(counted.n_items, chunks.n_items)
+    return counted
 
 
 def _count_rows(
@@ -179,33 +191,3 @@ def _slice(weights: NDArray[Any], begin: int, length: int) -> NDArray[Any]:
             f"weights has {len(weights)} numbers for {begin + length} items or more; give one an item"
         )
     return of_chunk
-
-
-def _merge(before: VoteStatistics, part: VoteStatistics, *, alone: bool) -> VoteStatistics:
-    """Both together, where the classes are those that came so far, and so are the countable components."""
-    if before.task_graph != part.task_graph:
-        graph = _widest(before.task_graph, part.task_graph)
-        before, part = replace(before, task_graph=graph), replace(part, task_graph=graph)
-    if before.source_names != part.source_names and None in (before.source_names, part.source_names):
-        raise InvalidVotesError(
-            "some chunks name their sources and others do not; give names to all of them or to none"
-        )
-    if alone:
-        return together(before, part)
-    common = tuple(group for group in before.joint.members if group in part.joint.members)
-    before, part = (replace(s, joint=s.joint.of_members(common)) for s in (before, part))
-    return before.merge(part)
-
-
-def _widest(one: TaskGraph, other: TaskGraph) -> TaskGraph:
-    """Graph with the classes of both, where these are indices and were read from the votes."""
-    if one.tasks != other.tasks or not all(_are_indices(graph) for graph in (one, other)):
-        raise InvalidVotesError(
-            f"chunks are about different tasks or classes, {one!r} and {other!r}; give classes or task_graph"
-        )
-    sizes = map(max, one.cardinalities, other.cardinalities)
-    return TaskGraph(dict(zip(one.tasks, sizes, strict=True)))
-
-
-def _are_indices(graph: TaskGraph) -> bool:
-    return all(names == list(range(len(names))) for names in graph.classes.values())

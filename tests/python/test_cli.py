@@ -567,6 +567,41 @@ def test_ctrl_c_ends_it_with_130_and_without_an_output() -> None:
     assert os.listdir() == ["votes.csv"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals work in other ways")
+def test_a_fit_that_is_interrupted_goes_on_from_its_checkpoint(run: Run) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = _sample()
+    pq.write_table(pa.table({f"source {j}": table[:, j] for j in range(table.shape[1])}), "votes.parquet")
+    arguments = ["fit", "votes.parquet", "-o", "model", "--checkpoint", "kept"]
+    code = (
+        "import os, signal, sys\n"
+        "from consilience import cli, learning\n"
+        "learning.learn = lambda *_: os.kill(os.getpid(), signal.SIGINT)\n"
+        f"sys.exit(cli.main({arguments}))"
+    )
+    stopped = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert stopped.returncode == 130
+    assert stopped.stderr.endswith("error: interrupted; the same command goes on from kept\n")
+    assert sorted(os.listdir()) == ["kept", "votes.parquet"]
+
+    status, _, err = run(*arguments, "--method", "moments")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "kept is the checkpoint of another fit" in err
+    assert run(*arguments)[0] == 0
+    assert sorted(os.listdir()) == ["model", "votes.parquet"]
+    found = Path("model").read_bytes()
+    assert run(*arguments[:4])[0] == 0
+    assert Path("model").read_bytes() == found
+
+
+def test_a_checkpoint_is_for_parquet_files(run: Run) -> None:
+    _write_csv("votes.csv", _sample(), SPORTS)
+    status, _, err = run("fit", "votes.csv", "-o", "model", "--checkpoint", "kept")
+    assert status == 2
+    assert "checkpoint goes with votes in Parquet files" in err
+    assert os.listdir() == ["votes.csv"]
+
+
 def test_a_full_disk_leaves_the_old_labels_as_they_were(run: Run) -> None:
     resource = pytest.importorskip("resource")
     _write_csv("votes.csv", _sample(), SPORTS)
