@@ -73,7 +73,7 @@ MIN_RESIDUAL = 0.1
 MOST_AGAINST = 0.3
 """Share of the votes that may come to speak against what they say, before all their sources count alike."""
 
-ERROR_CORRELATION = 0.2
+ERROR_CORRELATION = 0.3
 """Least correlation between the errors of two votes on an item, where votes on items hang together."""
 
 Tables = NDArray[np.float64]
