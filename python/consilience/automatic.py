@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.accuracy_prior import AccuracyPrior
+from consilience.anchors import groups_of_sources, told_of_trusted
 from consilience.cautious import INTERPRETATIONS, CautiousFit, accuracy_range, tempered, with_grades
 from consilience.events import has_plain_events, states_of
 from consilience.fitting import SUSPECTS, SourceFit
@@ -73,6 +74,7 @@ def fit_automatically(
     gold: Gold | None = None,
     prior: AccuracyPrior | None = None,
     ordered: bool | None = None,
+    trusted: NDArray[np.int64] | None = None,
 ) -> tuple[SourceFit, NDArray[np.float64]]:
     """Tables, what labels are scored by, and class balance.
 
@@ -101,6 +103,8 @@ def fit_automatically(
         What is believed of the sources.
     ordered : bool or None
         Whether the classes of a single task are grades, for cautious fits; None: by evidence.
+    trusted : array of int, optional
+        Sources that are better than chance, for cautious fits; `fit` has their signs already.
 
     Returns
     -------
@@ -149,6 +153,7 @@ def fit_automatically(
         gold,
         prior,
         ordered,
+        np.zeros(0, dtype=np.int64) if trusted is None else trusted,
         missing=missing,
         n_threads=n_threads,
     )
@@ -262,6 +267,7 @@ def _with_caution(
     gold: Gold | None,
     prior: AccuracyPrior | None,
     ordered: bool | None,
+    trusted: NDArray[np.int64],
     *,
     missing: bool,
     n_threads: int,
@@ -270,22 +276,15 @@ def _with_caution(
     panel = _panel(observed, fit, given_balance, gold, missing=missing, n_threads=n_threads)
     if prior is not None:
         panel = replace(panel, prior=prior.counted_once(fit.first))
-    caution = DEFAULT_CAUTION
-    if panel.share_one_sided < MANY_ONE_SIDED:
-        if has_plain_events(observed.statistics.task_graph):
-            panel = with_grades(panel, ordered)
-        caution, _ = choose_caution(panel)
-    n_interpretations = len(INTERPRETATIONS) if panel.share_one_sided > FEW_ONE_SIDED else 1
-    interpretations = [
-        s for s in INTERPRETATIONS[:n_interpretations] if panel.agreements is not None or not s.discount
-    ]
-    fits = [tempered(panel, one, caution) for one in interpretations]
+    if not has_plain_events(observed.statistics.task_graph):
+        ordered = False
+    panel, fits, about_trusted = _anchored(panel, ordered, fit.first[trusted])
     balance = cautious_balance = np.mean([one.class_balance for one in fits], axis=0)
     tables = np.mean([one.tables for one in fits], axis=0)
     if trust > 0:
         balance = (1 - trust) * balance + trust * class_balance
     sources = _source_tables(observed, fit, tables, trust)
-    parts = _parts(observed, fit, fits, trust, class_balance, cautious_balance, missing=missing)
+    parts = _parts(observed, fit, fits, trust, class_balance, cautious_balance, panel.turned, missing=missing)
     remark = (
         f"{reason}: accuracies are drawn towards a prior, and labels average cautious readings of the votes"
     )
@@ -297,8 +296,7 @@ def _with_caution(
             ". Classes are taken for grades: with each class further off, a wrong vote is "
             f"{np.exp(panel.slope):.1f} times as rare"
         )
-    if "trusted" in fit.sign_rules:
-        remark += ". They start from the plain vote: trusted sources settle no sign in them"
+    remark += about_trusted.remark
     remarks = [*fit.remarks, remark]
     result = replace(
         fit,
@@ -310,8 +308,71 @@ def _with_caution(
         bic={},
         accuracy_range=accuracy_range(panel, fits),
         likely=_likely_intervals(fit, class_balance),
+        sign_rules=_sign_rules(fit, about_trusted.settled),
     )
     return result, balance / balance.sum()
+
+
+def _readings(panel: Panel, ordered: bool | None) -> tuple[Panel, list[CautiousFit]]:
+    """The cautious fits of a panel, and the panel with what was learned of grades."""
+    caution = DEFAULT_CAUTION
+    if panel.share_one_sided < MANY_ONE_SIDED:
+        panel = with_grades(panel, ordered)
+        caution, _ = choose_caution(panel)
+    n_interpretations = len(INTERPRETATIONS) if panel.share_one_sided > FEW_ONE_SIDED else 1
+    interpretations = [
+        s for s in INTERPRETATIONS[:n_interpretations] if panel.agreements is not None or not s.discount
+    ]
+    return panel, [tempered(panel, one, caution) for one in interpretations]
+
+
+@dataclass(frozen=True, eq=False)
+class _AboutTrusted:
+    """Which sources trusted ones settle the sign of, (m,), and what is said of it."""
+
+    settled: NDArray[np.bool_]
+    remark: str = ""
+
+
+def _anchored(
+    panel: Panel, ordered: bool | None, trusted: NDArray[np.int64]
+) -> tuple[Panel, list[CautiousFit], _AboutTrusted]:
+    """Cautious fits in which trusted sources are better than chance, as far as votes tell."""
+    m = len(panel.counts)
+    as_given = panel
+    panel, fits = _readings(as_given, ordered)
+    if not len(trusted):
+        return panel, fits, _AboutTrusted(np.zeros(m, dtype=np.bool_))
+    is_trusted = np.zeros(m, dtype=np.bool_)
+    is_trusted[trusted] = True
+    told = told_of_trusted(panel, fits, is_trusted, groups_of_sources(panel))
+    turned = told.worse & ~is_trusted
+    if panel.prior is not None:  # these have a start of their own
+        turned &= panel.prior.votes == 0
+    if not turned.any():
+        found = "come" if told.settled.any() else "settle nothing: they hardly come"
+        remark = f". Trusted sources {found} out better than chance in them"
+        return panel, fits, _AboutTrusted(told.settled, remark)
+    other, others = _readings(replace(as_given, turned=turned), ordered)
+    again = told_of_trusted(other, others, is_trusted, told.group)
+    if not again.settled[turned].all():
+        remark = ". Trusted sources come out worse than chance, but votes hardly bear the opposite either"
+        return panel, fits, _AboutTrusted(told.settled, remark)
+    remark = (
+        f". By the plain vote trusted sources would be worse than chance: {np.count_nonzero(turned)} sources "
+        "that vote on the same items are taken to speak against what they say, as far as votes do not tell"
+    )
+    return other, others, _AboutTrusted(again.settled, remark)
+
+
+def _sign_rules(fit: SourceFit, settled: NDArray[np.bool_]) -> list[str]:
+    """What chose the sign of each sign component in cautious fits, trusted sources where they did so."""
+    component = fit.structure.report.sign_components
+    of_node = settled[fit.structure.system.statistics.node_source]
+    return [
+        "trusted" if of_node[component == c].any() else rule if rule == "gold" else "plain vote"
+        for c, rule in enumerate(fit.sign_rules)
+    ]
 
 
 def _held_out_remark(fits: list[CautiousFit]) -> str:
@@ -399,6 +460,7 @@ def _parts(
     trust: float,
     class_balance: NDArray[np.float64],
     cautious_balance: NDArray[np.float64],
+    turned: NDArray[np.bool_] | None,
     *,
     missing: bool,
 ) -> tuple[WeightedScores, ...]:
@@ -419,7 +481,8 @@ def _parts(
         )
         parts.append(WeightedScores(weight * (1 - one.vote_share), scores))
     if plain > 0:
-        shares = majority_shares(len(fit.first), graph, events, cautious_balance)
+        own = None if turned is None else turned[fit.first]
+        shares = majority_shares(len(fit.first), graph, events, cautious_balance, own)
         parts.append(WeightedScores(plain, replace(shares, of_state=shares.of_state * copies[:, None, None])))
     return tuple(part for part in parts if part.weight > 0)
 

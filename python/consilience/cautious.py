@@ -238,6 +238,11 @@ class _Reading:
         self.n_right: NDArray[np.float64] = panel.support.astype(np.float64) @ panel.masks
         self.n_wrong: NDArray[np.float64] = panel.support.sum(axis=1, keepdims=True) - self.n_right
         self.n_right[~self.many], self.n_wrong[~self.many] = 1.0, 1.0  # not read
+        self.turned = np.zeros(len(votes), dtype=np.bool_) if panel.turned is None else panel.turned
+        self.usual = np.full(len(votes), ACCURACY)
+        if self.turned.any():
+            chance = (self.n_right / np.maximum(self.n_right + self.n_wrong, 1)).mean(axis=1)
+            self.usual = np.where(self.turned, _opposite(ACCURACY, chance), ACCURACY)
 
     def maximise(
         self,
@@ -315,6 +320,9 @@ class _Reading:
         counts = self.panel.counts[cells.source, cells.state]
         unknown = self.unknown_votes[cells.source, cells.state]
         prior, centre = PRIOR_VOTES + PRIOR_PER_VOTE * unknown, np.full(len(counts), PRECISION)
+        if self.turned.any():
+            opposite = _opposite(PRECISION, cells.masks.mean(axis=1))
+            centre = np.where(self.turned[cells.source], opposite, PRECISION)
         beliefs = self.panel.prior
         if beliefs is not None:
             believed = beliefs.votes[cells.source] > 0
@@ -339,7 +347,7 @@ class _Reading:
         """``P(state | votes, Y = y)`` of sources with a single accuracy for all their votes."""
         hits = self.panel.cells.by_source((self.shared * self.panel.cells.masks).sum(axis=1))
         votes = self.panel.cells.by_source(self.shared.sum(axis=1))
-        prior, mean = np.full(len(votes), ACCURACY_VOTES), np.full(len(votes), ACCURACY)
+        prior, mean = np.full(len(votes), ACCURACY_VOTES), self.usual
         beliefs = self.panel.prior
         if beliefs is not None:
             prior = np.where(beliefs.votes > 0, beliefs.votes, prior)
@@ -397,9 +405,14 @@ class _Reading:
             )
             total = total + believed
         table: NDArray[np.float64] = (shared + prior[cells.source] * centre) / (total + prior)[cells.source]
+        if self.turned.any() and table.shape[1] > 2:
+            # Against one of two classes is for the other; for which of more, a habit would decide.
+            table = np.where(self.turned[cells.source, None], centre, table)
         if self.counts_all_alike:
             alike = self.many & ~self.is_known
-            accuracy = np.full(len(alike), self._mean_accuracy(alike))
+            accuracy = np.full(len(alike), self._mean_accuracy(alike & ~self.turned))
+            if self.turned.any():
+                accuracy[self.turned] = self._mean_accuracy(alike & self.turned)
             table = np.where(
                 alike[cells.source, None], self._table_of(cells, accuracy, self.panel.slope), table
             )
@@ -411,13 +424,16 @@ class _Reading:
         votes = float(self.shared[kept].sum())
         right = float((self.shared * self.panel.cells.masks)[kept].sum())
         prior = ACCURACY_VOTES * np.count_nonzero(among)
-        return min((right + prior * ACCURACY) / (votes + prior), 0.995)
+        # The mean of equal numbers need not be equal to them.
+        usual = float(self.usual[among].mean()) if prior and self.turned.any() else ACCURACY
+        return min((right + prior * usual) / (votes + max(prior, 1e-300)), 0.995)
 
     def _share_against(self) -> float:
-        """Share of the votes of sources for every class that speak against what they say."""
+        """Share of the votes of sources for every class that speak against what they are taken to say."""
         cells, known = self.panel.cells, self.is_known[self.panel.cells.source]
         votes = np.where(self.many[cells.source] & ~known, self.shared.sum(axis=1), 0.0)
-        return float(votes @ _against(cells, self.confusion)) / max(float(votes.sum()), 1e-300)
+        against = _against(cells, self.confusion, self.turned[cells.source])
+        return float(votes @ against) / max(float(votes.sum()), 1e-300)
 
     def _power(self, expected: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weight of each source's votes: 1, and less the more they agree with others' given the label."""
@@ -441,13 +457,28 @@ class _Reading:
         return power
 
 
-def _against(cells: Cells, table: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Cells that are rarer under the label vectors of their event than under the others, on average, (C,)."""
+def _opposite(accuracy: float, chance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How often a vote is right that speaks as much against what it says as one so accurate speaks for it.
+
+    `chance` is how often it is right by chance.
+    """
+    odds_of_chance = chance / np.maximum(1 - chance, 1e-12)
+    odds = odds_of_chance**2 * (1 - accuracy) / accuracy
+    found: NDArray[np.float64] = odds / (1 + odds)
+    return found
+
+
+def _against(cells: Cells, table: NDArray[np.float64], turned: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Cells that are rarer under the label vectors they are to speak for than under the others, (C,).
+
+    On average; those label vectors are the ones of their event, and the others for cells that are turned.
+    """
     n_inside = cells.n_inside
     n_outside = cells.masks.shape[1] - n_inside
     inside = np.where(cells.masks, table, 0.0).sum(axis=1) / np.maximum(n_inside, 1)
     outside = np.where(cells.masks, 0.0, table).sum(axis=1) / np.maximum(n_outside, 1)
-    against: NDArray[np.bool_] = (inside < outside) & (n_inside > 0) & (n_outside > 0)
+    is_rarer = np.where(turned, inside > outside, inside < outside)
+    against: NDArray[np.bool_] = is_rarer & (n_inside > 0) & (n_outside > 0)
     return against
 
 

@@ -83,7 +83,7 @@ class SourceFit:
         The most likely fit, and its class balance, whose intervals those of a cautious fit are to hold; not
         stored.
     sign_rules : list of str
-        How the sign of each sign component of the moments was chosen; see :mod:`consilience.signs`.
+        How the sign of each sign component was chosen; see :mod:`consilience.signs`.
     sign_choice : SignChoice or None
         The same in full; not stored.
     missing : (m,) bool array or None
@@ -116,9 +116,7 @@ class SourceFit:
     @property
     def report(self) -> IdentifiabilityReport:
         """What the votes determine."""
-        # Cautious fits start from the plain vote, whatever chose the signs of the moments; they do know gold.
-        rules = (rule if rule == "gold" or not self.parts else "plain vote" for rule in self.sign_rules)
-        return replace(self.structure.report, sign_rules=tuple(rules))
+        return replace(self.structure.report, sign_rules=tuple(self.sign_rules))
 
     def accuracy(self, class_balance: NDArray[np.float64]) -> NDArray[np.float64]:
         """``P(vote right | source votes)`` of each source, (m,)."""

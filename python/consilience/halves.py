@@ -126,6 +126,7 @@ def _half(
         n_threads=1,
         known=None,
         prior=None if panel.prior is None else panel.prior.take(kept),
+        turned=None if panel.turned is None else panel.turned[kept],
     )
 
 

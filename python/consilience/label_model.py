@@ -97,7 +97,8 @@ class LabelModel(Estimator):
         or the opposite; these decide it. None: third moments, where they tell and the class balance does not
         leave it open, else sources are better than chance on average. ``identifiability_.sign_rules`` says
         which. ``"auto"`` follows third moments where the fit that they lead to stands its tests; its cautious
-        fits start from the plain vote, and settle no sign.
+        fits start from the plain vote, or from its opposite where trusted sources then come out better than
+        chance, and did not before.
     accuracy_prior : {source: (accuracy, votes)}, optional
         What you believe of some sources, by index or name: ``{"annotator": (0.9, 50)}`` counts as 50 votes of
         which 90 % were right, beside those that are observed. For ``"auto"`` and ``"em"``; sources that are

@@ -48,7 +48,7 @@ from consilience.parameters import Parameters
 from consilience.plans import maximise_by_evidence, two_sided
 from consilience.progress import Progress
 from consilience.refinement import may_be_uneven, refine, uneven_balance, warn_of_signs
-from consilience.signs import is_disputed
+from consilience.signs import is_disputed, read_trusted
 from consilience.source_graph import SourceGraph
 from consilience.statistics import (
     Observation,
@@ -439,7 +439,10 @@ def _learn_given(
         go_on: Any = maximise_by_evidence
         if parameters.method == "auto":
             go_on = partial(
-                fit_automatically, dependencies_learned=learned is not None, ordered=parameters.ordered
+                fit_automatically,
+                dependencies_learned=learned is not None,
+                ordered=parameters.ordered,
+                trusted=read_trusted(parameters.trusted, names),
             )
         fit, balance = go_on(
             observed,

@@ -12,7 +12,7 @@ from consilience import _core
 from consilience.accuracy_prior import AccuracyPrior
 from consilience.gold import KnownRows
 
-__all__ = ["Cells", "Panel", "columns_of"]
+__all__ = ["Cells", "Panel", "columns_of", "spoken_for"]
 
 WORK_FOR_THREADS = 1 << 18
 """Votes times classes from which on a pass is worth more than one thread."""
@@ -106,6 +106,8 @@ class Panel:
         What is believed of the sources, in place of the priors of this module.
     slope : float
         How fast wrong votes get rarer with the distance of classes; 0: not at all.
+    turned : (m,) bool array or None
+        Sources that are taken to be worse than chance, all else being equal: see :mod:`consilience.anchors`.
     """
 
     patterns: _core.Patterns
@@ -121,6 +123,7 @@ class Panel:
     known: KnownRows | None = None
     prior: AccuracyPrior | None = None
     slope: float = 0.0
+    turned: NDArray[np.bool_] | None = None
 
     @classmethod
     def of(
@@ -176,8 +179,14 @@ class Panel:
 
     @cached_property
     def said(self) -> NDArray[np.float64]:
-        """What the vote of each cell plainly says: its event's label vectors in equal shares, (C, 2, K)."""
-        return columns_of(self.cells.masks / self.cells.n_inside[:, None])
+        """What the vote of each cell plainly says: its event's label vectors in equal shares, (C, 2, K).
+
+        That of a source that is turned speaks for all the others.
+        """
+        masks = self.cells.masks
+        if self.turned is not None:
+            masks = spoken_for(masks, self.turned[self.cells.source])
+        return columns_of(masks / masks.sum(axis=1, keepdims=True))
 
     @property
     def share_one_sided(self) -> float:
@@ -191,6 +200,14 @@ def columns_of(values: NDArray[np.float64]) -> NDArray[np.float64]:
     columns = np.zeros((len(values), 2, values.shape[1]))
     columns[:, 1] = values
     return columns
+
+
+def spoken_for(masks: NDArray[np.bool_], turned: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Label vectors that votes speak for, (C, K): those of their events, and the others where `turned`, (C,).
+
+    A vote for all label vectors speaks for all of them either way.
+    """
+    return masks ^ (turned & ~masks.all(axis=1))[:, None]
 
 
 def _one_sided(counts: NDArray[np.float64], masks: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from consilience.exceptions import InvalidArgumentError
 from consilience.fitted_model import FittedModel
 from consilience.fitting import SourceFit
 from consilience.joint_tables import ComponentTable, conditional
+from consilience.panel import spoken_for
 from consilience.score_table import ScoreTable, WeightedScores
 from consilience.task_graph import TaskGraph
 from consilience.tied import SourceTable
@@ -169,18 +170,28 @@ def _numbered(rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def majority_shares(
-    n_sources: int, graph: TaskGraph, events: NDArray[np.int64], class_balance: NDArray[np.float64]
+    n_sources: int,
+    graph: TaskGraph,
+    events: NDArray[np.int64],
+    class_balance: NDArray[np.float64],
+    turned: NDArray[np.bool_] | None = None,
 ) -> ScoreTable:
-    """Shares of the votes; a vote for several vectors is divided among them by the class balance."""
+    """Shares of the votes; a vote for several vectors is divided among them by the class balance.
+
+    Votes of the sources `turned`, (m,), speak for the label vectors that are not in their events.
+    """
     masks = graph.event_masks(events)
+    of_state = _empty(n_sources, len(events) + 1, len(class_balance))
+    of_state[:, 1:] = _divided(masks, class_balance)
+    if turned is not None:
+        opposite = spoken_for(masks, np.ones(len(masks), dtype=np.bool_))
+        of_state[turned, 1:] = _divided(opposite, class_balance)
+    return ScoreTable(of_state, _TRACE * class_balance, "share")
+
+
+def _divided(masks: NDArray[np.bool_], class_balance: NDArray[np.float64]) -> NDArray[np.float64]:
     within = np.where(masks, class_balance, 0.0)
-    return _same_for_all(n_sources, within / within.sum(axis=1, keepdims=True), _TRACE * class_balance)
-
-
-def _same_for_all(n_sources: int, of_event: NDArray[np.float64], base: NDArray[np.float64]) -> ScoreTable:
-    of_state = _empty(n_sources, len(of_event) + 1, len(base))
-    of_state[:, 1:] = of_event
-    return ScoreTable(of_state, base, "share")
+    return np.asarray(within / within.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
 def _empty(n_sources: int, n_states: int, n_vectors: int) -> NDArray[np.float64]:

@@ -140,23 +140,113 @@ def test_a_trusted_source_without_votes_leaves_the_sign_to_the_sum():
     assert model.identifiability_.sign_rules == ("sum",)
 
 
-def test_a_cautious_fit_is_said_to_start_from_the_plain_vote_whomever_one_trusts(tmp_path):
-    rng = np.random.default_rng(1)
-    y = (rng.random(5000) < 0.3).astype(int)
-    follows = rng.random((5000, 1)) < 0.5  # of what the label does not explain
-    right = rng.random((5000, 5)) < [0.2, 0.25, 0.3, 0.2, 0.8]
-    right[:, :4] = np.where(follows, right[:, :1], right[:, :4])
-    table = np.where(right, y[:, None], 1 - y[:, None])
-    table[rng.random(table.shape) < 0.2] = -1
-    model = cs.LabelModel(n_classes=2, class_balance="uniform", trusted=4).fit(table)
+def votes_with_a_habit(rng, k, *, n=5000, n_bad=6, n_good=1, bad=(0.1, 0.3), habit=0.5, coverage=0.8):
+    """Adversarial sources that vote alike on some of the items, right or wrong; then good ones."""
+    y = rng.integers(0, k, n)
+    accuracy = np.concatenate([rng.uniform(*bad, n_bad), rng.uniform(0.7, 0.85, n_good)])
+    wrong = (y[:, None] + rng.integers(1, k, (n, len(accuracy)))) % k
+    table = np.where(rng.random((n, len(accuracy))) < accuracy, y[:, None], wrong)
+    table[:, :n_bad] = np.where(rng.random((n, 1)) < habit, table[:, :1], table[:, :n_bad])
+    table[rng.random(table.shape) > coverage] = -1
+    return table, y
+
+
+def one_sided_with_a_habit(rng, k, *, n=5000, n_bad=6, n_good=3):
+    """The same for sources that vote for one class each."""
+    y, m = rng.integers(0, k, n), n_bad + n_good
+    table = np.full((n, m), -1)
+    for j in range(m):
+        rates = (0.08, 0.4) if j < n_bad else (0.4, 0.08)
+        table[rng.random(n) < np.where(y == j % k, *rates), j] = j % k
+    for j in range(n_bad):
+        copied = rng.random(n) < 0.4
+        table[copied, j] = table[copied, (j + k) % n_bad]
+    return table, y
+
+
+@pytest.mark.parametrize(
+    ("draw", "k", "trusted", "before", "after"),
+    [
+        (votes_with_a_habit, 2, [6], 0.2, 0.8),
+        (votes_with_a_habit, 3, [6], 0.2, 0.58),
+        (one_sided_with_a_habit, 2, [6], 0.35, 0.7),
+        (one_sided_with_a_habit, 3, [6, 7, 8], 0.25, 0.6),
+    ],
+)
+def test_a_trusted_source_turns_a_cautious_fit_that_holds_it_worse_than_chance(
+    draw, k, trusted, before, after, tmp_path
+):
+    table, y = draw(np.random.default_rng(0), k)
+    plain, model = (cs.LabelModel(n_classes=k, trusted=one).fit(table) for one in (None, trusted))
+    assert plain._fitted().fit.parts
+    assert model._fitted().fit.parts
+    assert (plain.predict(table) == y).mean() < before
+    assert (model.predict(table) == y).mean() > after
+    assert plain.identifiability_.sign_rules == ("plain vote",)
+    assert (model.accuracy_[:6] < plain.accuracy_[:6]).all()
+    assert model.accuracy_[6] > max(plain.accuracy_[6], 1 / k)
+    assert any("speak against what they say" in note for note in model.summary().notes)
     model.save(tmp_path / "model")
-    for one in (model, cs.load(tmp_path / "model")):
+    again = cs.load(tmp_path / "model")
+    assert again.predict_proba(table).tobytes() == model.predict_proba(table).tobytes()
+    for one in (model, again):
         assert set(one.abstentions_) <= {"averaged", "missing"}
-        assert one.identifiability_.sign_rules == ("plain vote",)
-        assert "sign: by the plain vote" in str(one.identifiability_)
-        assert "trusted source, which" not in str(one.identifiability_)
-    moments = cs.LabelModel(n_classes=2, class_balance="uniform", trusted=4, method="moments").fit(table)
-    assert moments.identifiability_.sign_rules == ("trusted",)
+        assert one.identifiability_.sign_rules == ("trusted",)
+        assert "trusted source, which" in str(one.identifiability_)
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_a_turned_fit_does_not_depend_on_the_order_of_the_sources(k):
+    rng = np.random.default_rng(1)
+    table, _ = votes_with_a_habit(rng, k, n=1500, n_good=2)
+    order = rng.permutation(table.shape[1])
+    first = cs.LabelModel(n_classes=k, trusted=7).fit(table)
+    second = cs.LabelModel(n_classes=k, trusted=int(np.flatnonzero(order == 7)[0])).fit(table[:, order])
+    assert first.identifiability_.sign_rules == second.identifiability_.sign_rules == ("trusted",)
+    np.testing.assert_allclose(first.accuracy_[order], second.accuracy_, atol=1e-8)
+    np.testing.assert_allclose(first.predict_proba(table), second.predict_proba(table[:, order]), atol=1e-8)
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_trusting_sources_that_a_cautious_fit_takes_to_be_good_changes_nothing(k):
+    table, _ = votes_with_a_habit(np.random.default_rng(0), k, bad=(0.6, 0.8))
+    plain, model = (cs.LabelModel(n_classes=k, trusted=trusted).fit(table) for trusted in (None, [2, 6]))
+    assert plain._fitted().fit.parts
+    assert model.predict_proba(table).tobytes() == plain.predict_proba(table).tobytes()
+    assert model.identifiability_.sign_rules == ("trusted",)
+
+
+def test_a_source_of_another_task_is_not_turned_with_a_trusted_one():
+    rng = np.random.default_rng(0)
+    drawn_tasks = [votes_with_a_habit(rng, 2, n=4000) for _ in range(2)]
+    silent = np.full((4000, 7), -1)
+    tables = {
+        "a": np.column_stack([drawn_tasks[0][0], silent]),
+        "b": np.column_stack([silent, drawn_tasks[1][0]]),
+    }
+    model = cs.LabelModel(task_graph=cs.TaskGraph({"a": 2, "b": 2}), trusted=6).fit(tables)
+    assert model._fitted().fit.parts
+    labels = model.predict(tables)
+    assert (labels["a"] == drawn_tasks[0][1]).mean() > 0.8
+    assert (labels["b"] == drawn_tasks[1][1]).mean() < 0.2
+    assert sorted(model.identifiability_.sign_rules) == ["plain vote", "trusted"]
+
+
+def test_one_trusted_annotator_turns_a_large_crowd():
+    rng = np.random.default_rng(0)
+    table, y = votes_with_a_habit(rng, 3, n=1000, n_bad=60, n_good=20, habit=0.0, coverage=0.06)
+    assert (cs.LabelModel(n_classes=3).fit(table).predict(table) == y).mean() < 0.3
+    model = cs.LabelModel(n_classes=3, trusted=60).fit(table)
+    assert (model.predict(table) == y).mean() > 0.6
+
+
+@pytest.mark.filterwarnings("ignore::consilience.NotIdentifiableWarning")
+def test_a_trusted_source_that_shares_no_item_with_others_turns_nothing():
+    table, _ = votes_with_a_habit(np.random.default_rng(0), 2, n=2000)
+    table[1000:, :6], table[:1000, 6] = -1, -1
+    plain, model = (cs.LabelModel(n_classes=2, trusted=trusted).fit(table) for trusted in (None, 6))
+    assert model.predict_proba(table).tobytes() == plain.predict_proba(table).tobytes()
+    assert "trusted" not in model.identifiability_.sign_rules
 
 
 def test_each_unrelated_task_has_its_own_sign_and_its_own_trusted_source():
