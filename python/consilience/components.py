@@ -82,12 +82,16 @@ class ComponentLayout:
     def without_too_large(self) -> ComponentLayout:
         """The layout without components that have a clique with too many states; warns of these."""
         for of_component in self.components:
+            others = len({j for clique in of_component for j in clique})
             for clique in of_component:
                 if self.n_states(clique) <= MAX_JOINT_STATES:
                     continue
+                rest = others - len(clique)
+                they = "they" if rest == 0 else f"they and {rest} more that depend on these"
                 warn_caller(
-                    f"{self._too_large(clique)}; they are kept apart when accuracies are learned, but "
-                    "labels take them as independent",
+                    f"{self._too_large(clique)}; {they} are not compared with each other when accuracies are "
+                    "learned, but labels take them as independent. Leave out dependencies so that fewer hang "
+                    "together, or all but a few of these sources",
                     TooManyJointStatesWarning,
                 )
         return self.countable()

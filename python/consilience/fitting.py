@@ -262,7 +262,7 @@ def fit_sources(
         If the method is ``"completion"`` and votes are linearly dependent.
     """
     structure = structure_for(statistics, class_balance, dependencies, method)
-    _check_joint(statistics, structure.system.source_graph, method)
+    uncounted = _check_joint(statistics, structure.system.source_graph, method)
     system, report, first = structure.system, structure.report, structure.first
     if method in ("moments", "completion") and not report.identifiable:
         raise NotIdentifiableError(_not_identifiable(method, report))
@@ -306,6 +306,11 @@ def fit_sources(
         elif not learned[j]:
             notes[j].append("not estimated" if method == "majority" else "prior kept")
     remarks = []
+    if uncounted and method != "majority":
+        remarks.append(
+            f"too many joint states to model together: {listed(report.source_names[j] for j in uncounted)}; "
+            "they are not compared with each other, but labels take them as independent"
+        )
     if learned.any():
         suspects = unexplained_pairs(system, strength, known)
         if suspects:
@@ -374,8 +379,11 @@ def learned_layout(
     return layout.only(learned) if learned else None
 
 
-def _check_joint(statistics: VoteStatistics, source_graph: SourceGraph, method: str) -> None:
-    """Refuse statistics that did not count the dependent sources together."""
+def _check_joint(statistics: VoteStatistics, source_graph: SourceGraph, method: str) -> list[int]:
+    """Dependent sources that were not counted together, for their joint states are too many.
+
+    Other statistics that did not count dependent sources together are refused.
+    """
     layout = layout_of(source_graph, statistics.node_source, statistics.node_event)
     counted, wanted = set(statistics.joint.members), set(layout.members)
     # Other methods leave out those with too many joint states.
@@ -386,6 +394,7 @@ def _check_joint(statistics: VoteStatistics, source_graph: SourceGraph, method: 
             f"the statistics count the sources {statistics.joint.members} together, dependencies ask for "
             f"{layout.members}; give the same dependencies to VoteStatistics.of and to the model"
         )
+    return sorted({j for clique in wanted - counted for j in clique})
 
 
 def _known_nodes(system: NodeSystem, report: IdentifiabilityReport) -> NDArray[np.bool_]:

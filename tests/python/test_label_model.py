@@ -5,6 +5,7 @@ import itertools
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -1188,17 +1189,27 @@ def all_pairs(m):
     return list(itertools.combinations(range(m), 2))
 
 
-def test_auto_answers_although_dependent_sources_are_too_many_to_count_together():
+TOO_LARGE = r"the 10 dependent sources 'source 0', .*and 2 more have 59049 joint states, more than the 4096"
+
+
+@pytest.mark.parametrize("method", ["auto", "em"])
+def test_dependent_sources_too_many_to_count_together_are_named_with_what_was_done_instead(method):
     votes, _ = draw_votes(4000, 14)
-    with pytest.warns(cs.TooManyJointStatesWarning, match="10 dependent sources"):
-        model = cs.LabelModel(n_classes=2, dependencies=all_pairs(10)).fit(votes)
+    with pytest.warns(cs.TooManyJointStatesWarning) as met:
+        model = cs.LabelModel(n_classes=2, dependencies=[*all_pairs(10), (9, 10)], method=method).fit(votes)
+    (message,) = [str(one.message) for one in met if one.category is cs.TooManyJointStatesWarning]
+    assert re.match(TOO_LARGE, message)
+    assert "they and 1 more that depend on these are not compared with each other" in message
+    assert "labels take them as independent. Leave out dependencies" in message
+    assert any("too many joint states" in note for note in model.summary().notes)
     assert np.isfinite(model.predict_proba(votes)).all()
 
 
-def test_moments_refuse_dependent_sources_that_are_too_many_to_count_together():
+@pytest.mark.parametrize("method", ["moments", "completion"])
+def test_moments_refuse_dependent_sources_that_are_too_many_to_count_together(method):
     votes, _ = draw_votes(4000, 14)
-    with pytest.raises(cs.InvalidArgumentError, match=r"10 dependent sources.*59049 joint states"):
-        cs.LabelModel(n_classes=2, dependencies=all_pairs(10), method="moments").fit(votes)
+    with pytest.raises(cs.InvalidArgumentError, match=TOO_LARGE + r".*leave out dependencies"):
+        cs.LabelModel(n_classes=2, dependencies=all_pairs(10), method=method).fit(votes)
 
 
 def test_dependencies_that_can_be_read_once_only_are_an_error(votes):
