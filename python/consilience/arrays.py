@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,39 @@ def as_array(
     try:
         return np.asarray(values)
     except (ValueError, TypeError, OverflowError) as cause:
+        ragged = _first_ragged(values)
+        if ragged is not None:
+            raise error(f"{argument}, {ragged}; give rows of equal length") from None
         raise error(f"{argument} cannot be read as an array ({cause}); give rows of equal length") from cause
+
+
+def _first_ragged(values: Any) -> str | None:
+    """Which row of a list differs in length from the first, or holds a list; None if none does."""
+    lengths = _lengths(values)
+    row = next((i for i, length in enumerate(lengths) if length != lengths[0]), None)
+    if row is not None:
+        return f"row {row}: has {_in_words(lengths[row])} where row 0 has {_in_words(lengths[0])}"
+    for i, length in enumerate(lengths):
+        within = [] if length is None else _lengths(values[i])
+        place = next((j for j, of_entry in enumerate(within) if of_entry != within[0]), None)
+        if place is not None:
+            return f"row {i}: entry {place} is {values[i][place]!r:.80} where entry 0 is {values[i][0]!r:.80}"
+    return None
+
+
+def _lengths(values: Any) -> list[int | None]:
+    """Length of each entry of a list, None for what has none; nothing for what is no list."""
+    is_list = isinstance(values, Sequence) and not isinstance(values, (str, bytes))
+    return [_length(value) for value in values] if is_list else []
+
+
+def _length(value: Any) -> int | None:
+    is_list = isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes))
+    return len(value) if is_list and getattr(value, "shape", None) != () else None
+
+
+def _in_words(length: int | None) -> str:
+    return "no list of values" if length is None else "1 value" if length == 1 else f"{length} values"
 
 
 def in_item_order(values: Any, votes: Any, argument: str) -> Any:

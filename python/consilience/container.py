@@ -180,10 +180,12 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
     Raises
     ------
     FileFormatError
-        If it does not start as `pack` does.
+        If it is a folder, or does not start as `pack` does.
     OSError
         If it cannot be opened; ``FileNotFoundError`` if there is none.
     """
+    if os.path.isdir(path):
+        _refuse(os.fspath(path), "is a folder", "give the file in it that was saved")
     with open(path, "rb") as file:
         start = file.read(len(MAGIC))
         if start != MAGIC:

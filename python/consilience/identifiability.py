@@ -190,6 +190,7 @@ def structure_report(
     target: ArrayLike | None = None,
     has_signal: ArrayLike | None = None,
     first: ArrayLike | None = None,
+    varies: ArrayLike | None = None,
     dependency_weights: Mapping[Edge, float] | None = None,
 ) -> IdentifiabilityReport:
     """Report on given nodes and pairs.
@@ -211,6 +212,9 @@ def structure_report(
         without a pair cannot be tested and count as having signal.
     first : (m,) int array, optional
         Source that each one repeats, itself for most; a source that repeats another has no nodes of its own.
+    varies : (d,) bool array, optional
+        False for nodes that are always 0, or always 1; all True by default. Only the advice tells them from
+        others without signal.
     dependency_weights : mapping of edge to float, optional
         Positive strength of each dependency, ``{(i, j): weight}`` with ``i < j``; the advice drops the
         weakest. Edges not named weigh 1.
@@ -243,13 +247,28 @@ def structure_report(
         dependencies_to_drop = _edges_to_drop(source_graph, of_sources(live), dependency_weights or {})
     repeats = np.zeros(m, dtype=np.bool_) if first is None else np.asarray(first) != np.arange(m)
     unsettled = [node_names[a] for a in np.flatnonzero(~verdict.settled).tolist()]
+    weak = of_sources(~live) & ~of_sources(live)
+    changes = np.ones(d, dtype=np.bool_) if varies is None else np.asarray(varies, dtype=np.bool_)
+    constant = weak & ~of_sources(changes)
+    alone = weak & ~constant & ~of_sources(np.any(omega[:, changes], axis=1))
+    # Who agrees with them was left out of the pairs.
+    has_company = np.bincount(source_graph.component, minlength=m)[source_graph.component] > 1
+    if first is not None:
+        has_company[np.asarray(first)[repeats]] = True
+    apart = weak & ~constant & ~alone & has_company
     advice = _advice(
         source_graph.source_names,
         verdict.sources_to_add,
         unsettled if n_components >= 3 else [],
         dependencies_to_drop,
-        silent=np.flatnonzero(~of_sources(np.ones(d, dtype=np.bool_)) & ~repeats),
-        weak=np.flatnonzero(of_sources(~live) & ~of_sources(live)),
+        {
+            "Without any vote, so nothing is learned": ~of_sources(np.ones(d, dtype=np.bool_)) & ~repeats,
+            "Always the same vote, on every item, which tells nothing": constant,
+            "Those they could agree with always vote the same": alone,
+            "No agreement beyond chance, but with copies and sources they depend on": apart,
+            "No agreement with others beyond chance": weak & ~constant & ~alone & ~apart,
+        },
+        may_be_weak=bool((weak & ~constant & ~alone).any()),
     )
     log_z2, residual = (None, None) if target is None else _solve(target, verdict.pairs, verdict.graph)
     return IdentifiabilityReport(
@@ -582,11 +601,11 @@ def _advice(
     sources_to_add: int,
     unsettled: Sequence[str],
     dependencies_to_drop: Sequence[Edge],
+    found: Mapping[str, NDArray[np.bool_]],
     *,
-    silent: NDArray[np.intp],
-    weak: NDArray[np.intp],
+    may_be_weak: bool,
 ) -> tuple[str, ...]:
-    """Sentences that say what to do; empty where there is nothing to do."""
+    """Sentences that say what to do, and of which sources what was found; empty where there is nothing."""
     sentences = []
     if sources_to_add:
         new = "1 source that is" if sources_to_add == 1 else f"{sources_to_add} sources that are each"
@@ -598,15 +617,14 @@ def _advice(
         shown = ", ".join(pairs[:8]) + (", ... (all in dependencies_to_drop)" if len(pairs) > 8 else "")
         which = "the dependency" if len(pairs) == 1 else f"these {len(pairs)} dependencies"
         sentences.append(f"Or drop {which}, if the data allow it: {shown}.")
-    if len(silent):
-        sentences.append(f"Without any vote, so nothing is learned: {listed(names[j] for j in silent)}.")
-    if len(weak):
-        sentences.append(f"No agreement with others beyond chance: {listed(names[j] for j in weak)}.")
-        if sources_to_add:
-            sentences.append(
-                "They may be too weak for so few items: more items may do instead, and a source that is "
-                "added should be clearly better than they are."
-            )
+    for what, of_sources in found.items():
+        if of_sources.any():
+            sentences.append(f"{what}: {listed(names[j] for j in np.flatnonzero(of_sources).tolist())}.")
+    if may_be_weak and sources_to_add:
+        sentences.append(
+            "They may be too weak for so few items: more items may do instead, and a source that is "
+            "added should be clearly better than they are."
+        )
     return tuple(sentences)
 
 

@@ -24,6 +24,7 @@ from consilience.exceptions import (
     NotFittedError,
     NotIdentifiableError,
     SingularCovarianceError,
+    WrongTypeError,
     warn_caller,
 )
 from consilience.explanation import Explanation, explain_votes
@@ -736,10 +737,14 @@ def load(path: str | os.PathLike[str]) -> LabelModel:
     Raises
     ------
     FileFormatError
-        If the file is damaged, of another kind, or of a newer format.
+        If the file is damaged, of another kind, or of a newer format, or is a folder.
+    WrongTypeError
+        If it is no path.
     OSError
         If it cannot be read.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise WrongTypeError(f"path must be a file that LabelModel.save wrote, got {path!r:.80}")
     name = os.fspath(path)
     fitted = FittedModel.from_bytes(read_file(path), name=name)
     try:

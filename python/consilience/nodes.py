@@ -157,6 +157,7 @@ class NodeSystem:
                 target=target,
                 first=self.first,
                 has_signal=has_signal,
+                varies=self.live,
             )
 
         if self.statistics.is_without_pairs:

@@ -64,8 +64,9 @@ def read_votes(path: str | os.PathLike[str], *, classes: Classes | None = None) 
     ``ids`` may be there.
 
     An empty cell, a null and -1 abstain. If all other cells of a task are whole numbers (``1`` or ``1.0``),
-    they are class indices, otherwise all are class names, sorted. With `classes`, the cells are these names
-    if they can be, and indices if not; numbers of a binary format are always indices.
+    they are class indices; if none is a number, all are class names, sorted; words among numbers are an
+    error. With `classes`, the cells are these names if they can be, and indices if not; numbers of a binary
+    format are always indices.
 
     Parameters
     ----------

@@ -126,7 +126,10 @@ class Meaning:
         voting = {text for text in texts if not abstains(text)}
         if classes is not None and is_text and voting <= {str(name) for name in classes}:
             return cls(classes, are_names=True)
-        if all(_number(text) is not None for text in voting):
+        numbers = [_number(text) for text in voting]
+        # A word among numbers is more likely to be a slip than a class, unless the caller names it.
+        is_mixed = classes is None and any(number is not None and np.isfinite(number) for number in numbers)
+        if is_mixed or None not in numbers:
             return cls(classes, are_names=False)
         return cls(classes if classes is not None else [*sorted(voting)], are_names=is_text)
 
@@ -157,7 +160,11 @@ def decode(cells: VoteTexts, columns: Sequence[int], meaning: Meaning) -> VoteTa
             number = _number(text)
             if number is None or not (number.is_integer() and 0 <= number <= top):
                 allowed = "0, 1, 2, ..." if classes is None else f"0..{top}"
-                cells.refuse(columns, text, f"a class index of {allowed}, or -1 or nothing to abstain")
+                rule = f"a class index of {allowed}, or -1 or nothing to abstain"
+                other = next((word for word in voting if _number(word) is not None), None)
+                if number is None and other is not None and classes is None:
+                    rule += f", for other cells hold numbers ({other!r}); if these are names, give classes"
+                cells.refuse(columns, text, rule)
             vote_of[text] = int(number)
     largest = max(vote_of.values(), default=0)
     dtype = next(dtype for dtype in (np.int8, np.int16, np.int32) if largest <= np.iinfo(dtype).max)

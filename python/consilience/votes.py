@@ -737,10 +737,22 @@ def _encode_names(
         if all(abs(value) < 2**31 for value in distinct):
             return np.array(indices, dtype=np.int32).reshape(array.shape), names
     if names is None:
-        wrong = next((value for value in distinct if not isinstance(value, str)), None)
+        wrong = next(
+            (i for i, value in enumerate(flat) if not (isinstance(value, str) or _is_null(value))), None
+        )
         if wrong is not None:
+            row, source = divmod(wrong, array.shape[1])
             raise WrongTypeError(
-                f"{where} mixes class names with {wrong!r}; give names (str) throughout, or an integer array"
+                f"{where} mixes class names with {flat[wrong]!r} at row {row}, source {source}; "
+                "give names (str) throughout, or an integer array"
+            )
+        number = min(filter(_DIGITS, distinct), default=None)
+        if number is not None:  # a slip, unless the caller says that it is a name
+            word = next(i for i, value in enumerate(flat) if not (_is_null(value) or _DIGITS(value)))
+            row, source = divmod(word, array.shape[1])
+            raise InvalidVotesError(
+                f"{where} is {flat[word]!r} at row {row}, source {source}, where other votes are class "
+                f"indices ({number!r}); give indices, or the names of all classes as classes"
             )
         names = sorted(distinct)
     index: dict[Any, int] = {name: label for label, name in enumerate(names)}

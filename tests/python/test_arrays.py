@@ -17,6 +17,22 @@ def test_what_a_mask_hides_is_not_read():
     assert as_array(values[:1], "X").tolist() == [[0, 1]]  # nothing is hidden
 
 
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ([[0, 1], [1]], "X, row 1: has 1 value where row 0 has 2 values; give rows of equal length"),
+        ([["a", "b"], ["ab", "b"], ["a"]], "X, row 2: has 1 value where row 0 has 2 values"),
+        ([[0, 1], 1], "X, row 1: has no list of values where row 0 has 2 values"),
+        ((np.zeros(3), np.zeros(2)), "X, row 1: has 2 values where row 0 has 3 values"),
+        ([[0, 1], [1, [0]]], r"X, row 1: entry 1 is \[0\] where entry 0 is 1"),
+    ],
+)
+def test_the_row_of_a_ragged_list_is_named(values, found):
+    with pytest.raises(InvalidArgumentError, match=found) as caught:
+        as_array(values, "X")
+    assert "inhomogeneous" not in str(caught.value)
+
+
 @pytest.mark.parametrize("dtype", [np.int64, np.bool_])
 @pytest.mark.parametrize("shape", [(0, 2), (1, 1), (30, 1), (40, 3)])
 def test_distinct_rows_are_those_of_numpy_in_the_order_of_their_first_occurrence(dtype, shape):

@@ -136,6 +136,13 @@ def test_the_model_that_was_fitted_is_saved_and_not_the_parameters_set_since(tmp
     assert again.predict_proba(votes).tobytes() == expected
 
 
+def test_a_folder_is_no_model_and_says_so(tmp_path):
+    with pytest.raises(cs.FileFormatError, match="is a folder: give the file"):
+        cs.load(tmp_path)
+    with pytest.raises(cs.WrongTypeError, match=r"path must be a file .* got 3"):
+        cs.load(3)
+
+
 def test_a_loaded_model_learns_on(tmp_path):
     _, votes = MODELS["auto"]
     half = cs.LabelModel(n_classes=2, method="moments").fit(votes[:1000])

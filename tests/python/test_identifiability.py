@@ -272,6 +272,23 @@ def test_a_weak_source_does_not_break_the_rest():
     assert report.advice == ("No agreement with others beyond chance: 'source 3'.",)
 
 
+def test_of_sources_without_signal_the_advice_says_why():
+    rng = np.random.default_rng(0)
+    y, coin, zeros = rng.integers(0, 2, 3000), rng.integers(0, 2, 3000), np.zeros(3000, dtype=int)
+    good = np.where(rng.random((3000, 4)) < 0.8, y[:, None], 1 - y[:, None])
+
+    def advice(columns, dependencies=None):
+        return check_identifiability(votes=np.column_stack(columns), dependencies=dependencies).advice
+
+    but_for = "No agreement beyond chance, but with copies and sources they depend on: 'source 4'."
+    assert advice([good, coin]) == ("No agreement with others beyond chance: 'source 4'.",)
+    assert advice([good, coin, coin]) == (but_for,)
+    assert advice([good, coin, coin], dependencies=[(4, 5)]) == (but_for.replace("4'", "4', 'source 5'"),)
+    assert advice([good, zeros]) == ("Always the same vote, on every item, which tells nothing: 'source 4'.",)
+    alone = "Those they could agree with always vote the same: 'source 0'."
+    assert alone in advice([good[:, 0], zeros, 1 - zeros])
+
+
 def test_where_sources_are_too_weak_the_advice_says_that_items_help_and_one_more_as_weak_does_not():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 20_000)

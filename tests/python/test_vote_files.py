@@ -85,10 +85,13 @@ def test_csv_class_names_share_one_sorted_list(tmp_path: Path) -> None:
     assert table(found) == [[0, -1], [-1, 1], [2, 0]]
 
 
-def test_csv_with_one_name_among_indices_holds_names(tmp_path: Path) -> None:
-    found = read_csv(tmp_path, "a,b\n0,1\n1,x\n")
-
-    assert found["classes"] == ["0", "1", "x"]
+def test_a_word_among_indices_in_a_csv_is_an_error_that_names_its_place(tmp_path: Path) -> None:
+    with pytest.raises(
+        FileFormatError, match=r"line 3, column 'b': found 'x'.*numbers \('0'\).*give classes"
+    ):
+        read_csv(tmp_path, "a,b\n0,1\n1,x\n")
+    named = read_csv(tmp_path, "a,b\n0,1\n1,x\n", classes=["0", "1", "x"])
+    assert table(named) == [[0, 1], [1, 2]]
 
 
 @pytest.mark.parametrize("name", ["item", "id", "Item", "item_id", ""])

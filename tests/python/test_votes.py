@@ -374,6 +374,26 @@ def test_nulls_of_a_nullable_integer_frame_abstain_or_are_a_typed_error():
     assert found.n_votes.tolist() == [2, 3]
 
 
+def pandas_frame(rows):
+    return pytest.importorskip("pandas").DataFrame(rows)
+
+
+@pytest.mark.parametrize("wrap", [np.array, pandas_frame, lambda rows: np.array(rows, dtype=object)])
+def test_a_word_among_indices_is_an_error_unless_it_names_a_class(wrap):
+    rows = wrap([["0", "1", ""], ["1", "-1", "x"]])
+    with pytest.raises(cs.InvalidVotesError, match=r"'x' at row 1, source 2, .* indices \('0'\).*as classes"):
+        cs.Votes.from_dense(rows)
+    named = cs.Votes.from_dense(rows, classes=["x", "0", "1"])
+    indices = np.array([[1, 2, -1], [2, -1, 0]])
+    expected = cs.Votes.from_dense(indices, classes=["x", "0", "1"], source_names=named.source_names)
+    assert statistics(named) == statistics(expected)
+
+
+def test_a_number_among_class_names_is_named_with_its_row_and_source():
+    with pytest.raises(cs.WrongTypeError, match="mixes class names with 1 at row 1, source 0"):
+        cs.Votes.from_dense(np.array([["a", "b"], [1, None]], dtype=object))
+
+
 def test_an_unknown_class_name_is_named_with_its_row_and_source():
     with pytest.raises(cs.InvalidVotesError, match=r"'egg' at row 1, source 0.*'ham', 'spam'"):
         cs.Votes.from_dense([["ham", "spam"], ["egg", "ham"]], classes=["ham", "spam"])
