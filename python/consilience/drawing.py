@@ -7,16 +7,83 @@ trees, each given the states of those members that it shares with the cliques be
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consilience.components import ComponentLayout
+from consilience.events import number_events
 from consilience.joint_tables import ComponentTable
 from consilience.nodes import NodeSystem
 from consilience.tied import SourceTable
 
-__all__ = ["choose_states", "draw_indicators", "draw_states"]
+__all__ = ["SourceRanks", "by_rank", "choose_states", "draw_indicators", "draw_states"]
+
+
+ROUNDS = 3
+"""Times that what sources are compared by is handed on from each to those that it votes with."""
+
+FINENESS = 1.2345678e9
+"""Parts of the largest of some numbers that are told apart; their edges are no simple fractions of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class SourceRanks:
+    """An order of the sources by how they vote, which is the same in whatever columns they stand.
+
+    Attributes
+    ----------
+    rank : (m,) int64 array
+        Place of each source.
+    alike : (m,) int64 array
+        The same number where nothing tells sources from each other: their ranks are those of their columns.
+    """
+
+    rank: NDArray[np.int64]
+    alike: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, system: NodeSystem, tables: Sequence[SourceTable]) -> SourceRanks:
+        """Ranks by the votes of each source, those that it shares with others, and its table."""
+        statistics = system.statistics
+        m, source = statistics.n_sources, statistics.node_source
+        _, event = number_events(statistics.node_event)
+        counts = np.diag(statistics.pairs).astype(np.float64)
+        node = _numbered(event, _rounded(counts))
+        of_source = np.zeros(m, dtype=np.int64)
+        weight = np.random.default_rng(0).random(max(len(source), m) + 1)
+        for _ in range(ROUNDS if len(source) else 0):
+            of_source = _numbered(_rounded(np.bincount(source, weight[node], m).astype(np.float64)))
+            node = _numbered(node, of_source[source])
+            shared = statistics.pairs.astype(np.float64) @ weight[node]
+            node = _numbered(node, _rounded(shared))
+        own = np.bincount(source, weight[node], m).astype(np.float64)
+        width = max((table.table.size for table in tables), default=0)
+        cells = [np.append(table.table.ravel(), np.full(width - table.table.size, -1.0)) for table in tables]
+        alike = _numbered(_rounded(own), *_rounded(np.array(cells).reshape(m, width), largest=1.0).T)
+        rank = np.empty(m, dtype=np.int64)
+        rank[np.argsort(alike, kind="stable")] = np.arange(m)
+        return cls(rank, alike)
+
+    def mean_of_alike(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Values of the sources, (m,), in which those that nothing tells apart have their mean."""
+        n_alike = np.bincount(self.alike)
+        if n_alike.max(initial=0) <= 1:
+            return values
+        return np.asarray((np.bincount(self.alike, values) / np.maximum(n_alike, 1))[self.alike])
+
+
+def _rounded(values: NDArray[np.float64], largest: float | None = None) -> NDArray[np.int64]:
+    """Whole numbers that are the same where values differ by the order of a sum alone."""
+    scale = float(np.abs(values).max(initial=0.0)) if largest is None else largest
+    return np.floor(values * (FINENESS / max(scale, 1e-300)) + 0.3).astype(np.int64)
+
+
+def _numbered(*keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Place of each tuple of keys among the distinct ones, in order."""
+    _, number = np.unique(np.column_stack(keys), axis=0, return_inverse=True)
+    return number.reshape(-1).astype(np.int64)
 
 
 def choose_states(
@@ -67,9 +134,9 @@ def draw_states(
         of_separator = layout.separator_states(clique)
         joint = np.zeros(len(label), dtype=np.int64)
         member_states = layout.member_states(clique)
-        order = _by_rank(member_states, rank[list(clique)])
+        order = by_rank(member_states, rank[list(clique)])
         rng = generator_of(clique)
-        for state in _by_rank(layout.member_states(separator), rank[list(separator)]).tolist():
+        for state in by_rank(layout.member_states(separator), rank[list(separator)]).tolist():
             items = np.flatnonzero(given == state)
             possible = np.where((of_separator == state)[:, None], component.table, 0.0)
             joint[items] = order[choose_states(rng, possible[order], label[items])]
@@ -90,6 +157,7 @@ def draw_indicators(
     tables: Sequence[SourceTable],
     layout: ComponentLayout | None,
     components: Sequence[ComponentTable],
+    ranks: SourceRanks | None = None,
 ) -> NDArray[np.float64]:
     """Indicators of items with given labels, drawn from a fitted model, (n_items, d).
 
@@ -101,8 +169,11 @@ def draw_indicators(
         As for :func:`draw_states`; the first rows of each table are those of the source's nodes.
     system : NodeSystem
         The ``d`` nodes.
+    ranks : SourceRanks, optional
+        Of the same sources, where they are known.
     """
-    rank, node_source = _ranks(system), system.statistics.node_source
+    rank = (SourceRanks.of(system, tables) if ranks is None else ranks).rank
+    node_source = system.statistics.node_source
     voters = np.unique(node_source)
 
     def generator_of(members: tuple[int, ...]) -> np.random.Generator:
@@ -114,20 +185,6 @@ def draw_indicators(
     return indicators
 
 
-def _by_rank(states: NDArray[np.int64], rank: NDArray[np.int64]) -> NDArray[np.intp]:
+def by_rank(states: NDArray[np.int64], rank: NDArray[np.int64]) -> NDArray[np.intp]:
     """Order of joint states, (n_states, members), that is the same for any order of the members."""
     return np.lexsort(states[:, np.argsort(rank)].T) if states.shape[1] else np.zeros(1, dtype=np.intp)
-
-
-def _ranks(system: NodeSystem) -> NDArray[np.int64]:
-    """Places of the sources that have nodes by how they vote, (m,); in any order of the columns the same."""
-    statistics = system.statistics
-    voters = np.unique(statistics.node_source)
-    of_source = [
-        np.bincount(statistics.node_source, weights=weights, minlength=statistics.n_sources)[voters]
-        for weights in ((statistics.pairs.astype(np.float64) ** 2).sum(axis=1), statistics.pairs.sum(axis=1))
-    ]
-    order = np.lexsort((*of_source, statistics.n_votes[voters]))
-    rank = np.zeros(statistics.n_sources, dtype=np.int64)
-    rank[voters[order]] = np.arange(len(voters))
-    return rank

@@ -13,6 +13,7 @@ from consilience.check import Structure, find_structure
 from consilience.completion import completion_influence, fit_completion
 from consilience.components import ComponentLayout
 from consilience.dependency_report import DependencyReport
+from consilience.drawing import SourceRanks
 from consilience.exceptions import (
     DuplicateSourcesWarning,
     InvalidArgumentError,
@@ -176,6 +177,7 @@ class SourceFit:
                 own,
                 self.layout,
                 self.components,
+                ranks=SourceRanks.of(self.structure.system, self.tables),
                 model=self.model,
                 class_balance=class_balance,
                 balance_learned=self.balance_learned,

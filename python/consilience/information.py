@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.components import ComponentLayout
-from consilience.drawing import choose_states
+from consilience.drawing import SourceRanks, by_rank, choose_states
 from consilience.intervals import MAX_DRAWS, QUANTILE
 from consilience.joint_forms import Clique, named_form
 from consilience.joint_tables import ComponentTable
@@ -38,11 +38,17 @@ class Factor:
         How the table moves with each of its ``q`` parameters; sums to 0 over the states.
     gradients : dict of int to (S, K) float64 array
         For each source of the factor, by its number: derivative of its accuracy with respect to the table.
+    members : tuple of int
+        Its sources.
+    member_states : (S, members) int64 array or None
+        State of each of several sources in each state.
     """
 
     table: NDArray[np.float64]
     directions: NDArray[np.float64]
     gradients: dict[int, NDArray[np.float64]]
+    members: tuple[int, ...]
+    member_states: NDArray[np.int64] | None = None
 
 
 def likelihood_uncertainty(
@@ -59,6 +65,7 @@ def likelihood_uncertainty(
     known_share: float = 0.0,
     missing: NDArray[np.bool_] | None = None,
     given_voters: bool = False,
+    ranks: SourceRanks | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """95 % intervals of ``P(vote right | source votes)`` and errors of ``P(Y)``, by the delta method.
 
@@ -89,6 +96,8 @@ def likelihood_uncertainty(
         Sources whose abstentions were found to say nothing.
     given_voters : bool
         Whether these, or without them all, were fitted given that they vote.
+    ranks : SourceRanks, optional
+        By which the draws go, so that they are the same in whatever columns the sources stand.
 
     Returns
     -------
@@ -102,6 +111,8 @@ def likelihood_uncertainty(
     An accuracy that changes along a direction in which the likelihood is flat has the interval (0, 1).
     """
     m, k = len(tables), len(class_balance)
+    if ranks is None:
+        ranks = SourceRanks(np.arange(m), np.arange(m))
     accuracy = np.array([vote_accuracy(*pair, class_balance) for pair in zip(tables, masks, strict=True)])
     tables, silent, own_models = _as_silent(tables, model, class_balance, missing, given_voters)
     per_cell = [_gradient(t, a, b, class_balance) for t, a, b in zip(tables, masks, accuracy, strict=True)]
@@ -116,7 +127,7 @@ def likelihood_uncertainty(
     n_balance = 0 if balance_gradients is None else k - 1
     total = sum(sizes) + n_balance
     n_draws = int(np.clip(MAX_CELLS // max(total, 1), 2000, MAX_DRAWS))
-    states, posterior = _draw(factors, class_balance, n_draws, known_share)
+    states, posterior = _draw(factors, ranks.rank, class_balance, n_draws, known_share)
     moves = _moves_of(class_balance)
     blocks = [_scores(factor, own, posterior) for factor, own in zip(factors, states, strict=True)]
     if n_balance:
@@ -135,7 +146,7 @@ def likelihood_uncertainty(
                 along[parts[-1]] = balance_gradients[j] @ moves
             if not flat.moves(along):
                 variance[j] = along @ covariance @ along
-    error = QUANTILE * np.sqrt(np.maximum(variance, 0.0))
+    error = QUANTILE * np.sqrt(ranks.mean_of_alike(np.maximum(variance, 0.0)))
     intervals = np.column_stack([accuracy - error, accuracy + error])
     intervals[~np.isfinite(intervals).all(axis=1)] = (0.0, 1.0)
     balance_error = None
@@ -288,7 +299,7 @@ def _factors(
             directions = tied_directions(inside, own_models[j], abstains=abstains, n_vectors=k)
             if silent[j] and abstains:
                 directions = directions_given_votes(source.table, directions)
-            factors.append(Factor(source.table, directions, {j: gradients[j]}))
+            factors.append(Factor(source.table, directions, {j: gradients[j]}, (j,)))
     for component in components:
         assert layout is not None
         states = layout.member_states(component.members)
@@ -299,17 +310,28 @@ def _factors(
         directions = form.directions(component.table)
         # Member state 0, the abstention, is the last row of a source's table.
         of_members = {j: gradients[j][states[:, i] - 1] for i, j in enumerate(component.members)}
-        factors.append(Factor(component.table, directions, of_members))
+        factors.append(Factor(component.table, directions, of_members, component.members, states))
     return factors
 
 
 def _draw(
-    factors: Sequence[Factor], class_balance: NDArray[np.float64], n_draws: int, known_share: float
+    factors: Sequence[Factor],
+    rank: NDArray[np.int64],
+    class_balance: NDArray[np.float64],
+    n_draws: int,
+    known_share: float,
 ) -> tuple[list[NDArray[np.int64]], NDArray[np.float64]]:
     """States of drawn items in each factor, and their posterior, (n_draws, K)."""
-    rng = np.random.default_rng(0)
-    label = rng.choice(len(class_balance), n_draws, p=class_balance)
-    states = [choose_states(rng, factor.table, label) for factor in factors]
+    label = np.random.default_rng(0).choice(len(class_balance), n_draws, p=class_balance)
+    states = []
+    for factor in factors:
+        own_ranks = rank[list(factor.members)]
+        rng = np.random.default_rng([2, *np.sort(own_ranks)])
+        if factor.member_states is None:
+            states.append(choose_states(rng, factor.table, label))
+            continue
+        order = by_rank(factor.member_states, own_ranks)
+        states.append(order[choose_states(rng, factor.table[order], label)])
     posterior = _posterior(factors, states, class_balance)
     known = round(known_share * n_draws)
     posterior[:known] = np.eye(len(class_balance))[label[:known]]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.components import ComponentLayout
-from consilience.drawing import draw_indicators
+from consilience.drawing import SourceRanks, draw_indicators
 from consilience.joint_tables import ComponentTable
 from consilience.nodes import NodeSystem
 from consilience.tied import SourceTable
@@ -59,14 +59,16 @@ def accuracy_intervals(
     if d == 0:
         return np.tile([0.0, 1.0], (statistics.n_sources, 1))
     label = np.random.default_rng(0).choice(k, n_draws(d), p=system.class_balance)
-    indicators = draw_indicators(label, system, tables, layout, components)
+    ranks = SourceRanks.of(system, tables)
+    indicators = draw_indicators(label, system, tables, layout, components, ranks)
     centred = indicators - indicators.mean(axis=0)
     influence = influence_of(centred)
     source = np.eye(statistics.n_sources)[statistics.node_source]
     rate = system.means @ source
     with np.errstate(divide="ignore", invalid="ignore"):
         of_item = ((p * (centred + (1 - p) * influence)) @ source - accuracy * (centred @ source)) / rate
-        error = QUANTILE * of_item.std(axis=0) / np.sqrt(statistics.n)
+        variance = ranks.mean_of_alike(of_item.var(axis=0))
+        error = QUANTILE * np.sqrt(variance / statistics.n)
         intervals = np.column_stack([accuracy - error, accuracy + error])
     intervals[~np.isfinite(intervals).all(axis=1)] = (0.0, 1.0)
     clipped: NDArray[np.float64] = np.clip(intervals, 0.0, 1.0)

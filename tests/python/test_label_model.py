@@ -242,6 +242,28 @@ def test_permuting_the_sources_permutes_the_result(method, k):
     )
 
 
+@pytest.mark.parametrize("dependencies", [None, [(0, 1), (1, 3)]])
+@pytest.mark.parametrize("method", ["auto", "em", "moments"])
+def test_intervals_of_sources_with_few_votes_do_not_depend_on_the_order_of_the_sources(method, dependencies):
+    rng = np.random.default_rng(4)
+    y = rng.integers(0, 2, 400)
+    table = np.where(rng.random((400, 9)) < rng.uniform(0.6, 0.9, 9), y[:, None], 1 - y[:, None])
+    table[:, 1] = np.where(rng.random(400) < 0.4, table[:, 0], table[:, 1])
+    table[rng.random(table.shape) > [0.9, 0.8, 0.85, 0.8, 0.7, 0.75, 0.6, 0.03, 0.02]] = -1
+    # And four sources with one vote each, on an item of its own: nothing but their place tells them apart.
+    alone = np.full((4, 13), -1)
+    alone[range(4), range(9, 13)] = [0, 0, 1, 1]
+    table = np.vstack([np.hstack([table, np.full((400, 4), -1)]), alone])
+    order = rng.permutation(13)
+    place = np.argsort(order)
+    moved = None if dependencies is None else [(int(place[i]), int(place[j])) for i, j in dependencies]
+    first = cs.LabelModel(n_classes=2, method=method, dependencies=dependencies).fit(table)
+    second = cs.LabelModel(n_classes=2, method=method, dependencies=moved).fit(table[:, order])
+    np.testing.assert_allclose(second.accuracy_interval_, first.accuracy_interval_[order], rtol=0, atol=1e-8)
+    if first.class_balance_error_ is not None:
+        np.testing.assert_allclose(second.class_balance_error_, first.class_balance_error_, atol=1e-8)
+
+
 def test_permuting_the_sources_of_a_hierarchy_permutes_the_result():
     exact = hierarchy(np.random.default_rng(0), COARSE_AND_FINE)
     tables, _ = draw(np.random.default_rng(1), exact, 5000)
