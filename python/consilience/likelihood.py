@@ -20,7 +20,7 @@ from consilience.gold import Gold, known_rows, without_gold
 from consilience.joint_forms import Clique
 from consilience.joint_tables import ComponentTable, conditional
 from consilience.sampled_em import choose_model_by_sample, is_worth_a_sample
-from consilience.shrinkage import first_prior, learned_prior
+from consilience.shrinkage import FEW_VOTES, FIRST_ACCURACY, first_prior, learned_prior
 from consilience.statistics import Observation
 from consilience.tied import SourceTable
 
@@ -113,26 +113,38 @@ def maximise_likelihood(
     learned, n_votes = columns.single & ~columns.held, np.zeros(len(columns.single))
     n_votes[: len(layout.alone)] = observed.statistics.n_votes[list(layout.alone)]
     before = first_prior(n_votes, learned)
+    about_few = ""
     if before is None:
         found, bic = choose(columns)
     elif is_worth_a_sample(columns):
         found, bic = choose(columns)
         if found.converged:
             found = _with_few_votes_drawn(columns, found, start, before, learned)
+        else:
+            about_few = f"sources with fewer than {FEW_VOTES:g} votes are not drawn towards the others"
     else:
         found, bic = choose(replace(columns, prior=before.where_not(own)))
         of_population = _prior_of_population(columns, Point(found.tables, found.class_balance), learned)
         if found.converged:  # not given up
             found, bic = choose(replace(columns, prior=of_population.where_not(own)))
-    if warns and not found.converged and found.n_passes >= MAX_PASSES:
-        warn_caller(
+        else:
+            about_few = (
+                f"sources with fewer than {FEW_VOTES:g} votes are drawn towards an accuracy of "
+                f"{FIRST_ACCURACY:.0%}, not towards the others"
+            )
+    stopped = None
+    if not found.converged and found.n_passes >= MAX_PASSES:
+        stopped = (
             f"EM stopped after {found.n_passes} passes over the votes before its tables settled; they are "
-            "near a maximum of the likelihood but not at it",
-            ConvergenceWarning,
+            "near a maximum of the likelihood but not at it" + (about_few and f", and {about_few}")
         )
+        if warns:
+            warn_caller(stopped, ConvergenceWarning)
     if learn_balance and gold is None and own is None and "trusted" not in fit.sign_rules:
         found = _named_by_votes(columns, found)
     refined = _to_sources(fit, layout, found, bic)
+    if stopped is not None:
+        refined = replace(refined, remarks=[*refined.remarks, stopped])
     if isinstance(missing, np.ndarray):
         silent = missing & refined.learned
         tables = [

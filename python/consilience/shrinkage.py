@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from consilience.accuracy_prior import AccuracyPrior
 
-__all__ = ["FEW_VOTES", "first_prior", "learned_prior", "weight_of_population"]
+__all__ = ["FEW_VOTES", "FIRST_ACCURACY", "first_prior", "learned_prior", "weight_of_population"]
 
 FEW_VOTES = 50.0
 """Votes from which on a source speaks for itself alone."""

@@ -97,3 +97,23 @@ def test_a_source_with_three_votes_is_not_taken_to_be_always_right():
     assert 0.6 < model.accuracy_[-1] < 0.97
     without = cs.LabelModel(n_classes=2, method="em").fit(votes[:, :-1])
     np.testing.assert_allclose(model.accuracy_[:-1], without.accuracy_, atol=2e-3)
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_where_em_does_not_settle_one_is_told_what_sources_with_few_votes_are_drawn_to(few, monkeypatch):
+    for module in ("em", "likelihood"):
+        monkeypatch.setattr(f"consilience.{module}.MAX_PASSES", 2)
+    monkeypatch.setattr("consilience.em.TRIAL_PASSES", 1)
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 500)
+    table = np.where(rng.random((500, 9)) < 0.72, y[:, None], 1 - y[:, None])
+    table[rng.random(table.shape) < 0.3] = -1
+    if few:
+        table[20:, 7:] = -1
+    with pytest.warns(cs.ConvergenceWarning, match="EM stopped after") as met:
+        model = cs.LabelModel(n_classes=2, method="em").fit(table)
+    (warning,) = [str(one.message) for one in met]
+    assert warning in model.summary().notes
+    assert (
+        "fewer than 50 votes are drawn towards an accuracy of 70%, not towards the others" in warning
+    ) is few
