@@ -17,6 +17,15 @@ __all__ = ["ComponentTable", "conditional", "fit_component_tables"]
 PRIOR_SPREAD = 0.3
 """How far, relative to its size, a joint probability is expected to lie from that of independent members."""
 
+LEAST_OF_ERROR = 0.3
+"""Least size of a joint probability in standard errors, up to what it is if the state tells nothing.
+
+Of a rare class a quarter of the estimates lie below 0 by chance. Were these all but impossible, the states
+would rule the class out: chains of four sources among 1,000 items of classes with 90, 8 and 2 % then cost
+0.075 in log-loss beyond the exact posterior, and 0.026 so; with even classes 0.070 and 0.015. As items grow
+many the bound goes to zero, and with exact moments ``MIN_RATIO`` binds nothing: tables are right to 3e-7.
+"""
+
 
 @dataclass(frozen=True, eq=False)
 class ComponentTable:
@@ -107,7 +116,9 @@ def _fit_clique(
     values, vectors = np.linalg.eigh(normal)
     correction = ((right @ vectors) / (values + ridge[:, None])) @ vectors.T
     joint = np.outer(share, balance) + prior + correction
-    joint = np.maximum(joint, MIN_RATIO * np.outer(share, balance))
+    error = np.sqrt((1 / (values + ridge[:, None])) @ (vectors**2).T * (share / n)[:, None])
+    untold = np.outer(share, balance)
+    joint = np.maximum(joint, np.maximum(MIN_RATIO * untold, LEAST_OF_ERROR * np.minimum(error, untold)))
 
     unseen = np.delete(np.arange(len(counts)), seen)
     full = np.empty_like(independent)

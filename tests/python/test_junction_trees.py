@@ -30,14 +30,15 @@ def joint_of(rng, edges, table_of, n_members=4):
     return joint / joint.sum(axis=tuple(range(n_members)))
 
 
-def model_along(rng, edges, k, n_alone=3):
+def model_along(rng, edges, k, n_alone=3, beta=None):
     """Exact model of four sources that hang together along edges, and some independent ones."""
     graph = cs.TaskGraph.single(k)
     classes = np.arange(k)[:, None]
     joint = joint_of(rng, edges, lambda: tied_source(rng, graph, classes).table)
     axes = range(4)
     sources = [Source(classes, joint.sum(axis=tuple(a for a in axes if a != i))) for i in axes]
-    alone = [tied_source(rng, graph, classes, beta=(0.02, 0.3 / k)) for _ in range(n_alone)]
+    beta = (0.02, 0.3 / k) if beta is None else beta
+    alone = [tied_source(rng, graph, classes, beta=beta) for _ in range(n_alone)]
     return ExactModel(graph, balance(rng, k), [*sources, *alone], {(0, 1, 2, 3): joint})
 
 
@@ -60,6 +61,24 @@ def test_the_posterior_of_a_chain_is_exact_with_three_classes():
     ).fit(exact.votes, weights=exact.weights)
     # Any tables, so by EM; it stops at steps of 1e-6, of which many remain.
     np.testing.assert_allclose(model.predict_proba(exact.votes), exact.posterior, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("class_balance", "most"), [([0.98, 0.02], 0.03), ([0.9, 0.08, 0.02], 0.05), ([0.4, 0.3, 0.3], 0.04)]
+)
+def test_few_items_do_not_make_states_of_a_chain_rule_out_a_rare_class(class_balance, most):
+    k, rng, losses = len(class_balance), np.random.default_rng(5), []
+    for seed in (1, 2, 3):
+        exact = model_along(np.random.default_rng(seed), CHAIN, k, beta=(0.02, 0.1))
+        exact = ExactModel(exact.graph, np.array(class_balance), exact.sources, exact.joints)
+        for _ in range(3):
+            votes, _ = draw(rng, exact, 1000)
+            model = cs.LabelModel(
+                n_classes=k, class_balance=class_balance, dependencies=CHAIN, method="moments"
+            ).fit(votes)
+            told = np.maximum(model.predict_proba(exact.votes), 1e-300)
+            losses.append(np.sum(exact.joint * np.log(exact.posterior / told)))
+    assert np.mean(losses) < most
 
 
 def test_a_chain_given_as_a_chain_is_learned_better_than_as_a_clique():
