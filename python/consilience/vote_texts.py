@@ -161,9 +161,9 @@ def decode(cells: VoteTexts, columns: Sequence[int], meaning: Meaning) -> VoteTa
             if number is None or not (number.is_integer() and 0 <= number <= top):
                 allowed = "0, 1, 2, ..." if classes is None else f"0..{top}"
                 rule = f"a class index of {allowed}, or -1 or nothing to abstain"
-                other = next((word for word in voting if _number(word) is not None), None)
-                if number is None and other is not None and classes is None:
-                    rule += f", for other cells hold numbers ({other!r}); if these are names, give classes"
+                if number is None and classes is None:
+                    other = next((f" ({word!r})" for word in voting if _number(word) is not None), "")
+                    rule += f", for other cells hold numbers{other}; if these are names, give classes"
                 cells.refuse(columns, text, rule)
             vote_of[text] = int(number)
     largest = max(vote_of.values(), default=0)

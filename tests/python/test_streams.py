@@ -306,7 +306,7 @@ def test_class_names_of_a_stream_of_arrow_must_be_given():
     ("texts", "classes", "expected"),
     [
         (["0", "1"], None, None),  # indices
-        (["0", "x"], None, ["0", "x"]),  # names, although the first file alone holds indices
+        (["0", "x"], ["0", "x"], ["0", "x"]),  # names, although the first file alone may hold indices
         (["1", "0"], ["1", "0"], ["1", "0"]),  # names that look like numbers
         (["1", "2"], ["a", "1", "b"], ["a", "1", "b"]),  # indices, although the first file alone holds a name
     ],
@@ -324,6 +324,14 @@ def test_all_files_together_say_what_a_text_means(tmp_path, texts, classes, expe
     np.testing.assert_array_equal(found.node_event, whole.node_event)
     names = found.task_graph.classes["label"]
     assert names == (expected or list(range(len(names))))
+
+
+def test_a_word_in_another_file_than_the_indices_is_an_error_that_names_its_place(tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    for number, text in enumerate(["0", "x"]):
+        pq.write_table(pa.table({name: [text, None] for name in NAMES[:3]}), tmp_path / f"{number}.parquet")
+    with pytest.raises(cs.FileFormatError, match=r"1\.parquet, row 0, column 'a': found 'x'.*give classes"):
+        cs.VoteStatistics.of(tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["int8", "int16", "int64", "uint8", "uint32", "uint64", "float32", "double"])
