@@ -245,7 +245,7 @@ class BitPlanes {
         sums_(static_cast<std::size_t>(nodes.size())) {}
 
   void count(const StateTile& tile, Moments<std::int64_t>& moments) {
-    n_words_ = tile.stride / 64;
+    n_words_ = (tile.n_rows + 63) / 64;
     pack(tile);
     count_pairs(moments);
     count_summaries(moments);

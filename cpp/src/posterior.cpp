@@ -319,7 +319,7 @@ void make_rows(const Scores& scores, Index begin, Index n_rows, StateBlock& bloc
   const std::int32_t n_states = scores.n_states();
   block.n_rows = n_rows;
   block.tile.n_rows = n_rows;
-  block.tile.stride = (n_rows + 63) / 64 * 64;
+  block.tile.stride = StateTile::stride_for(n_rows);
   block.tile.states.assign(size(scores.by_tile() ? m * block.tile.stride : 0), 0);
   block.rows = {};
   block.rows.start.assign(1, 0);

@@ -43,7 +43,7 @@ class RowKeys {
   /// The inverse of `of_tile`.
   void to_tile(const std::uint64_t* keys, Index n_rows, StateTile& tile) const {
     tile.n_rows = n_rows;
-    tile.stride = (n_rows + 63) / 64 * 64;
+    tile.stride = StateTile::stride_for(n_rows);
     tile.states.resize(static_cast<std::size_t>(n_columns_ * tile.stride));
     simd::loops().split_keys(keys, static_cast<std::size_t>(n_rows),
                              static_cast<std::size_t>(n_columns_), bits_, tile.states.data(),

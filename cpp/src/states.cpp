@@ -1,6 +1,8 @@
 #include "consilience/states.hpp"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstdlib>
 #include <limits>
 #include <stdexcept>
@@ -227,7 +229,7 @@ bool dense_states(const VoteView& votes, std::size_t task, Index begin, Index n_
 
 void resize(StateTile& tile, Index n_rows, Index n_columns) {
   tile.n_rows = n_rows;
-  tile.stride = (n_rows + 63) / 64 * 64;
+  tile.stride = StateTile::stride_for(n_rows);
   tile.states.resize(static_cast<std::size_t>(tile.stride * n_columns));
 }
 
@@ -247,52 +249,73 @@ void read_byte_keys(const VoteView& votes, const std::vector<VoteKey>& strides, 
                     Index n_rows, StateTile& keys) {
   resize(keys, n_rows, votes.n_sources);
   bool bad = dense_states(votes, 0, begin, n_rows, keys);  // the stride of the first task is 1
-  StateTile of_task;
   for (std::size_t task = 1; task < votes.tables.size(); ++task) {
-    resize(of_task, n_rows, votes.n_sources);
-    bad |= dense_states(votes, task, begin, n_rows, of_task);
-    const auto stride = static_cast<std::uint8_t>(strides[task]);
-    for (std::size_t i = 0; i < keys.states.size(); ++i) {
-      keys.states[i] = static_cast<std::uint8_t>(keys.states[i] + stride * of_task.states[i]);
-    }
+    keys.states.swap(keys.of_task);
+    resize(keys, n_rows, votes.n_sources);
+    bad |= dense_states(votes, task, begin, n_rows, keys);
+    keys.states.swap(keys.of_task);
+    simd::loops().add_multiples(keys.of_task.data(), keys.states.size(),
+                                static_cast<std::uint8_t>(strides[task]), keys.states.data());
   }
   if (bad) throw_label_out_of_range(votes, begin, n_rows);
 }
 
-/// How often each source casts each key; one that is rarely 0 has less to wait for itself.
+/// How often each source casts each key. A source casts few: they are looked for one by one.
 class ByteKeyCounts {
  public:
-  explicit ByteKeyCounts(Index m) : counts_(static_cast<std::size_t>(m) * kLanes * 256, 0) {}
+  explicit ByteKeyCounts(Index m) : counts_(static_cast<std::size_t>(m)), met_(counts_.size()) {}
 
   void add(const StateTile& keys) {
-    for (std::size_t j = 0; j * kLanes * 256 < counts_.size(); ++j) {
-      const std::uint8_t* of_source = keys.source(static_cast<Index>(j));
-      for (Index r = 0; r < keys.n_rows; ++r) {
-        ++counts_[(j * kLanes + static_cast<std::size_t>(r) % kLanes) * 256 + of_source[r]];
+    for (std::size_t j = 0; j < counts_.size(); ++j) add(keys, j);
+  }
+  std::int64_t count(std::size_t source, std::size_t key) const { return counts_[source][key]; }
+
+ private:
+  static constexpr std::size_t kFewKeys = 24;  // beyond, rows are looked at one by one: measured
+
+  void add(const StateTile& keys, std::size_t source) {
+    const std::uint8_t* bytes = keys.source(static_cast<Index>(source));
+    std::array<std::int64_t, 256>& counts = counts_[source];
+    left_.assign(static_cast<std::size_t>((keys.n_rows + 63) / 64), ~std::uint64_t{0});
+    if (keys.n_rows % 64 != 0) left_.back() >>= 64 - keys.n_rows % 64;
+    Index n_left = keys.n_rows;
+    const auto take = [&](std::uint8_t key) {
+      const std::uint64_t n = simd::loops().take_equal(bytes, left_.size(), key, left_.data());
+      counts[key] += static_cast<std::int64_t>(n);
+      n_left -= static_cast<Index>(n);
+    };
+    std::vector<std::uint8_t>& met = met_[source];
+    for (std::size_t i = 0; i < met.size() && n_left > 0; ++i) take(met[i]);
+    for (std::size_t w = 0; n_left > 0; w += left_[w] == 0 ? 1 : 0) {
+      if (left_[w] == 0) continue;
+      const std::uint8_t key = bytes[64 * w + static_cast<std::size_t>(std::countr_zero(left_[w]))];
+      if (met.size() < kFewKeys) {
+        met.push_back(key);
+        take(key);
+      } else {
+        ++counts[key];
+        left_[w] &= left_[w] - 1;
+        --n_left;
       }
     }
   }
-  std::int64_t count(std::size_t source, std::size_t key) const {
-    std::int64_t n = 0;
-    for (std::size_t l = 0; l < kLanes; ++l) n += counts_[(source * kLanes + l) * 256 + key];
-    return n;
-  }
 
- private:
-  static constexpr std::size_t kLanes = 4;  // equal keys one after the other go to different cells
-  std::vector<std::int64_t> counts_;
+  std::vector<std::array<std::int64_t, 256>> counts_;
+  std::vector<std::vector<std::uint8_t>> met_;  // keys of each source, the first ones met
+  std::vector<std::uint64_t> left_;             // rows whose keys are still to be counted
 };
 
 VoteVectors byte_vote_vectors(const VoteView& votes, const std::vector<VoteKey>& strides,
                               const Execution& execution) {
   const auto m = static_cast<std::size_t>(votes.n_sources);
   const Blocks blocks(votes);
-  std::vector<ByteKeyCounts> counts(static_cast<std::size_t>(n_workers(blocks.n, execution)),
-                                    ByteKeyCounts(votes.n_sources));
+  const auto workers = static_cast<std::size_t>(n_workers(blocks.n, execution));
+  std::vector<ByteKeyCounts> counts(workers, ByteKeyCounts(votes.n_sources));
+  std::vector<StateTile> tiles(workers);
   for_each_chunk(blocks.n, execution, [&](Index block, int worker) {
-    StateTile keys;
-    read_byte_keys(votes, strides, blocks.begin(block), blocks.size(block), keys);
-    counts[static_cast<std::size_t>(worker)].add(keys);
+    const auto w = static_cast<std::size_t>(worker);
+    read_byte_keys(votes, strides, blocks.begin(block), blocks.size(block), tiles[w]);
+    counts[w].add(tiles[w]);
   });
   VoteVectors result;
   std::vector<std::int64_t> of_sources(m);
@@ -543,11 +566,11 @@ StateReader::StateReader(const VoteView& votes, const StateCoding& coding)
   }
   byte_keys_ = !coding.is_identity() && coding.n_source_states() <= 256 && has_byte_keys(votes);
   if (!byte_keys_) return;
-  VoteKey n_keys = 1;
+  n_byte_keys_ = 1;
   for (const std::int32_t cardinality : votes.cardinalities) {
-    n_keys *= static_cast<VoteKey>(cardinality) + 1;
+    n_byte_keys_ *= static_cast<std::size_t>(cardinality) + 1;
   }
-  for (VoteKey key = 0; key < n_keys; ++key) {
+  for (VoteKey key = 0; key < n_byte_keys_; ++key) {
     state_of_byte_key_[key] = static_cast<std::uint8_t>(coding(key));
   }
 }
@@ -575,7 +598,8 @@ void StateReader::read_sources(Index begin, Index n_rows, StateTile& tile) const
   };
   if (!coding_.is_identity() && byte_keys_) {
     read_byte_keys(votes_, strides_, begin, n_rows, tile);
-    for (std::uint8_t& state : tile.states) state = state_of_byte_key_[state];
+    simd::loops().look_up(tile.states.data(), tile.states.size() / 64, state_of_byte_key_.data(),
+                          n_byte_keys_);
     clear_padding();
   } else if (!coding_.is_identity()) {
     const KeyBlock keys(votes_, strides_, begin, n_rows);
@@ -660,7 +684,7 @@ void StateReader::read(Index begin, Index n_rows, StateTile& tile) const {
   StateRows rows;
   read_sources(begin, n_rows, rows);
   tile.n_rows = n_rows;
-  tile.stride = (n_rows + 63) / 64 * 64;
+  tile.stride = StateTile::stride_for(n_rows);
   tile.states.assign(static_cast<std::size_t>(tile.stride * components->n_components), 0);
   for (Index r = 0; r < n_rows; ++r) {
     const auto i = static_cast<std::size_t>(r);

@@ -62,6 +62,17 @@ const std::map<std::string, std::function<void(int)>> kKernels{
          }
        });
      }},
+    {"vote vectors and moments, 12 sources of 3 tasks",
+     [](int times) {
+       const Labels labels = random_labels(7, kRows, 12, {2, 3, 3}, 0.3);
+       const HeldVotes votes = dense_votes(labels);
+       for (int i = 0; i < times; ++i) {
+         const VoteVectors found = vote_vectors(votes.view, {});
+         const std::vector<std::int32_t> states(found.keys.size(), 1);
+         const StateCoding coding(found.keys, states, 48, 2);
+         count_moments(StateReader(votes.view, coding), {true, {}}, MomentsKernel::automatic, {});
+       }
+     }},
     {"patterns, 8 sources of 2 classes",
      [](int times) {
        with_votes(8, 2, [&](const StateReader& reader) {

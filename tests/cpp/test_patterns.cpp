@@ -242,7 +242,7 @@ TEST_CASE("keys hold the states of a tile, and give them back") {
         Random random(static_cast<std::uint64_t>(m));
         StateTile tile;
         tile.n_rows = n;
-        tile.stride = (n + 63) / 64 * 64;
+        tile.stride = StateTile::stride_for(n);
         tile.states.assign(static_cast<std::size_t>(m * tile.stride), 0);
         for (Index j = 0; j < m; ++j) {
           for (Index r = 0; r < n; ++r) {

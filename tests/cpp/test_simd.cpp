@@ -165,6 +165,80 @@ TEST_CASE("pack_equal sets the bit of every row in the state asked for") {
   }
 }
 
+TEST_CASE("add_multiples adds modulo 256, at every length") {
+  for (const std::size_t n : {0, 1, 15, 63, 64, 65, 130}) {
+    Random random(n);
+    std::vector<std::uint8_t> bytes(n), sums(n);
+    for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(random.below(256));
+    for (std::uint8_t& sum : sums) sum = static_cast<std::uint8_t>(random.below(256));
+    for (const std::uint8_t factor : {0, 1, 12, 255}) {
+      std::vector<std::uint8_t> expected = sums;
+      for (std::size_t i = 0; i < n; ++i) {
+        expected[i] = static_cast<std::uint8_t>(expected[i] + factor * bytes[i]);
+      }
+      for (const std::string& level : simd_levels()) {
+        CAPTURE(level);
+        const WithSimdLevel with(level);
+        const auto found = exact(sums);
+        simd::loops().add_multiples(exact(bytes).get(), n, factor, found.get());
+        CHECK(std::vector<std::uint8_t>(found.get(), found.get() + n) == expected);
+      }
+    }
+  }
+}
+
+TEST_CASE("look_up replaces every byte by its entry, which is 0 beyond the table") {
+  for (const std::size_t n_entries : {1, 15, 16, 17, 48, 240, 241, 256}) {
+    Random random(n_entries);
+    std::vector<std::uint8_t> table(256, 0);
+    for (std::size_t i = 0; i < n_entries; ++i) {
+      table[i] = static_cast<std::uint8_t>(1 + random.below(255));
+    }
+    for (const std::size_t n_groups : {0, 4, 5}) {
+      std::vector<std::uint8_t> bytes(64 * n_groups);
+      for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(i % 256);
+      for (const std::string& level : simd_levels()) {
+        CAPTURE(level);
+        const WithSimdLevel with(level);
+        const auto found = exact(bytes);
+        simd::loops().look_up(found.get(), n_groups, table.data(), n_entries);
+        bool same = true;
+        for (std::size_t i = 0; i < bytes.size(); ++i) same &= found[i] == table[bytes[i]];
+        CHECK(same);
+      }
+    }
+  }
+}
+
+TEST_CASE("take_equal clears the rows with a byte and counts those that were set") {
+  for (const std::size_t n_words : {0, 1, 3, 63, 64, 65, 130}) {
+    Random random(n_words);
+    std::vector<std::uint8_t> bytes(64 * n_words);
+    for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(random.below(3) * 127);
+    std::vector<std::uint64_t> rows(n_words);
+    for (std::uint64_t& word : rows) {
+      for (int bit = 0; bit < 64; ++bit) word |= static_cast<std::uint64_t>(random.below(2)) << bit;
+    }
+    for (const std::uint8_t value : {0, 1, 127, 254}) {
+      std::vector<std::uint64_t> expected = rows;
+      std::uint64_t n_taken = 0;
+      for (std::size_t r = 0; r < bytes.size(); ++r) {
+        const std::uint64_t bit = std::uint64_t{1} << (r % 64);
+        if (bytes[r] != value || (expected[r / 64] & bit) == 0) continue;
+        expected[r / 64] ^= bit;
+        ++n_taken;
+      }
+      for (const std::string& level : simd_levels()) {
+        CAPTURE(level);
+        const WithSimdLevel with(level);
+        const auto left = exact(rows);
+        CHECK(simd::loops().take_equal(exact(bytes).get(), n_words, value, left.get()) == n_taken);
+        CHECK(std::vector<std::uint64_t>(left.get(), left.get() + n_words) == expected);
+      }
+    }
+  }
+}
+
 TEST_CASE("increment counts the planes that have each bit, modulo the digits there are") {
   for (const std::string& level : simd_levels()) {
     CAPTURE(level);

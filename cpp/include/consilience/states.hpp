@@ -91,9 +91,14 @@ class StateCoding {
 /// States of a block of rows, column by column (a source each, or a component): state of
 /// (row, column) at `states[column * stride + row]`; rows up to the stride are zero.
 struct StateTile {
+  /// Room for the rows of a column: an odd multiple of 64, as columns that lie a power of two apart
+  /// would drive each other out of the cache.
+  static Index stride_for(Index n_rows) { return ((n_rows + 63) / 64 | 1) * 64; }
+
   Index n_rows = 0;
-  Index stride = 0;  // a multiple of 64
+  Index stride = 0;  // `stride_for(n_rows)`
   AlignedVector<std::uint8_t> states;
+  AlignedVector<std::uint8_t> of_task;  // what a reader of several tasks works with
   const std::uint8_t* source(Index j) const { return states.data() + j * stride; }
 };
 
@@ -138,6 +143,7 @@ class StateReader {
   const StateCoding& coding_;
   std::vector<VoteKey> strides_;
   bool byte_keys_ = false;  // keys of all tasks fit into a byte
+  std::size_t n_byte_keys_ = 0;
   std::array<std::uint8_t, 256> state_of_byte_key_{};
 };
 

@@ -39,6 +39,17 @@ struct Loops {
   /// Largest label + 1 as an unsigned byte: above 128 if some label is below -1.
   uint8_t (*largest_state)(const int8_t* labels, size_t n);
 
+  /// Adds `factor` times `bytes` to `sums`, n of each, modulo 256.
+  void (*add_multiples)(const uint8_t* bytes, size_t n, uint8_t factor, uint8_t* sums);
+
+  /// Replaces 64 * n_groups bytes by their entries of `table`, (256,), which is 0 from n_entries
+  /// on.
+  void (*look_up)(uint8_t* bytes, size_t n_groups, const uint8_t* table, size_t n_entries);
+
+  /// Clears the bits in `rows`, 64 * n_words of them, of the bytes that equal `value`. Returns how
+  /// many were set.
+  uint64_t (*take_equal)(const uint8_t* bytes, size_t n_words, uint8_t value, uint64_t* rows);
+
   /// Bit r of `bits` tells whether `states[r] == state`, for 64 * n_words rows.
   void (*pack_equal)(const uint8_t* states, size_t n_words, uint8_t state, uint64_t* bits);
 
