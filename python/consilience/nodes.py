@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -51,12 +51,15 @@ class NodeSystem:
         ``P(Y)`` over the feasible set.
     first : (m,) int64 array
         Source that each one repeats, itself for most; the nodes of the others are left out.
+    inverses : dict of bytes to (r, r) float64 array
+        Inverse covariance of some nodes, from the report of :mod:`consilience.completion` to its fit.
     """
 
     statistics: VoteStatistics
     source_graph: SourceGraph
     class_balance: NDArray[np.float64]
     first: NDArray[np.int64] | None = None
+    inverses: dict[bytes, NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def events(self) -> EventProbabilities:
@@ -108,20 +111,16 @@ class NodeSystem:
         statistics = self.statistics
         if len(statistics.node_source) == 0:
             return np.zeros((0, 0), dtype=np.bool_)
+        never = statistics.pairs_of_sources == 0
+        if not never.any():
+            return np.zeros(statistics.pairs.shape, dtype=np.bool_)
         source, first, of_node = np.unique(
             statistics.node_source, return_index=True, return_inverse=True
         )  # the nodes of a source stand together
         votes = statistics.n_votes[source].astype(np.float64)
-        expected = np.outer(votes, votes) / float(statistics.n)
-
-        def by_source(pairs: NDArray[np.bool_]) -> NDArray[np.bool_]:
-            of_rows = np.logical_or.reduceat(pairs, first, axis=0)
-            return np.logical_or.reduceat(of_rows, first, axis=1)
-
-        never = (expected >= MIN_EXPECTED_TOGETHER) & ~by_source(statistics.pairs > 0)
-        if not never.any():
-            return np.zeros(statistics.pairs.shape, dtype=np.bool_)
-        never &= by_source(self.events.overlap)
+        never &= np.outer(votes, votes) / float(statistics.n) >= MIN_EXPECTED_TOGETHER
+        overlap = np.logical_or.reduceat(self.events.overlap, first, axis=0)
+        never &= np.logical_or.reduceat(overlap, first, axis=1)
         pairs: NDArray[np.bool_] = never[np.ix_(of_node, of_node)]
         return pairs
 
@@ -166,9 +165,9 @@ class NodeSystem:
         if not report.identifiable:  # what no node shows alone, all nodes of a source may show together
             together = report_on(self.live & self.agrees_with_others(pairs))
             report = together if together.identifiable else report
-        apart = np.argwhere(np.triu(self._never_together))
-        if report.identifiable or not len(apart):
+        if report.identifiable or not self.asks_some_apart:
             return report
+        apart = np.argwhere(np.triu(self._never_together))
         source, names = self.statistics.node_source, self.source_graph.source_names
         pairs_apart = sorted({(int(source[a]), int(source[b])) for a, b in apart})
         shown = listed(f"{names[i]} and {names[j]}" for i, j in pairs_apart)

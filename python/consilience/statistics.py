@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -181,6 +181,13 @@ class VoteStatistics:
         means = self.means
         covariance: NDArray[np.float64] = self.pairs / self.n - np.outer(means, means)
         return covariance
+
+    @cached_property
+    def pairs_of_sources(self) -> NDArray[Any]:
+        """Items on which both of two sources vote, (p, p), of the p sources that ever do; in their order."""
+        first = np.flatnonzero(np.diff(self.node_source, prepend=-1))
+        together: NDArray[Any] = np.add.reduceat(np.add.reduceat(self.pairs, first, axis=0), first, axis=1)
+        return together
 
     def without_joint(self) -> VoteStatistics:
         """The same statistics without what dependent sources do together."""
