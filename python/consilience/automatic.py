@@ -140,7 +140,7 @@ def fit_automatically(
     if likely.layout is not None:  # labels by joint tables are not averaged with others
         trust = float(trust >= 0.5)
     if trust == 1.0:
-        return replace(likely, remarks=_remarks_of_likelihood(likely)), balance
+        return replace(likely, said=_remarks_of_likelihood(likely)), balance
     if likely.layout is not None:
         likely = replace(likely, layout=None, components=[])
     return _with_caution(
@@ -177,7 +177,7 @@ class _Likelihood:
         tables = [table.with_one_silence(self.class_balance) for table in self.fit.tables]
         missing = np.ones(len(tables), dtype=np.bool_)
         remark = "sources vote on the same items more, or less, than labels explain: abstentions say nothing"
-        fit = replace(self.fit, tables=tables, missing=missing, remarks=[*self.fit.remarks, remark])
+        fit = replace(self.fit, tables=tables, missing=missing, said=[*self.fit.remarks, remark])
         return replace(self, fit=fit)
 
 
@@ -302,7 +302,7 @@ def _with_caution(
         fit,
         tables=sources,
         parts=parts,
-        remarks=remarks,
+        said=remarks,
         balance_learned=False,
         model=None,
         bic={},

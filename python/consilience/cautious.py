@@ -177,31 +177,36 @@ def fit_panel(
     for step in range(max_steps):
         of_cell = columns_of(temperature * scores)
         (shared, of_shared), (alone, of_alone) = (
-            _core.expect(
-                rows,
-                of_cell,
-                temperature * base,
-                panel.said,
-                vote_share=vote if step == 0 else share,
-                n_threads=panel.n_threads,
-            )[:2]
+            _expect(panel, rows, of_cell, temperature * base, vote if step == 0 else share)
             for rows in panel.rows_by_company
         )
         of_vector = of_shared + of_alone
         if panel.known is not None:  # which tell of accuracy whoever else votes
             more, of_known, _ = panel.known.expect(of_cell, temperature * base, panel.n_threads)
-            shared, of_vector = shared + more, of_vector + of_known
-        expected = (shared + alone)[:, 1]
+            shared, of_vector = shared + more[:, 1], of_vector + of_known
+        expected = shared + alone
         # The very first reading counts on the prior alone, however little votes may move afterwards.
         if last is not None and (step > 1 or start is not None):
             moved = panel.cells.by_source(np.abs(expected - last).sum(axis=1)) / votes
             if moved.max(initial=0.0) < TOLERANCE:
                 break
         last = expected
-        scores, base = reading.maximise(
-            step if start is None else step + 1, expected, of_vector, shared[:, 1]
-        )
+        scores, base = reading.maximise(step if start is None else step + 1, expected, of_vector, shared)
     return CautiousFit(scores, base, reading, temperature, share)
+
+
+def _expect(
+    panel: Panel,
+    rows: _core.Patterns,
+    of_cell: NDArray[np.float64],
+    base: NDArray[np.float64],
+    vote_share: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Expected votes in each cell by label vector, (C, K), and items of each label vector, (K,)."""
+    expected, of_vector, *_ = _core.expect(
+        rows, of_cell, base, panel.said, vote_share=vote_share, n_threads=panel.n_threads
+    )
+    return expected[:, 1].copy(), of_vector  # abstentions, half of it, are not kept
 
 
 class _Reading:

@@ -91,9 +91,11 @@ def choose_states(
 ) -> NDArray[np.int64]:
     """One state an item, a row of the table, drawn from the column of its label."""
     edges = np.cumsum(table, axis=0)
-    uniform = rng.random(len(label)) * edges[-1, label]
-    states: NDArray[np.int64] = (uniform >= edges[:, label]).sum(axis=0)
-    return np.minimum(states, len(table) - 1)
+    uniform = rng.random(len(label)) * edges[-1].take(label)
+    states = np.zeros(len(label), dtype=np.int64)
+    for edge in edges[:-1]:
+        states += uniform >= edge.take(label)
+    return states
 
 
 def draw_states(

@@ -41,22 +41,20 @@ def _vote_alike(statistics: VoteStatistics) -> NDArray[np.int64]:
     node_source = statistics.node_source
     if not len(node_source):
         return np.arange(m, dtype=np.int64)
-    _, event = number_events(statistics.node_event)
-    same = np.where(event[:, None] == event, statistics.pairs, 0)
-    agreements = np.zeros((m, m), dtype=statistics.pairs.dtype)
-    both = np.zeros_like(agreements)
-    if len(node_source):
-        first = np.flatnonzero(np.diff(node_source, prepend=-1))
-        present = node_source[first]
-        place = np.ix_(present, present)
-        agreements[place] = np.add.reduceat(np.add.reduceat(same, first, axis=0), first, axis=1)
-        both[place] = np.add.reduceat(np.add.reduceat(statistics.pairs, first, axis=0), first, axis=1)
-    either = statistics.n_votes[:, None] + statistics.n_votes - both
-    alike = (either >= MIN_ITEMS) & (agreements >= MIN_AGREEMENT * either)
+    first = np.flatnonzero(np.diff(node_source, prepend=-1))
+    present = node_source[first]
+    both, n_votes = statistics.pairs_of_sources, statistics.n_votes[present]
+    either = n_votes[:, None] + n_votes - both
+    alike = (either >= MIN_ITEMS) & (both >= MIN_AGREEMENT * either)
     np.fill_diagonal(alike, False)
+    if alike.any():  # those who vote on the same items may also agree
+        _, event = number_events(statistics.node_event)
+        same = np.where(event[:, None] == event, statistics.pairs, 0)
+        agreements = np.add.reduceat(np.add.reduceat(same, first, axis=0), first, axis=1)
+        alike &= agreements >= MIN_AGREEMENT * either
     if not alike.any():
         return np.arange(m, dtype=np.int64)
-    pairs = np.argwhere(np.triu(alike)).tolist()
+    pairs = present[np.argwhere(np.triu(alike))].tolist()
     component = SourceGraph(m, pairs).component
     _, first_member = np.unique(component, return_index=True)
     return first_member[component].astype(np.int64)

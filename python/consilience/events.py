@@ -208,8 +208,12 @@ class EventProbabilities:
 
 def number_events(node_event: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The distinct events of some nodes, in order, (q, t), and which of them is each node's, (d,)."""
-    events, event = np.unique(node_event, axis=0, return_inverse=True)
-    return events, event.reshape(-1).astype(np.int64)
+    first, at = number_rows(np.ascontiguousarray(node_event))  # few are distinct: only these are sorted
+    events = node_event[first]
+    order = np.lexsort(events.T[::-1])
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return events[order], place[at]
 
 
 def nodes_by_event(

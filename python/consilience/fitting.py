@@ -64,8 +64,9 @@ class SourceFit:
         ``alpha - beta`` of each node of the structure.
     method : str
         One of ``METHODS``.
-    remarks : list of str
-        What to tell about the sources together.
+    said : list of str or None
+        What to tell about the sources together; None: what the moments of independent sources leave
+        unexplained.
     layout : ComponentLayout or None
         Sources that depend on each other and were learned, to be scored together; None if there are none.
     components : list of ComponentTable
@@ -91,6 +92,8 @@ class SourceFit:
         Sources whose abstentions were found to say nothing, where that was asked.
     given_voters : bool
         Whether the likelihood was that of the votes given who votes.
+    uncounted : tuple of str
+        Dependent sources whose joint states were too many to count; not stored.
     """
 
     tables: list[SourceTable]
@@ -100,7 +103,7 @@ class SourceFit:
     structure: Structure
     strength: NDArray[np.float64]
     method: str
-    remarks: list[str] = field(default_factory=list)
+    said: list[str] | None = None
     layout: ComponentLayout | None = None
     components: list[ComponentTable] = field(default_factory=list)
     model: str | None = None
@@ -113,11 +116,32 @@ class SourceFit:
     sign_choice: SignChoice | None = None
     missing: NDArray[np.bool_] | None = None
     given_voters: bool = False
+    uncounted: tuple[str, ...] = ()
 
     @property
     def report(self) -> IdentifiabilityReport:
         """What the votes determine."""
         return replace(self.structure.report, sign_rules=tuple(self.sign_rules))
+
+    @cached_property
+    def remarks(self) -> list[str]:
+        """What to tell about the sources together; looked for when first asked."""
+        if self.said is not None:
+            return self.said
+        if self.method == "majority":
+            return []
+        remarks = []
+        if self.uncounted:
+            remarks.append(
+                f"too many joint states to model together: {listed(self.uncounted)}; "
+                "they are not compared with each other, but labels take them as independent"
+            )
+        if self.learned.any():
+            system, report = self.structure.system, self.structure.report
+            suspects = unexplained_pairs(system, self.strength, _known_nodes(system, report))
+            if suspects:
+                remarks.append(_remark_on_pairs(suspects, report.source_names))
+        return remarks
 
     def accuracy(self, class_balance: NDArray[np.float64]) -> NDArray[np.float64]:
         """``P(vote right | source votes)`` of each source, (m,)."""
@@ -307,16 +331,6 @@ def fit_sources(
             notes[j].append("never votes")
         elif not learned[j]:
             notes[j].append("not estimated" if method == "majority" else "prior kept")
-    remarks = []
-    if uncounted and method != "majority":
-        remarks.append(
-            f"too many joint states to model together: {listed(report.source_names[j] for j in uncounted)}; "
-            "they are not compared with each other, but labels take them as independent"
-        )
-    if learned.any():
-        suspects = unexplained_pairs(system, strength, known)
-        if suspects:
-            remarks.append(_remark_on_pairs(suspects, report.source_names))
     fit = SourceFit(
         [tables[j] for j in first],
         learned,
@@ -325,9 +339,9 @@ def fit_sources(
         structure,
         strength,
         method,
-        remarks,
         sign_rules=[] if choice is None else choice.rules,
         sign_choice=choice,
+        uncounted=tuple(report.source_names[j] for j in uncounted),
     )
     layout = None if method == "majority" else learned_layout(statistics, system.source_graph, fit)
     if layout is None:
@@ -366,6 +380,8 @@ def learned_layout(
     statistics: VoteStatistics, source_graph: SourceGraph, fit: SourceFit
 ) -> ComponentLayout | None:
     """Layout of the dependent sources whose components were all learned; None if there are none."""
+    if not source_graph.edges:
+        return None
     # The same tables whatever the order of the sources.
     layout = layout_of(
         source_graph, statistics.node_source, statistics.node_event, statistics.n_votes.tolist()
@@ -386,6 +402,8 @@ def _check_joint(statistics: VoteStatistics, source_graph: SourceGraph, method: 
 
     Other statistics that did not count dependent sources together are refused.
     """
+    if not source_graph.edges and not statistics.joint.members:
+        return []
     layout = layout_of(source_graph, statistics.node_source, statistics.node_event)
     counted, wanted = set(statistics.joint.members), set(layout.members)
     # Other methods leave out those with too many joint states.

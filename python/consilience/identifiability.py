@@ -445,12 +445,16 @@ def solve_positive(matrix: NDArray[np.float64], right: NDArray[Any]) -> NDArray[
     Conjugate gradients: the eigenvalues of degrees plus adjacency lie close together where most nodes are
     paired, and a few steps suffice. Small systems, and what that does not settle, are factorised.
     """
+    solution: NDArray[np.float64]
+    if len(right) <= _FACTORISED:
+        solution = np.linalg.solve(matrix, right)
+        return solution
     scale: NDArray[np.float64] = 1 / np.diag(matrix)
     x: NDArray[np.float64] = scale * right
     residual: NDArray[np.float64] = right - np.einsum("ab,b->a", matrix, x)
     direction = preconditioned = scale * residual
     size, goal = float(np.sum(residual * preconditioned)), 1e-26 * float(np.sum(scale * right * right))
-    for _ in range(200 if len(right) > _FACTORISED else 0):
+    for _ in range(200):
         if size <= goal:
             return x
         image = np.einsum("ab,b->a", matrix, direction)
@@ -460,7 +464,7 @@ def solve_positive(matrix: NDArray[np.float64], right: NDArray[Any]) -> NDArray[
         preconditioned = scale * residual
         size, last = float(np.sum(residual * preconditioned)), size
         direction = preconditioned + (size / last) * direction
-    solution: NDArray[np.float64] = np.linalg.solve(matrix, right)
+    solution = np.linalg.solve(matrix, right)
     return solution
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Iterable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,8 @@ from consilience.local_identifiability import LocalIdentifiability, local_identi
 from consilience.parameters import Parameters
 from consilience.planning import Plan, plan_items
 from consilience.progress import Progress
-from consilience.scores import model_events, score_parts
+from consilience.score_table import WeightedScores
+from consilience.scores import check_size, model_events, score_parts
 from consilience.signs import Trusted
 from consilience.statistics import VoteStatistics, threads_of
 from consilience.summary import summarise
@@ -311,11 +312,12 @@ class LabelModel(Estimator):
     def _set(self, model: FittedModel) -> None:
         """Take over what was learned; nothing before this changes the model."""
         fit, graph, balance = model.fit, model.statistics.task_graph, model.class_balance
-        parts = score_parts(model)
+        check_size(model)
         self._model = model
+        for name in ("_parts", "accuracy_", "emission_", "states_"):  # worked out when first asked for
+            vars(self).pop(name, None)
         # Which sources are counted together is learned anew, with further votes.
         self._seen = model.statistics if model.dependencies is None else model.statistics.without_joint()
-        self._parts = parts
         self._errors: tuple[NDArray[np.float64], NDArray[np.float64] | None] | None = None
         self.identifiability_ = fit.report
         vars(self).pop("dependencies_", None)
@@ -326,13 +328,6 @@ class LabelModel(Estimator):
         self.classes_ = graph.classes if graph.n_tasks > 1 else graph.classes[graph.tasks[0]]
         self.source_names_ = fit.report.source_names
         self.n_features_in_ = model.statistics.n_sources
-        tables = model.shown_tables
-        silent = np.full((1, graph.n_tasks), ABSTAIN, dtype=np.int64)
-        self.states_ = [np.concatenate([table.events, silent]) for table in tables]
-        self.emission_ = (
-            _dense_emission(tables, graph) if has_plain_events(graph) else [t.table for t in tables]
-        )
-        self.accuracy_ = fit.accuracy(balance)
 
     # --- prediction ----------------------------------------------------------------------------------------
 
@@ -449,6 +444,10 @@ class LabelModel(Estimator):
     def _labeller(self) -> Labeller:
         return Labeller(self._fitted(), self._parts, self.n_threads)
 
+    @cached_property
+    def _parts(self) -> tuple[WeightedScores, ...]:
+        return score_parts(self._fitted())
+
     def _fitted(self) -> FittedModel:
         if self._model is None:
             reason = self._reason or "call fit(votes) first"
@@ -456,6 +455,26 @@ class LabelModel(Estimator):
         return self._model
 
     # --- looking at the result -----------------------------------------------------------------------------
+
+    @cached_property
+    def accuracy_(self) -> NDArray[np.float64]:
+        """``P(vote right | source votes)`` of each source, (m,)."""
+        model = self._fitted()
+        return model.fit.accuracy(model.class_balance)
+
+    @cached_property
+    def emission_(self) -> NDArray[np.float64] | list[NDArray[np.float64]]:
+        """Table of each source: one array for a single task, a list of arrays for several."""
+        model = self._fitted()
+        graph, tables = model.statistics.task_graph, model.shown_tables
+        return _dense_emission(tables, graph) if has_plain_events(graph) else [t.table for t in tables]
+
+    @cached_property
+    def states_(self) -> list[NDArray[np.int64]]:
+        """What each row of the tables stands for, as a vote vector."""
+        model = self._fitted()
+        silent = np.full((1, model.statistics.task_graph.n_tasks), ABSTAIN, dtype=np.int64)
+        return [np.concatenate([table.events, silent]) for table in model.shown_tables]
 
     @property
     def accuracy_interval_(self) -> NDArray[np.float64]:

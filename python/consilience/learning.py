@@ -394,12 +394,14 @@ def _learn_given(
     """
     balance = read_class_balance(parameters.class_balance, statistics.task_graph)
     dependencies: Any = parameters.given_dependencies if learned is None else learned
-    names = SourceGraph(statistics.n_sources, (), statistics.source_names).source_names
-    prior = read_accuracy_prior(parameters.accuracy_prior, names)
-    if prior is not None and observed is None:
-        raise InvalidArgumentError(
-            "accuracy_prior needs the votes, and statistics alone are fitted by moments; leave it out"
-        )
+    prior = None
+    if parameters.accuracy_prior is not None:
+        names = SourceGraph(statistics.n_sources, (), statistics.source_names).source_names
+        prior = read_accuracy_prior(parameters.accuracy_prior, names)
+        if observed is None:
+            raise InvalidArgumentError(
+                "accuracy_prior needs the votes, and statistics alone are fitted by moments; leave it out"
+            )
     believed = None if prior is None else prior.votes > 0
     counts = None if gold is None or observed is None else count_gold(gold, observed)
     estimate = None

@@ -144,7 +144,7 @@ def maximise_likelihood(
         found = _named_by_votes(columns, found)
     refined = _to_sources(fit, layout, found, bic)
     if stopped is not None:
-        refined = replace(refined, remarks=[*refined.remarks, stopped])
+        refined = replace(refined, said=[*refined.remarks, stopped])
     if isinstance(missing, np.ndarray):
         silent = missing & refined.learned
         tables = [

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.components import ComponentLayout
-from consilience.events import has_plain_events, states_of
+from consilience.events import has_plain_events, number_events, states_of
 from consilience.exceptions import InvalidArgumentError
 from consilience.fitted_model import FittedModel
 from consilience.fitting import SourceFit
@@ -17,6 +17,7 @@ from consilience.task_graph import TaskGraph
 from consilience.tied import SourceTable
 
 __all__ = [
+    "check_size",
     "independent_scores",
     "majority_shares",
     "model_events",
@@ -44,6 +45,18 @@ def score_parts(model: FittedModel) -> tuple[WeightedScores, ...]:
     return (WeightedScores(1.0, scores),)
 
 
+def check_size(model: FittedModel) -> None:
+    """Refuse a model whose scores take too much memory."""
+    fit, k = model.fit, len(model.class_balance)
+    if fit.parts:  # they are there
+        return
+    n_states = len(model_events(model)) + 1
+    _check_cells(len(fit.tables), n_states, k)
+    if fit.layout is not None:
+        largest = max([n_states, *(len(component.table) for component in fit.components)])
+        _check_cells(fit.layout.n_columns, largest, k)
+
+
 def independent_scores(
     fit: SourceFit, events: NDArray[np.int64], class_balance: NDArray[np.float64], *, missing: bool
 ) -> ScoreTable:
@@ -68,7 +81,7 @@ def model_events(model: FittedModel) -> NDArray[np.int64]:
     events = model.statistics.node_event
     if model.statistics.is_without_pairs:  # then only tables tell the events
         events = np.concatenate([table.events for table in model.fit.tables])
-    return np.unique(events, axis=0)
+    return number_events(events)[0]
 
 
 def model_scores(
@@ -195,9 +208,13 @@ def _divided(masks: NDArray[np.bool_], class_balance: NDArray[np.float64]) -> ND
 
 
 def _empty(n_sources: int, n_states: int, n_vectors: int) -> NDArray[np.float64]:
+    _check_cells(n_sources, n_states, n_vectors)
+    return np.zeros((n_sources, n_states, n_vectors))
+
+
+def _check_cells(n_sources: int, n_states: int, n_vectors: int) -> None:
     if n_sources * n_states * n_vectors > MAX_CELLS:
         raise InvalidArgumentError(
             f"{n_sources} sources with {n_states} states over {n_vectors} label vectors need a table of more "
             f"than {MAX_CELLS} entries; use fewer classes, or model unrelated tasks apart"
         )
-    return np.zeros((n_sources, n_states, n_vectors))

@@ -218,7 +218,7 @@ def read_source(source: object, index: dict[str, int], what: str) -> int:
 
 def _components(neighbours: list[set[int]]) -> NDArray[np.int64]:
     """Component of each vertex, numbered by first member; read-only."""
-    component = np.full(len(neighbours), -1, dtype=np.int64)
+    component = [-1] * len(neighbours)
     n_components = 0
     for start in range(len(neighbours)):
         if component[start] >= 0:
@@ -230,8 +230,9 @@ def _components(neighbours: list[set[int]]) -> NDArray[np.int64]:
                 component[v] = n_components
                 reached += neighbours[v]
         n_components += 1
-    component.flags.writeable = False
-    return component
+    numbers = np.array(component, dtype=np.int64)
+    numbers.flags.writeable = False
+    return numbers
 
 
 def _triangulate(component: dict[int, set[int]]) -> tuple[list[Edge], tuple[Clique, ...]]:

@@ -303,6 +303,17 @@ class Votes:
         InvalidArgumentError
             If a task is not in `task_graph`.
         """
+        return cls._of_tasks(tables, task_graph, source_names)
+
+    @classmethod
+    def _of_tasks(
+        cls,
+        tables: Mapping[str, Any],
+        task_graph: TaskGraph | None,
+        source_names: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+        *,
+        check_labels: bool = True,
+    ) -> Votes:
         if not tables:
             raise InvalidVotesError("votes name no task; give {task: table}")
         known = None if task_graph is None else task_graph.classes
@@ -332,7 +343,9 @@ class Votes:
                 read[task], shapes[task] = array, (array.shape[0], array.shape[1])
         if len(set(shapes.values())) > 1:
             raise InvalidVotesError(f"all tables must have the same shape (n_items, n_sources), got {shapes}")
-        return cls(read, *next(iter(shapes.values())), classes, dict.fromkeys(read), names)
+        n_items, n_sources = next(iter(shapes.values()))
+        n_classes = dict.fromkeys(read)
+        return cls(read, n_items, n_sources, classes, n_classes, names, check_labels=check_labels)
 
     @classmethod
     def from_file(
@@ -507,7 +520,7 @@ def as_votes(
 ) -> Votes:
     """Votes of any accepted form: a ``Votes``, a table, a sparse matrix, ``{task: table}``, or a file's path.
 
-    Labels of a dense table may be left to be checked by the first pass over the votes.
+    Labels of dense tables, and of several tasks, may be left to be checked by the first pass over the votes.
 
     Parameters
     ----------
@@ -532,7 +545,7 @@ def as_votes(
     if isinstance(votes, (str, os.PathLike)):
         return Votes.from_file(votes, classes=classes if task_graph is None else task_graph.classes)
     if isinstance(votes, Mapping) and not _is_sparse(votes):
-        return Votes.from_tasks(votes, task_graph=task_graph)
+        return Votes._of_tasks(votes, task_graph, check_labels=False)
     if task_graph is not None:
         if task_graph.n_tasks > 1:
             raise WrongTypeError(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import consilience as cs
-from consilience.events import EventProbabilities, code_votes, has_plain_events
+from consilience.events import EventProbabilities, code_votes, has_plain_events, number_events
 
 GRAPH = kind_graph()
 TASKS = GRAPH.tasks
@@ -133,6 +133,15 @@ def test_event_probabilities_are_sums_over_label_vectors():
     found = EventProbabilities.of(masks, balance)
     np.testing.assert_allclose(found.p, [0.3, 0.5], rtol=1e-15)
     np.testing.assert_allclose(found.g, [[0.21, 0.05], [0.05, 0.25]], rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize(("n", "t"), [(0, 2), (1, 1), (40, 1), (40, 3)])
+def test_events_are_numbered_in_lexicographic_order(n, t):
+    nodes = np.random.default_rng(n).integers(-1, 2, (n, t))
+    events, event = number_events(nodes)
+    expected, number = np.unique(nodes, axis=0, return_inverse=True)
+    np.testing.assert_array_equal(events, expected)
+    np.testing.assert_array_equal(event, number.reshape(-1))
 
 
 def test_more_vote_vectors_than_can_be_numbered_are_refused():

@@ -1310,3 +1310,30 @@ def test_partial_fit_after_fit_warns_that_rows_are_lost():
     model = cs.LabelModel(n_classes=5).fit(stars())
     with pytest.warns(cs.ConsilienceWarning, match="Begin with partial_fit"):
         model.partial_fit(stars(1))
+
+
+def test_scores_that_would_not_fit_into_memory_are_refused_by_the_fit(monkeypatch):
+    monkeypatch.setattr("consilience.scores.MAX_CELLS", 3 * 3 * 2 - 1)
+    votes = np.random.default_rng(0).integers(-1, 2, (200, 3))
+    model = cs.LabelModel(n_classes=2, method="majority")
+    with pytest.raises(cs.InvalidArgumentError, match="use fewer classes"):
+        model.fit(votes)
+    with pytest.raises(cs.NotFittedError):
+        model.predict(votes)
+    assert model.fit(votes[:, :2]).accuracy_.shape == (2,)
+
+
+def test_what_is_worked_out_when_asked_is_that_of_the_last_fit():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 2000)
+    votes = np.where(rng.random((2000, 4)) < [0.9, 0.8, 0.7, 0.6], y[:, None], 1 - y[:, None])
+    model = cs.LabelModel(n_classes=2, method="moments").fit(votes)
+    before = (model.accuracy_, model.emission_, model.predict_proba(votes))
+    model.fit(votes[:, ::-1])
+    anew = cs.LabelModel(n_classes=2, method="moments").fit(votes[:, ::-1])
+    after = (model.accuracy_, model.emission_, model.predict_proba(votes))
+    for old, new, expected in zip(
+        before, after, (anew.accuracy_, anew.emission_, anew.predict_proba(votes)), strict=True
+    ):
+        assert not np.array_equal(old, new)
+        np.testing.assert_array_equal(new, expected)
