@@ -33,7 +33,7 @@ from consilience.fitting import fit_sources
 from consilience.joint_tables import ComponentTable
 from consilience.likelihood import likely_components
 from consilience.pair_tables import FreeModel, Null, PairTables, TiedModel
-from consilience.source_graph import Edge, SourceGraph
+from consilience.source_graph import Edge, SourceGraph, names_of_sources
 from consilience.statistics import Observation, VoteStatistics, count_together, graph_of, observe, threads_of
 from consilience.streams import observe_chunks
 from consilience.task_graph import TaskGraph
@@ -213,7 +213,7 @@ def find_dependencies(
     """
     first = find_duplicates(statistics)
     own = first == np.arange(len(first))
-    names = SourceGraph(statistics.n_sources, (), statistics.source_names).source_names
+    names = names_of_sources(statistics.source_names, statistics.n_sources)
     if np.count_nonzero(own & (statistics.n_votes > 0)) < MIN_SOURCES:
         return _nothing(names, f"fewer than {MIN_SOURCES} different sources vote")
     tables = PairTables(statistics, class_balance, own)

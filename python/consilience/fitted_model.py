@@ -20,7 +20,7 @@ from consilience.fitting import METHODS, SourceFit, learned_layout, structure_fo
 from consilience.joint_forms import FORMS
 from consilience.joint_tables import ComponentTable
 from consilience.score_table import ScoreTable, WeightedScores
-from consilience.source_graph import SourceGraph
+from consilience.source_graph import names_of_sources
 from consilience.statistics import VoteStatistics
 from consilience.task_graph import TaskGraph
 from consilience.tied import SourceTable
@@ -163,7 +163,7 @@ class FittedModel:
             first_balance = _read_balance(arrays["first_balance"], statistics.task_graph)
             dependencies, learned_report = params["dependencies"], None
             if header.get("dependencies") is not None:
-                names = SourceGraph(statistics.n_sources, (), statistics.source_names).source_names
+                names = names_of_sources(statistics.source_names, statistics.n_sources)
                 learned_report = DependencyReport.from_json(header["dependencies"], names)
                 dependencies = learned_report
             elif isinstance(dependencies, str):  # majority vote, which learns none

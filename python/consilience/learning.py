@@ -8,7 +8,7 @@ what the method goes on to from there.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from consilience.accuracy_prior import read_accuracy_prior
+from consilience.accuracy_prior import AccuracyPrior, read_accuracy_prior
 from consilience.arrays import as_array, in_item_order
 from consilience.automatic import fit_automatically
 from consilience.checkpoint import Checkpoint
@@ -49,7 +49,7 @@ from consilience.plans import maximise_by_evidence, two_sided
 from consilience.progress import Progress
 from consilience.refinement import may_be_uneven, refine, uneven_balance, warn_of_signs
 from consilience.signs import is_disputed, read_trusted
-from consilience.source_graph import SourceGraph
+from consilience.source_graph import names_of_sources
 from consilience.statistics import (
     Observation,
     VoteStatistics,
@@ -394,14 +394,11 @@ def _learn_given(
     """
     balance = read_class_balance(parameters.class_balance, statistics.task_graph)
     dependencies: Any = parameters.given_dependencies if learned is None else learned
-    prior = None
-    if parameters.accuracy_prior is not None:
-        names = SourceGraph(statistics.n_sources, (), statistics.source_names).source_names
-        prior = read_accuracy_prior(parameters.accuracy_prior, names)
-        if observed is None:
-            raise InvalidArgumentError(
-                "accuracy_prior needs the votes, and statistics alone are fitted by moments; leave it out"
-            )
+    prior = _read_prior(parameters, statistics)
+    if prior is not None and observed is None:
+        raise InvalidArgumentError(
+            "accuracy_prior needs the votes, and statistics alone are fitted by moments; leave it out"
+        )
     believed = None if prior is None else prior.votes > 0
     counts = None if gold is None or observed is None else count_gold(gold, observed)
     estimate = None
@@ -438,24 +435,9 @@ def _learn_given(
         balance = fit.structure.system.class_balance
     if parameters.uses_rows and observed is not None:
         estimate = None  # they learn the balance further, with errors of their own
-        go_on: Any = maximise_by_evidence
-        if parameters.method == "auto":
-            go_on = partial(
-                fit_automatically,
-                dependencies_learned=learned is not None,
-                ordered=parameters.ordered,
-                trusted=read_trusted(parameters.trusted, names),
-            )
-        fit, balance = go_on(
-            observed,
-            fit,
-            balance,
-            learn_balance=parameters.class_balance is None,
-            missing=parameters.abstentions == "missing",
-            asks=parameters.abstentions == "auto",
-            n_threads=threads_of(parameters.n_threads),
-            gold=gold,
-            prior=prior,
+        are_learned = learned is not None
+        fit, balance = _learn_from_rows(
+            parameters, observed, fit, balance, gold, prior, dependencies_learned=are_learned
         )
     model = FittedModel(parameters.by_name(), statistics, fit, balance, learned)
     if counts is not None:
@@ -468,6 +450,47 @@ def _learn_given(
     if estimate is None:
         return model
     return replace(model, balance_error=estimate.wider_error, balance_told=estimate.is_told)
+
+
+def _read_prior(parameters: Parameters, statistics: VoteStatistics) -> AccuracyPrior | None:
+    if parameters.accuracy_prior is None:
+        return None
+    names = names_of_sources(statistics.source_names, statistics.n_sources)
+    return read_accuracy_prior(parameters.accuracy_prior, names)
+
+
+def _learn_from_rows(
+    parameters: Parameters,
+    observed: Observation,
+    fit: SourceFit,
+    balance: NDArray[np.float64],
+    gold: Gold | None,
+    prior: AccuracyPrior | None,
+    *,
+    dependencies_learned: bool,
+) -> tuple[SourceFit, NDArray[np.float64]]:
+    """Where "em" and "auto" go on to from the moments: a fit, and its class balance."""
+    go_on: Callable[..., tuple[SourceFit, NDArray[np.float64]]] = maximise_by_evidence
+    if parameters.method == "auto":
+        statistics = observed.statistics
+        names = names_of_sources(statistics.source_names, statistics.n_sources)
+        go_on = partial(
+            fit_automatically,
+            dependencies_learned=dependencies_learned,
+            ordered=parameters.ordered,
+            trusted=read_trusted(parameters.trusted, names),
+        )
+    return go_on(
+        observed,
+        fit,
+        balance,
+        learn_balance=parameters.class_balance is None,
+        missing=parameters.abstentions == "missing",
+        asks=parameters.abstentions == "auto",
+        n_threads=threads_of(parameters.n_threads),
+        gold=gold,
+        prior=prior,
+    )
 
 
 def _with_third_moments(

@@ -21,7 +21,7 @@ from consilience.dependence import FALSE_RATE, SCALE
 from consilience.dependency_report import DependencyReport
 from consilience.duplicates import find_duplicates
 from consilience.pair_tables import PairTables, TiedModel
-from consilience.source_graph import SourceGraph
+from consilience.source_graph import names_of_sources
 from consilience.statistics import VoteStatistics
 
 __all__ = ["find_teams"]
@@ -57,7 +57,7 @@ def find_teams(statistics: VoteStatistics, class_balance: Array) -> DependencyRe
     DependencyReport
         Of teams alone; the first member of each agrees most with the others.
     """
-    names = SourceGraph(statistics.n_sources, (), statistics.source_names).source_names
+    names = names_of_sources(statistics.source_names, statistics.n_sources)
     report = DependencyReport((), names, 0)
     own = find_duplicates(statistics) == np.arange(statistics.n_sources)
     tables = PairTables(statistics, class_balance, own)

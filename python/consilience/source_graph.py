@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from consilience.exceptions import InvalidArgumentError, WrongTypeError, listed
 
-__all__ = ["Clique", "Dependencies", "Edge", "SourceGraph", "read_source"]
+__all__ = ["Clique", "Dependencies", "Edge", "SourceGraph", "names_of_sources", "read_source"]
 
 Edge: TypeAlias = tuple[int, int]
 Clique: TypeAlias = tuple[int, ...]
@@ -72,7 +72,7 @@ class SourceGraph:
         if n_sources < 1:
             raise InvalidArgumentError(f"n_sources must be at least 1, got {n_sources}")
         self.n_sources = int(n_sources)
-        self.source_names = _read_names(source_names, self.n_sources)
+        self.source_names = names_of_sources(source_names, self.n_sources)
         self.edges = _read_edges(dependencies, self.source_names)
         self.component = _components(self._neighbours(self.edges))
 
@@ -165,7 +165,7 @@ class SourceGraph:
         return SourceGraph, (self.n_sources, self.edges, self.source_names)
 
 
-def _read_names(names: Sequence[str] | None, n_sources: int) -> tuple[str, ...]:
+def names_of_sources(names: Sequence[str] | None, n_sources: int) -> tuple[str, ...]:
     """Names as a tuple, checked; numbered names for None."""
     if names is None:
         return tuple(f"source {j}" for j in range(n_sources))

@@ -1221,7 +1221,7 @@ def with_nan(X):
         (lambda X: X + 1j, TypeError, "real numbers, got dtype complex128"),
         (lambda X: scipy.sparse.csr_array(X + 1j), TypeError, "real numbers, got dtype complex128"),
         (lambda X: ["text"] * 40, TypeError, "encode texts with Vocabulary.encode or TF-IDF"),
-        (lambda X: [[1], [1, 2]], ValueError, "X cannot be read as an array"),
+        (lambda X: [[1], [1, 2]], ValueError, "X, row 1: has 2 values where row 0 has 1 value"),
     ],
 )
 def test_features_that_cannot_be_are_named(X, error, message):
