@@ -116,7 +116,8 @@ def fit_automatically(
     if not fit.learned[statistics.n_votes > 0].all():
         reason = "votes cannot tell how accurate every source is"
     found = _Likelihood(fit, class_balance, 0.0, reason)
-    given = fit.layout is not None and not dependencies_learned  # then they are what there is
+    # Given dependencies are what there is, where all of them are modelled.
+    given = fit.layout is not None and not dependencies_learned and not fit.uncounted
     if given or can_be_tested(observed, fit, len(class_balance), missing=missing, n_threads=n_threads):
         climb = partial(
             _likelihood,

@@ -192,3 +192,25 @@ def test_tables_given_separators_join_to_the_tables_of_the_cliques():
         given.append(table / total[states])
     for found, expected in zip(layout.joined(given), flat, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_where_some_dependencies_are_too_many_to_count_the_rest_is_put_to_the_test():
+    rng = np.random.default_rng(0)
+    n = 3000
+    y = rng.integers(0, 3, n)
+
+    def votes_like(accuracy, other=None):
+        own = np.where(rng.random(n) < accuracy, y, rng.integers(0, 3, n))
+        return own if other is None else np.where(rng.random(n) < 0.6, other, own)
+
+    leader = votes_like(0.4)
+    team = [votes_like(0.4, leader) for _ in range(10)]
+    first = votes_like(0.7)
+    votes = np.stack([*team, first, votes_like(0.7, first), *(votes_like(0.75) for _ in range(5))], axis=1)
+    pairs = [*itertools.combinations(range(10), 2), (10, 11)]
+    model = cs.LabelModel(n_classes=3, dependencies=pairs)
+    with pytest.warns(cs.ConsilienceWarning, match="joint states"):
+        model.fit(votes)
+    assert "unexplained" in " ".join(str(model.summary()).split())
+    majority = cs.LabelModel(n_classes=3, method="majority").fit(votes)
+    assert (model.predict(votes) == y).mean() > (majority.predict(votes) == y).mean()
