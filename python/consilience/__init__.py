@@ -71,3 +71,7 @@ __all__ = [
     "learn_dependencies",
     "load",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -104,8 +104,8 @@ class Checkpoint:
             raise self._unreadable(f"{self._path} is not what this release writes ({error})") from error
         if difference:
             raise InvalidArgumentError(
-                f"{self._path} is the checkpoint of another fit: {difference}; delete it to begin anew, or "
-                "give another checkpoint"
+                f"{self._path} is the checkpoint of another fit: {difference}; delete that file to begin "
+                "anew, or give another checkpoint"
             )
         return counted, replace(run, known=meanings)
 
@@ -201,7 +201,7 @@ def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 def _difference_of_files(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> str:
     paths, found = ([file["path"] for file in files] for files in (old, new))
-    for others, own, words in ((found, paths, "it does not read"), (paths, found, "it also reads")):
+    for others, own, words in ((found, paths, "that one did not read"), (paths, found, "that one also read")):
         further = [path for path in others if path not in set(own)]
         if further:
             return f"{words} {listed(further, 3)}"

@@ -168,7 +168,8 @@ def are_parquet(votes: Any) -> bool:
     if not isinstance(votes, (str, os.PathLike)):
         return False
     name = os.fspath(votes)
-    return os.path.isdir(name) or Path(name).suffix.lower() == ".parquet" or glob.has_magic(name)
+    is_glob = glob.has_magic(name) and not os.path.isfile(name)
+    return os.path.isdir(name) or Path(name).suffix.lower() == ".parquet" or is_glob
 
 
 def open_chunks(votes: Any, form: Form, *, n_threads: int | None = None) -> VoteChunks:

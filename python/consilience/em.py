@@ -65,10 +65,6 @@ MIN_GAIN, MAX_IDLE = 1e-6, 5
 """It has as well when so many rounds in a row each gain less than this in log-likelihood, of all items: the
 likelihood is flat, and where on it the tables lie means nothing."""
 
-CALM, MAX_CALM = 0.05, 20
-"""With a prior, whose pull the likelihood does not tell of, when it stays as near as this to where it was so many
-rounds ago."""
-
 MAX_TURNS = 10
 """Times that EM, having converged, may go on because another form suits the table of a column better."""
 
@@ -340,8 +336,7 @@ class Ascent:
         self.occurs: NDArray[np.bool_] = np.asarray((start > 0).any(axis=2), dtype=np.bool_)
         self.maximise = {"one-coin": _one_coin, "tied": _tied, "free": _free}[model]
         self.point, self.converged = Point(start, class_balance), False
-        self.n_passes, self.n_idle, self.n_calm = 0, 0, 0
-        self.last = self.calm_at = -np.inf
+        self.n_passes, self.n_idle, self.last = 0, 0, -np.inf
         self._fit: EMFit | None = None
         of_cliques = zip(columns.of_cliques, columns.cliques, strict=True)
         possible = [forms_of(clique, self.occurs[c, : len(clique.states)], model) for c, clique in of_cliques]
@@ -380,11 +375,8 @@ class Ascent:
             # A prior draws away from the maximum of the likelihood, which then tells nothing.
             drawn = self.columns.prior is not None
             self.n_idle = self.n_idle + 1 if before - self.last < MIN_GAIN and not drawn else 0
-            self.n_calm = self.n_calm + 1 if abs(before - self.calm_at) < CALM and drawn else 0
-            self.calm_at = self.calm_at if self.n_calm else before
             self.last, move = before, second.distance(first)
-            is_flat = self.n_idle >= MAX_IDLE or self.n_calm >= MAX_CALM
-            self.converged = is_flat or move < self.tolerance
+            self.converged = move < self.tolerance or self.n_idle >= MAX_IDLE
             if not self.converged:
                 moving = self.occurs & ~self.columns.held[:, None]
                 far = _extrapolated(self.columns, self.point, first, second, moving)
@@ -406,7 +398,7 @@ class Ascent:
         turned = forms != self.forms or bool((missing != self.missing).any())
         self.forms = forms
         self._ignore_silence(missing)
-        self.n_turns, self.n_idle, self.n_calm = self.n_turns + turned, 0, 0
+        self.n_turns, self.n_idle = self.n_turns + turned, 0
         if turned and self._is_as_narrow():
             assert self.narrower is not None
             own = self.step_from(counts, weights, self.point)

@@ -119,7 +119,7 @@ def _read_labels(labels: Any, name: str, n_items: int, classes: list[Any]) -> ND
     bad = np.flatnonzero((array < ABSTAIN) | (array >= k)) if array.dtype.kind != "b" else array[:0]
     if len(bad):
         raise InvalidArgumentError(
-            f"{name}, row {bad[0]}: label {array[bad[0]]}; labels lie in 0..{k - 1}, and -1 is unknown"
+            f"{name}, row {bad[0]}: label {array[bad[0]]}; give one of 0..{k - 1}, or -1 where it is unknown"
         )
     return array
 

@@ -71,6 +71,9 @@ MAX_LEARNED_SOURCES = 64
 MIN_VOTES_PER_INDICATOR = {"auto": MIN_VOTES_PER_STRENGTH, "em": MIN_VOTES_PER_STRENGTH, "majority": np.inf}
 """Votes for each indicator from which on a method has a use for pairs, if there are many indicators."""
 
+MANY_CLASSES = 1000
+"""Classes, counted by the largest vote, from which on most of them must be voted for."""
+
 CHANCE = 10.0
 """Difference of BIC from which on the signs that third moments choose are followed."""
 
@@ -129,6 +132,8 @@ def _warn_of_numbers(parameters: Parameters, votes: Any, statistics: VoteStatist
                 "numbered from 1? Then take 1 off, but where -1 abstains; otherwise give n_classes",
                 ConsilienceWarning,
             )
+        elif len(indices) > 2 and graph.classes[graph.tasks[0]] == indices:
+            _look_for_gaps(met, len(indices))
         return
     are_numbers = all(type(name) is int for name in names) and not isinstance(votes, Votes)
     if are_numbers and list(names) != indices and met and met <= set(names):
@@ -138,6 +143,20 @@ def _warn_of_numbers(parameters: Parameters, votes: Any, statistics: VoteStatist
             "or votes as strings with classes named by strings",
             ConsilienceWarning,
         )
+
+
+def _look_for_gaps(met: set[int], k: int) -> None:
+    """Warn of classes below the largest that nobody votes for; refuse where these are most of very many."""
+    gaps = sorted(set(range(k)) - met)
+    if not gaps:
+        return
+    problem = (
+        f"votes are indices of classes, the largest is {k - 1}, and no source votes for {listed(gaps, 5)}"
+    )
+    remedy = "number the classes 0, 1, 2, ..., or give n_classes if they are"
+    if k > MANY_CLASSES and len(gaps) > k / 2:
+        raise InvalidVotesError(f"{problem}; {remedy}")
+    warn_caller(f"{problem}: {remedy}", ConsilienceWarning)
 
 
 def read_further(

@@ -49,6 +49,8 @@ class Plan:
         Names of all sources.
     notes : tuple of str
         What the answer rests on.
+    is_cautious : bool
+        Whether labels average cautious fits, so that errors are those under independence alone.
     """
 
     target_error: float
@@ -60,6 +62,7 @@ class Plan:
     never: tuple[str, ...]
     source_names: tuple[str, ...]
     notes: tuple[str, ...]
+    is_cautious: bool
 
     @cached_property
     def table(self) -> Table:
@@ -86,6 +89,8 @@ class Plan:
                 f"square of those that are learned; {seen}"
             )
         found = f"{_counted(self.n_items)} for {target} of every accuracy (root mean square: {mean}); {seen}"
+        if self.is_cautious:
+            return f"If sources were independent: {found}"
         return found[0].upper() + found[1:]
 
     def __iter__(self) -> Iterator[dict[str, Value]]:
@@ -179,6 +184,7 @@ def plan_items(
         never,
         tuple(source_names),
         tuple(notes),
+        is_cautious,
     )
 
 

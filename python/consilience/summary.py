@@ -61,6 +61,7 @@ def summarise(
     infeasible = int(statistics.n_infeasible.sum())
     if infeasible:
         notes.append(f"{infeasible} infeasible votes were taken as abstentions")
+    items, voted = _number(n), statistics.n_covered / n
     return Table(
         {
             "source": report.source_names,
@@ -74,7 +75,7 @@ def summarise(
             ],
             "notes": ["; ".join(of_source) for of_source in model.fit.notes],
         },
-        title=f"{statistics.n_sources} sources, {n:g} items, {statistics.n_covered / n:.1%} with a vote",
+        title=f"{statistics.n_sources} sources, {items} items, {voted:.1%} with a vote",
         notes=notes,
     )
 
@@ -123,3 +124,8 @@ def _describe_balance(model: FittedModel, error: NDArray[np.float64] | None) -> 
         by = "gold"
     hardly = "" if is_told(error) else "; they hardly tell it: give class_balance if you know it"
     return f"{', '.join(shares)}{', ...' if len(error) > 6 else ''} (standard errors), from {by}{hardly}"
+
+
+def _number(n: float) -> str:
+    """A number of items, with all digits where it is a whole one."""
+    return f"{n:.0f}" if n == int(n) else f"{n:g}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from array import array
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -132,6 +133,9 @@ def _votes(cells: VoteTexts, ids: list[Any] | None, classes: Classes | None, *, 
 # CSV
 
 
+_WHOLE = re.compile(r"-?\d+")
+
+
 def _read_csv(path: str, classes: Classes | None) -> VoteFile:
     codes = Codes()
     with open(path, encoding="utf-8-sig", newline="") as file:
@@ -168,6 +172,11 @@ class _CsvRows:
         self.lines = array("q")
         self._path = path
         self._reader = reader
+        if all(map(_WHOLE.fullmatch, header)) and ("-1" in header or len(set(header)) < len(header)):
+            raise FileFormatError(
+                f"{path}, line 1: {','.join(header)[:40]!r} are votes, not names; begin the file with a line "
+                "of names, one a source"
+            )
         check_names(path, self.columns)
 
     def __iter__(self) -> Iterator[list[str]]:

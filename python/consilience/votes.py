@@ -755,9 +755,11 @@ def _encode_names(
         )
         if wrong is not None:
             row, source = divmod(wrong, array.shape[1])
+            known = next((value for value in flat if isinstance(value, str) and not _is_null(value)), None)
+            mixes = "holds" if known is None else f"mixes class names such as {known!r} with"
             raise WrongTypeError(
-                f"{where} mixes class names with {flat[wrong]!r} at row {row}, source {source}; "
-                "give names (str) throughout, or an integer array"
+                f"{where} {mixes} {flat[wrong]!r} at row {row}, source {source}; give names (str) "
+                "throughout, or integers, and leave out columns that hold no votes"
             )
         number = min(filter(_DIGITS, distinct), default=None)
         if number is not None:  # a slip, unless the caller says that it is a name

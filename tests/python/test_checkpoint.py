@@ -172,6 +172,7 @@ def test_class_names_are_looked_for_once(tmp_path, path, monkeypatch, classes):
     assert len(passes) == (classes is None)
 
 
+@pytest.mark.filterwarnings("ignore:votes are indices of classes, the largest is 200")
 def test_the_largest_label_of_all_chunks_says_how_many_classes_there_are(tmp_path, path):
     table = np.minimum(draw_table(k=4).astype(np.int16), 1)
     table[-2:] = [[2, 2, 150, 2, 2], [-1, 2, 2, 2, 200]]
@@ -412,7 +413,7 @@ def test_other_parameters_are_refused_by_name_and_change_nothing(votes, begun, c
     changes, message = OTHERS[case]
     before = begun.read_bytes()
     model = cs.LabelModel(**{"n_classes": 3, **changes})
-    with pytest.raises(cs.InvalidArgumentError, match=f"{message}; delete it to begin anew") as error:
+    with pytest.raises(cs.InvalidArgumentError, match=f"{message}; delete that file to begin anew") as error:
         model.fit(votes, checkpoint=begun)
     assert os.fspath(begun) in str(error.value)
     assert begun.read_bytes() == before
@@ -450,9 +451,11 @@ def test_the_order_of_dependencies_does_not_matter(votes, path):
 
 def test_other_files_are_refused_by_name(votes, begun):
     shutil.copy(votes / "1.parquet", votes / "4.parquet")
-    with pytest.raises(cs.InvalidArgumentError, match=r"it does not read '.*4\.parquet'; delete it"):
+    with pytest.raises(
+        cs.InvalidArgumentError, match=r"that one did not read '.*4\.parquet'; delete that file"
+    ):
         cs.LabelModel(n_classes=3).fit(votes, checkpoint=begun)
-    with pytest.raises(cs.InvalidArgumentError, match=r"it also reads '.*0\.parquet'"):
+    with pytest.raises(cs.InvalidArgumentError, match=r"that one also read '.*0\.parquet'"):
         cs.LabelModel(n_classes=3).fit(votes / "[123].parquet", checkpoint=begun)
 
 
@@ -464,7 +467,7 @@ def test_files_that_changed_are_refused_by_name(votes, begun, change):
         table = pq.read_table(file)
         pq.write_table(table.set_column(0, "a", pa.array(np.zeros(len(table), np.int8))), file)
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + (change == "time")))
-    with pytest.raises(cs.InvalidArgumentError, match=r"3\.parquet' changed since; delete it"):
+    with pytest.raises(cs.InvalidArgumentError, match=r"3\.parquet' changed since; delete that file"):
         cs.LabelModel(n_classes=3).fit(votes, checkpoint=begun)
 
 

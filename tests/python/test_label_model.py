@@ -1337,3 +1337,14 @@ def test_what_is_worked_out_when_asked_is_that_of_the_last_fit():
     ):
         assert not np.array_equal(old, new)
         np.testing.assert_array_equal(new, expected)
+
+
+def test_classes_that_nobody_votes_for_below_the_largest_are_told_of():
+    votes = np.array([[0, 3, 0], [3, 3, -1], [0, 0, 1], [0, 3, 3]] * 5)
+    with pytest.warns(cs.ConsilienceWarning, match="the largest is 3, and no source votes for 2: number the"):
+        cs.LabelModel(method="majority").fit(votes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cs.LabelModel(n_classes=4, method="majority").fit(votes)
+    with pytest.raises(cs.InvalidVotesError, match="the largest is 9999, and no source votes for 2, 3, 4"):
+        cs.LabelModel(method="majority").fit(np.where(votes == 3, 9999, votes))

@@ -575,3 +575,9 @@ def test_a_line_of_progress_is_gone_in_the_end(folder, capsys):
     assert text.endswith("\r")
     model.fit(folder)
     assert capsys.readouterr().err == ""
+
+
+def test_a_file_whose_name_has_brackets_is_that_file(tmp_path):
+    path = tmp_path / "v[1].csv"
+    path.write_text("a,b,c\n0,1,0\n1,1,-1\n0,0,0\n")
+    assert cs.LabelModel(n_classes=2, method="majority").fit(str(path)).predict(str(path)).shape == (3,)

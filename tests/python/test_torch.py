@@ -1209,6 +1209,18 @@ def with_nan(X):
     return X
 
 
+def test_weights_count_across_batches_too():
+    rng = np.random.default_rng(0)
+    y = np.zeros(1000, dtype=np.int64)
+    y[:20] = 1
+    weights = np.where(y == 1, 200.0, 1.0)  # 80 % of all that counts
+    X = rng.standard_normal((1000, 2))  # tells nothing
+    graph = cs.TaskGraph.single(2)
+    model = MultiTaskClassifier(graph, batch_size=32, max_epochs=40, random_state=0, clip_norm=None)
+    found = model.fit(X, np.eye(2)[y], sample_weight=weights).predict_proba(X)[:, 1].mean()
+    assert found > 0.4  # weighed within each batch alone, 0.1
+
+
 @pytest.mark.parametrize(
     ("X", "error", "message"),
     [

@@ -454,3 +454,13 @@ def test_a_file_without_items_has_tables_without_rows(tmp_path: Path, ending: st
 
     assert isinstance(found["votes"], np.ndarray)
     assert found["votes"].shape == (0, 2)
+
+
+@pytest.mark.parametrize("header", ["0,1,-1", "1,1,0", "-1,-1,-1"])
+def test_a_csv_whose_first_line_holds_votes_is_refused(tmp_path, header):
+    path = tmp_path / "votes.csv"
+    path.write_text(f"{header}\n1,0,-1\n")
+    with pytest.raises(FileFormatError, match=r"line 1: .* are votes, not names; begin the file with a"):
+        read_votes(path)
+    path.write_text("0,1,2\n1,0,-1\n")  # what pandas writes of a frame without names
+    assert read_votes(path)["votes"].shape == (1, 3)

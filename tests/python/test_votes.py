@@ -390,7 +390,7 @@ def test_a_word_among_indices_is_an_error_unless_it_names_a_class(wrap):
 
 
 def test_a_number_among_class_names_is_named_with_its_row_and_source():
-    with pytest.raises(cs.WrongTypeError, match="mixes class names with 1 at row 1, source 0"):
+    with pytest.raises(cs.WrongTypeError, match="mixes class names such as 'a' with 1 at row 1, source 0"):
         cs.Votes.from_dense(np.array([["a", "b"], [1, None]], dtype=object))
 
 

@@ -206,7 +206,8 @@ class MultiTaskClassifier(Estimator):
             Probabilities, rows sum to 1: what ``LabelModel.predict_proba`` returns. Or gold, ``{task: (n,)}``
             class indices, -1 where unknown.
         sample_weight : (n,) array, optional
-            What each item counts.
+            What each item counts. Where a few count hundreds of times as much as others, steps on them are
+            long, and `clip_norm` makes them count less.
         mask : (n,) bool array, optional
             Items to learn from, such as those with a vote.
         validation : (X, labels), optional

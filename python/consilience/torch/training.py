@@ -178,6 +178,8 @@ def _train_epoch(
     generator = torch.Generator().manual_seed(stream(run.seed, epoch))
     batches = LengthBatches(data, settings.batch_size, rows=rows, generator=generator)
     total = torch.zeros((), device=device)
+    item_weights = data.weights.amax(dim=1)
+    mean_weight = float(item_weights[rows].mean())
     network.train()
     for done, chosen in enumerate(batches):
         progress = (epoch - 1 + done / len(batches)) / settings.max_epochs
@@ -193,6 +195,8 @@ def _train_epoch(
             confidence_weights=settings.confidence_weights,
             not_applicable=network.not_applicable,
         )
+        # A batch counts as its items weigh: they would else only be weighed against each other.
+        loss = loss * (float(item_weights[chosen].mean()) / mean_weight)
         optimizer.zero_grad()
         loss.backward()
         if settings.clip_norm is not None:
