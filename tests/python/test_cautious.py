@@ -843,3 +843,19 @@ def test_a_cautious_fit_says_how_trusted_sources_come_out():
     table, _ = one_sided_votes(6000, copies=0.5)
     model = cs.LabelModel(n_classes=2, dependencies=[], trusted=[0]).fit(table)
     assert "Trusted sources come out better than chance" in " ".join(str(model.summary()).split())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_trait_of_items_is_not_taken_for_a_rare_class(seed):
+    rng = np.random.default_rng(seed)
+    n = 1000
+    y = (rng.random(n) < 0.02).astype(int)
+    how_often = np.where(rng.random(n) < 0.4, 1.7, 0.5)  # some items are voted on more than others
+    votes = np.full((n, 12), -1)
+    for j in range(12):
+        rate = rng.uniform(0.2, 0.5)
+        votes[rng.random(n) < np.where(y == j % 2, rate, rate / 10) * how_often, j] = j % 2
+    model = cs.LabelModel(n_classes=2).fit(votes)
+    covered = (votes >= 0).any(axis=1)
+    assert (model.predict(votes) == y)[covered].mean() > 0.8  # the likeliest tables: .45 to .55
+    assert "speak against it" in " ".join(str(model.summary()).split())
