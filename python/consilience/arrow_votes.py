@@ -255,12 +255,17 @@ class ParquetVotes:
             end = hashlib.sha256(content.read(_END)).hexdigest()
         return {"n_items": self.n_items, "size": status.st_size, "mtime_ns": status.st_mtime_ns, "end": end}
 
-    def batches(self, columns: Iterable[int], n_rows: int, begin: int = 0) -> Iterator[Any]:
-        """Batches of up to so many rows of some columns from a row on, with memory for one of them."""
+    def batches(
+        self, columns: Iterable[int], n_rows: int, begin: int = 0, *, n_threads: int | None = 1
+    ) -> Iterator[Any]:
+        """Batches of up to so many rows of some columns from a row on, with memory for one of them.
+
+        With more than one thread, or None, Arrow decodes on as many as it likes.
+        """
         names = [self.columns.names[column] for column in columns]
         with _reading(self.path) as file:
             groups, n_read = _groups_from(begin, file.metadata) if begin else (None, 0)
-            for batch in file.iter_batches(n_rows, groups, names, use_threads=False):
+            for batch in file.iter_batches(n_rows, groups, names, use_threads=n_threads != 1):
                 n_before, n_read = n_read, n_read + batch.num_rows
                 if n_read > self.n_items:
                     break

@@ -308,7 +308,7 @@ class ParquetRun:
             reader = ArrowVotes(columns, self.source_names, meanings, form.names(), form.n_classes)
             ids = columns.id_column if form.with_ids else None
             read = [*columns.owners, *([] if ids is None else [ids])]
-            for batch in file.batches(read, self._n_rows, first_row):
+            for batch in file.batches(read, self._n_rows, first_row, n_threads=self.n_threads):
                 of_batch = None if ids is None else batch.column(batch.schema.names.index(columns.names[ids]))
                 yield Chunk(reader.read(batch, first_row), of_batch)
                 first_row += batch.num_rows
