@@ -259,9 +259,9 @@ def test_what_was_read_is_not_read_again(votes, path, monkeypatch, n_chunks):
     opened, read = [], []
     batches, iter_batches = arrow_votes.ParquetVotes.batches, pq.ParquetFile.iter_batches
 
-    def watched(self, columns, n_rows, begin=0):
+    def watched(self, columns, n_rows, begin=0, **options):
         opened.append((Path(self.path).name, begin))
-        return batches(self, columns, n_rows, begin)
+        return batches(self, columns, n_rows, begin, **options)
 
     def counted(self, *arguments, **options):
         for batch in iter_batches(self, *arguments, **options):
@@ -327,10 +327,10 @@ def test_an_error_while_learning_leaves_all_that_was_counted(votes, path, monkey
 def test_an_error_in_a_file_leaves_what_was_counted_before_it(votes, path, monkeypatch):
     batches = arrow_votes.ParquetVotes.batches
 
-    def failing(self, *arguments):
+    def failing(self, *arguments, **options):
         if self.path.endswith("3.parquet"):
             raise cs.FileFormatError("the network is down")
-        return batches(self, *arguments)
+        return batches(self, *arguments, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(arrow_votes.ParquetVotes, "batches", failing)
