@@ -159,7 +159,8 @@ def test_ctrl_c_in_the_middle_leaves_nothing_half_written(tmp_path):
     pytest.importorskip("pyarrow")
     MODEL.save(tmp_path / "model")
     code = (
-        "import sys, time, consilience as cs\n"
+        "import signal, sys, time, consilience as cs\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored by jobs in the background
         "def slow(done, total): print(done, flush=True); time.sleep(10)\n"
         "cs.load('model').predict_proba('votes.parquet', out='labels.parquet', progress=slow)"
     )
