@@ -68,10 +68,7 @@ def fit_completion(system: NodeSystem, report: IdentifiabilityReport) -> NDArray
     for members in nodes_by_event(system.statistics.node_event, report.sign_components >= 0):
         pairs = report.omega_mask[np.ix_(members, members)]
         sigma_o = np.ascontiguousarray(system.covariance[np.ix_(members, members)])
-        # The report inverted the same matrix, but for events of which some nodes have no pair.
-        a = system.inverses.pop(members.tobytes(), None)
-        if a is None:
-            a = _inverted(system, members)
+        a = _inverted(system, members)
         scale = 1 / np.sqrt(np.diag(a))
         target = np.where(pairs, -a * np.outer(scale, scale), 0.0)
         start = signed_start(report.log_z2[members] + 2 * np.log(scale), target)
@@ -85,7 +82,6 @@ def fit_completion(system: NodeSystem, report: IdentifiabilityReport) -> NDArray
         # One sign an event, for now: sources are better than chance on average.
         sign = -1.0 if sigma_os.sum() < 0 else 1.0
         strength[members] = sign * sigma_os / sigma_s
-    system.inverses.clear()
     return with_weak_nodes(system, report, strength, system.same_event)
 
 
@@ -151,9 +147,7 @@ def _inverse(system: NodeSystem) -> NDArray[np.float64]:
     """``Sigma_O^-1`` of each event's live nodes, in place; 0 between different events."""
     inverse = np.zeros_like(system.covariance)
     for members in nodes_by_event(system.statistics.node_event, system.live):
-        of_event = _inverted(system, members)
-        inverse[np.ix_(members, members)] = of_event
-        system.inverses[members.tobytes()] = of_event
+        inverse[np.ix_(members, members)] = _inverted(system, members)
     return inverse
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -51,15 +51,12 @@ class NodeSystem:
         ``P(Y)`` over the feasible set.
     first : (m,) int64 array
         Source that each one repeats, itself for most; the nodes of the others are left out.
-    inverses : dict of bytes to (r, r) float64 array
-        Inverse covariance of some nodes, from the report of :mod:`consilience.completion` to its fit.
     """
 
     statistics: VoteStatistics
     source_graph: SourceGraph
     class_balance: NDArray[np.float64]
     first: NDArray[np.int64] | None = None
-    inverses: dict[bytes, NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def events(self) -> EventProbabilities:

@@ -13,7 +13,6 @@ from enumeration import (
 )
 
 import consilience as cs
-from consilience import _core
 
 
 def fitted(exact, **arguments):
@@ -48,20 +47,6 @@ def test_completion_cannot_use_agreement_between_coarse_and_fine_votes():
     exact = hierarchy(np.random.default_rng(0), COARSE_AND_FINE)
     with pytest.raises(cs.NotIdentifiableError, match="source 1"):
         fitted(exact)
-
-
-def test_the_covariance_of_an_event_is_inverted_once(monkeypatch):
-    exact, sizes = single_task(np.random.default_rng(0), 3), []
-    invert = _core.invert_covariance
-
-    def counted(covariance, **options):
-        sizes.append(len(covariance))
-        return invert(covariance, **options)
-
-    monkeypatch.setattr(_core, "invert_covariance", counted)
-    model = fitted(exact)
-    assert len(sizes) == 3
-    assert not model._fitted().fit.structure.system.inverses  # and not kept
 
 
 def test_linearly_dependent_votes_are_a_singular_covariance_that_names_the_source():
