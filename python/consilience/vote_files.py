@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import re
 from array import array
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -26,6 +25,7 @@ from consilience.vote_texts import (
     check_names,
     classes_of,
     decode,
+    looks_like_number,
     owners_of,
 )
 
@@ -133,9 +133,6 @@ def _votes(cells: VoteTexts, ids: list[Any] | None, classes: Classes | None, *, 
 # CSV
 
 
-_WHOLE = re.compile(r"-?\d+")
-
-
 def _read_csv(path: str, classes: Classes | None) -> VoteFile:
     codes = Codes()
     with open(path, encoding="utf-8-sig", newline="") as file:
@@ -172,7 +169,7 @@ class _CsvRows:
         self.lines = array("q")
         self._path = path
         self._reader = reader
-        if all(map(_WHOLE.fullmatch, header)) and ("-1" in header or len(set(header)) < len(header)):
+        if all(map(looks_like_number, header)) and ("-1" in header or len(set(header)) < len(header)):
             raise FileFormatError(
                 f"{path}, line 1: {','.join(header)[:40]!r} are votes, not names; begin the file with a line "
                 "of names, one a source"
