@@ -27,14 +27,13 @@ from consilience.goodness_of_fit import (
     can_be_tested,
     gain_by_doubt,
     has_pairs,
+    spoken_against,
     unexplained_by_fit,
     unexplained_share,
 )
 from consilience.halves import DEFAULT_CAUTION, choose_caution
 from consilience.likelihood import maximise_likelihood, without_copies
-from consilience.nodes import describe_event
 from consilience.panel import Panel
-from consilience.plans import two_sided
 from consilience.score_table import ScoreTable, WeightedScores
 from consilience.scores import independent_scores, majority_shares
 from consilience.statistics import Observation, VoteStatistics
@@ -236,7 +235,7 @@ def _likelihood(
             "votes on an item hang together beyond its label: others foretell them too surely",
         )
     if found.trust > 0:
-        event = _spoken_against(statistics, likely, balance)
+        event = spoken_against(statistics, likely, balance)
         found = found.trusted_up_to(
             float(event is None),
             f"votes of one-sided sources for {event} would, taken together, speak against it",
@@ -248,30 +247,6 @@ def _likelihood(
             f"votes leave the class balance too open for the likelihood (standard error {error.max():.2f})",
         )
     return found
-
-
-def _spoken_against(
-    statistics: VoteStatistics, fit: SourceFit, class_balance: NDArray[np.float64]
-) -> str | None:
-    """An event that all votes of one-sided sources for it together make less likely; None if there is none.
-
-    Sources that vote for every class may all be turned round, and third moments tell which way is right. Of
-    one-sided ones that is no mirror image: whatever makes items be voted on was taken for the label.
-    """
-    pooled: dict[tuple[int, ...], NDArray[np.float64]] = {}
-    sided = two_sided(statistics)
-    for source, masks, is_sided in zip(fit.tables, fit.event_masks(), sided, strict=True):
-        if is_sided:
-            continue
-        joint = source.table[:-1] * class_balance
-        for event, mask, of_event in zip(source.events.tolist(), masks, joint, strict=True):
-            votes = float(of_event.sum())
-            excess = float(of_event[mask].sum()) - votes * float(class_balance[mask].sum())
-            pooled[tuple(event)] = pooled.get(tuple(event), np.zeros(2)) + np.array((excess, votes))
-    worst = min(pooled, key=lambda event: pooled[event][0] / max(pooled[event][1], 1e-300), default=None)
-    if worst is None or pooled[worst][0] >= 0:
-        return None
-    return describe_event(statistics.task_graph, worst)
 
 
 def _vote_for_everything(statistics: VoteStatistics) -> bool:

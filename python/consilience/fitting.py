@@ -93,7 +93,7 @@ class SourceFit:
     given_voters : bool
         Whether the likelihood was that of the votes given who votes.
     uncounted : tuple of str
-        Dependent sources whose joint states were too many to count; not stored.
+        Dependent sources whose joint states were too many to count; not stored, but for the remark on them.
     """
 
     tables: list[SourceTable]

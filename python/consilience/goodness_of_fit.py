@@ -1,8 +1,8 @@
 """Whether a fit of independent sources stands: what of the votes it leaves unexplained, and open.
 
-Three tests. Pairs of votes, or of few sources whole rows, should come as often as the fit says. Each vote
-should be foretold by the others as surely as their posterior says. And the votes should tell the class
-balance.
+Four tests. Pairs of votes, or of few sources whole rows, should come as often as the fit says. Each vote
+should be foretold by the others as surely as their posterior says. Votes of one-sided sources should, taken
+together, speak for what they say. And the votes should tell the class balance.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from consilience import _core
 from consilience.components import ComponentLayout
-from consilience.events import states_of
+from consilience.events import number_events, states_of
 from consilience.fitting import SourceFit
 from consilience.gold import Gold
 from consilience.held_out import MAX_HELD_OUT, gain_of_doubt
 from consilience.information import balance_error_by_rows
 from consilience.likelihood import without_copies
+from consilience.nodes import describe_event
+from consilience.plans import two_sided
 from consilience.row_frequencies import RowFrequencies
 from consilience.rows import some_patterns
 from consilience.scores import independent_scores, with_components
@@ -33,6 +35,7 @@ __all__ = [
     "can_be_tested_by_pairs",
     "gain_by_doubt",
     "has_pairs",
+    "spoken_against",
     "unexplained_by_fit",
     "unexplained_share",
 ]
@@ -55,6 +58,9 @@ CHANCE_GAIN = 5.0
 MIN_VOTES_PER_STRENGTH = 50
 MIN_PAIRS_PER_STRENGTH = 2
 """Fewer, and a fit that explains everything is no evidence of anything."""
+
+SURE = 2.0
+"""Standard errors by which votes for a class must come out rarer in it than by chance to speak against it."""
 
 MAX_FEW = 6
 """Sources that are few."""
@@ -318,3 +324,30 @@ def _states_in_tables(
         of_rows[row[of_source]] = row_of_state[state[of_source]]
         found.append(of_rows)
     return found
+
+
+def spoken_against(
+    statistics: VoteStatistics, fit: SourceFit, class_balance: NDArray[np.float64]
+) -> str | None:
+    """The event that all votes of one-sided sources for it speak against, in words; None if there is none.
+
+    Together they would be right less often than by chance, beyond the noise of so many votes. Sources that
+    vote for every class may all be turned round, and third moments tell which way is right. Of one-sided ones
+    that is no mirror image: whatever makes items be voted on was taken for the label.
+    """
+    sided = np.flatnonzero(~two_sided(statistics))
+    kept = [j for j in sided.tolist() if len(fit.tables[j].events)]
+    if not kept:
+        return None
+    masks = np.vstack([mask for j, mask in enumerate(fit.event_masks()) if j in set(kept)])
+    joint = statistics.n * np.vstack([fit.tables[j].table[:-1] for j in kept]) * class_balance
+    events, event = number_events(np.vstack([fit.tables[j].events for j in kept]))
+    chance = np.zeros(len(events))
+    chance[event] = masks @ class_balance
+    votes = np.bincount(event, joint.sum(axis=1))
+    excess = np.bincount(event, (joint * masks).sum(axis=1)) - votes * chance
+    noise = np.sqrt(np.maximum(votes * chance * (1 - chance), 1e-9))
+    worst = int(np.argmin(excess / noise))
+    if excess[worst] >= -SURE * noise[worst]:
+        return None
+    return describe_event(statistics.task_graph, events[worst].tolist())
