@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from consilience.exceptions import InvalidArgumentError, WrongTypeError
 from consilience.source_graph import read_source
 
-__all__ = ["AccuracyPrior", "Beliefs", "read_accuracy_prior"]
+__all__ = ["AccuracyPrior", "Beliefs", "ImaginedItems", "read_accuracy_prior"]
 
 Beliefs: TypeAlias = Mapping[Any, tuple[float, float]] | None
 """``{source: (accuracy, votes)}``."""
@@ -52,6 +52,48 @@ class AccuracyPrior:
     def take(self, sources: Any) -> AccuracyPrior:
         """Of some of them, in that order."""
         return AccuracyPrior(self.accuracy[sources], self.votes[sources])
+
+
+@dataclass(frozen=True, eq=False)
+class ImaginedItems:
+    """Items beside those observed, on which the votes of columns are right as a prior believes.
+
+    A source that votes for every class is right as often under each; of one that does not, the belief is
+    about its votes for each event. Right votes, and wrong ones, are for each event as often as ever.
+
+    Attributes
+    ----------
+    prior : AccuracyPrior
+        Of the columns; there are as many items as the votes that it counts as come from.
+    masks : (C, S, K) bool array
+        Event of each state; state 0, the abstention, is not read.
+    rate : (C, S) float64 array
+        How often each column is in each state, 0 where it never is.
+    """
+
+    prior: AccuracyPrior
+    masks: NDArray[np.bool_]
+    rate: NDArray[np.float64]
+
+    def under(self, class_balance: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How many have each state and label vector if ``P(Y)`` is this, (C, S, K)."""
+        inside, rate = self.masks[:, 1:], self.rate[:, 1:, None]
+        coverage = rate.sum(axis=1, keepdims=True)
+        accuracy = self.prior.accuracy[:, None, None]
+        right = (rate * inside).sum(axis=1, keepdims=True)
+        wrong = (rate * ~inside).sum(axis=1, keepdims=True)
+        if_right = _ratio(np.where(wrong > 0, accuracy, 1.0) * rate * coverage, right)
+        if_wrong = _ratio((1 - accuracy) * rate * coverage, wrong)
+        p = (inside @ class_balance)[:, :, None]
+        one_sided = (right <= 0).any(axis=2, keepdims=True)
+        if_right = np.where(one_sided, _ratio(accuracy * rate, p), if_right)
+        if_wrong = np.where(one_sided, _ratio((1 - accuracy) * rate, 1 - p), if_wrong)
+        votes = np.where(inside, if_right, if_wrong)
+        votes /= np.maximum(1.0, votes.sum(axis=1, keepdims=True) / 0.999)
+        silent = (1 - votes.sum(axis=1, keepdims=True)) * (self.rate[:, :1, None] > 0)
+        n_items = _ratio(self.prior.votes[:, None, None], coverage)
+        items: NDArray[np.float64] = n_items * class_balance * np.concatenate([silent, votes], axis=1)
+        return items
 
 
 def read_accuracy_prior(beliefs: Beliefs, source_names: tuple[str, ...]) -> AccuracyPrior | None:
@@ -94,3 +136,8 @@ def read_accuracy_prior(beliefs: Beliefs, source_names: tuple[str, ...]) -> Accu
             )
         accuracy[j], votes[j] = believed, weight
     return AccuracyPrior(accuracy, votes) if votes.any() else None
+
+
+def _ratio(numerator: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[np.float64]:
+    shape = np.broadcast_shapes(numerator.shape, of.shape)
+    return np.divide(numerator, of, out=np.zeros(shape), where=of > 0)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from consilience.accuracy_prior import AccuracyPrior
+from consilience.accuracy_prior import ImaginedItems
 from consilience.gold import KnownRows
 from consilience.joint_forms import PENALTY, AloneTables, Clique, JointForm, best_form, forms_of
 from consilience.rows import Rows
@@ -106,8 +106,8 @@ class Columns:
     known : KnownRows or None
         Items whose label gold tells, which weigh nothing among the rows; or what the rows, where they are a
         sample, leave out of all items.
-    prior : AccuracyPrior or None
-        Of the accuracy of columns that are one source.
+    imagined : ImaginedItems or None
+        Items beside all these, from which the tables are learned as well: a prior.
     cliques : tuple of Clique
         What the last columns stand for, where their tables may have other forms than the free one.
     asked : (C,) bool array or None
@@ -123,7 +123,7 @@ class Columns:
     voters: NDArray[np.int64] | None
     n_threads: int
     known: KnownRows | None = None
-    prior: AccuracyPrior | None = None
+    imagined: ImaginedItems | None = None
     cliques: tuple[Clique, ...] = ()
     asked: NDArray[np.bool_] | None = None
 
@@ -310,9 +310,11 @@ class Ascent:
     """EM under way, from the arguments of :func:`fit_em`.
 
     Every third pass extrapolates along the last two steps (SQUAREM, in the logarithms of the probabilities);
-    where that lowers the likelihood (with a prior, where a step from there is longer) the plain step is
-    kept. With more than ``MAX_NEWTON`` label vectors, the steps of ``"one-coin"`` and ``"tied"`` match the
-    expected rates of each event, and stop where these agree with the tables: near the maximum, not at it.
+    where that lowers the likelihood the plain step is kept. With imagined items, the likelihood is that of
+    all items times ``prod(tables ** imagined)``; where the class balance is learned, they have the one that
+    each round starts at. With more than ``MAX_NEWTON`` label vectors, the steps of ``"one-coin"`` and
+    ``"tied"`` match the expected rates of each event, and stop where these agree with the tables: near the
+    maximum, not at it.
 
     The tables of cliques begin with the forms that suit the counts expected at the start. Where EM has
     converged, they change to the forms that suit the counts expected there, and it goes on. Where abstentions
@@ -336,6 +338,7 @@ class Ascent:
         self.occurs: NDArray[np.bool_] = np.asarray((start > 0).any(axis=2), dtype=np.bool_)
         self.maximise = {"one-coin": _one_coin, "tied": _tied, "free": _free}[model]
         self.point, self.converged = Point(start, class_balance), False
+        self.imagined = None if columns.imagined is None else columns.imagined.under(class_balance)
         self.n_passes, self.n_idle, self.last = 0, 0, -np.inf
         self._fit: EMFit | None = None
         of_cliques = zip(columns.of_cliques, columns.cliques, strict=True)
@@ -370,19 +373,18 @@ class Ascent:
         """Up to so many passes over the rows, all that were made included; fewer where EM has converged."""
         while self.n_passes < n_passes and not self.converged:
             self._fit = None
+            if self.columns.imagined is not None and self.learn_balance:
+                self.imagined = self.columns.imagined.under(self.point.balance)
             first, _ = self._step(self.point)
             second, before = self._step(first)
-            # A prior draws away from the maximum of the likelihood, which then tells nothing.
-            drawn = self.columns.prior is not None
-            self.n_idle = self.n_idle + 1 if before - self.last < MIN_GAIN and not drawn else 0
+            self.n_idle = self.n_idle + 1 if before - self.last < MIN_GAIN else 0
             self.last, move = before, second.distance(first)
             self.converged = move < self.tolerance or self.n_idle >= MAX_IDLE
             if not self.converged:
                 moving = self.occurs & ~self.columns.held[:, None]
                 far = _extrapolated(self.columns, self.point, first, second, moving)
                 ahead, after = self._step(far)
-                better = ahead.distance(far) <= move if drawn else after >= before
-                self.point = ahead if better else second
+                self.point = ahead if after >= before else second
             else:
                 self.point = second
                 self.converged = not self._turns()
@@ -418,9 +420,8 @@ class Ascent:
         columns, found = self.columns, np.array(self.missing)
         if not self.asked.any():
             return self.missing
-        if columns.prior is not None:
-            counts = _with_prior(columns, columns.prior, counts, weights)
-        telling = self.maximise(columns, counts, weights, self.occurs)
+        counts, items = self._all_items(counts, weights)
+        telling = self.maximise(columns, counts, items, self.occurs)
         silent = _alone_tables(columns, self.occurs, self.asked) if self.model == "tied" else []
         ignored, observed = telling.copy(), _with_prior_counts(counts, self.occurs)
         for cells, alone in silent:
@@ -470,17 +471,34 @@ class Ascent:
         return of_tables + (len(self.point.balance) - 1) * self.learn_balance
 
     def _step(self, at: Point) -> tuple[Point, float]:
-        """Next point of plain EM, and the log-likelihood of the one given."""
+        """Next point of plain EM, and the log-likelihood of the one given, imagined items included."""
         self.n_passes += 1
         counts, weights, log_likelihood = expect_counts(self.columns, at)
-        return self.step_from(counts, weights, at), log_likelihood
+        return self.step_from(counts, weights, at), log_likelihood + self._of_imagined(at)
+
+    def _of_imagined(self, at: Point) -> float:
+        if self.imagined is None:
+            return 0.0
+        tables = at.tables
+        if self.columns.voters is not None:
+            tables = _shares(tables, self.columns.voters)
+        logs = np.log(np.maximum(tables, 1e-300))
+        return float((self.imagined * logs).sum(where=self.imagined > 0))
+
+    def _all_items(self, counts: Tables, weights: NDArray[np.float64]) -> tuple[Tables, NDArray[np.float64]]:
+        """Expected counts of states and of label vectors, (C, K), imagined items among as many altogether."""
+        if self.imagined is None:
+            return counts, np.broadcast_to(weights, (len(counts), len(weights)))
+        total = weights.sum()
+        share = total / (total + self.imagined.sum(axis=(1, 2), keepdims=True))
+        counts = (counts + self.imagined) * share
+        return counts, (weights + self.imagined.sum(axis=1)) * share[:, 0]
 
     def step_from(self, counts: Tables, weights: NDArray[np.float64], at: Point) -> Point:
         """Next point of plain EM, from what is expected at one."""
         columns = self.columns
-        if columns.prior is not None:
-            counts = _with_prior(columns, columns.prior, counts, weights)
-        tables = self.maximise(columns, counts, weights, self.occurs)
+        counts, items = self._all_items(counts, weights)
+        tables = self.maximise(columns, counts, items, self.occurs)
         if not self.forms:
             self.forms = self._best_forms(counts)
         observed = _with_prior_counts(counts, self.occurs)
@@ -535,36 +553,6 @@ def expect_counts(columns: Columns, point: Point) -> tuple[Tables, NDArray[np.fl
     return counts, weights, log_likelihood
 
 
-def _with_prior(
-    columns: Columns, prior: AccuracyPrior, counts: Tables, weights: NDArray[np.float64]
-) -> Tables:
-    """Counts as if some of the items were others, drawn alike, on which votes are right as is believed.
-
-    A source that votes for every class is right as often under each; of one that does not, the belief is
-    about its votes for each event. Right votes, and wrong ones, are for each event as often as ever.
-    """
-    inside, total = columns.masks[:, 1:], weights.sum()
-    rate = counts[:, 1:].sum(axis=2, keepdims=True) / total
-    coverage = rate.sum(axis=1, keepdims=True)
-    accuracy = prior.accuracy[:, None, None]
-    right = (rate * inside).sum(axis=1, keepdims=True)
-    wrong = (rate * ~inside).sum(axis=1, keepdims=True)
-    if_right = _rate(np.where(wrong > 0, accuracy, 1.0) * rate * coverage, right)
-    if_wrong = _rate((1 - accuracy) * rate * coverage, wrong)
-    p = (inside * weights).sum(axis=2, keepdims=True) / total
-    one_sided = (right <= 0).any(axis=2, keepdims=True)
-    if_right = np.where(one_sided, _rate(accuracy * rate, p), if_right)
-    if_wrong = np.where(one_sided, _rate((1 - accuracy) * rate, 1 - p), if_wrong)
-    votes = np.where(inside, if_right, if_wrong)
-    votes /= np.maximum(1.0, votes.sum(axis=1, keepdims=True) / 0.999)
-    believed = np.concatenate([1 - votes.sum(axis=1, keepdims=True), votes], axis=1)
-    n_items = _rate(prior.votes[:, None, None], coverage)
-    share = n_items / (total + n_items)
-    drawn: Tables = (1 - share) * counts + share * weights * believed
-    drawn[prior.votes == 0] = counts[prior.votes == 0]
-    return drawn
-
-
 def _shares(tables: Tables, groups: NDArray[np.int64]) -> Tables:
     """States divided by the sum over those of their column that have the same number in `groups`, (C, S)."""
     plain = ~groups.any(axis=1)
@@ -579,9 +567,7 @@ def _shares(tables: Tables, groups: NDArray[np.int64]) -> Tables:
     return shares
 
 
-def _free(
-    columns: Columns, counts: Tables, weights: NDArray[np.float64], occurs: NDArray[np.bool_]
-) -> Tables:
+def _free(columns: Columns, counts: Tables, items: NDArray[np.float64], occurs: NDArray[np.bool_]) -> Tables:
     return _shares(_with_prior_counts(counts, occurs), columns.given)
 
 
@@ -590,16 +576,14 @@ def _with_prior_counts(counts: Tables, occurs: NDArray[np.bool_]) -> Tables:
     return np.asarray(counts + share[:, :, None], dtype=np.float64)
 
 
-def _tied(
-    columns: Columns, counts: Tables, weights: NDArray[np.float64], occurs: NDArray[np.bool_]
-) -> Tables:
+def _tied(columns: Columns, counts: Tables, items: NDArray[np.float64], occurs: NDArray[np.bool_]) -> Tables:
     """Rates of each event's votes inside and outside the event; abstentions are what remains."""
-    tables = _free(columns, counts, weights, occurs)
+    tables = _free(columns, counts, items, occurs)
     inside = columns.masks[columns.single, 1:].astype(np.float64)
     votes = counts[columns.single, 1:]
     hits = (votes * inside).sum(axis=2)
     misses = votes.sum(axis=2) - hits
-    of_class = _effective_weights(inside, hits, misses, counts[columns.single, 0], weights)
+    of_class = _effective_weights(inside, hits, misses, counts[columns.single, 0], items[columns.single])
     within = (inside * of_class[:, None]).sum(axis=2)
     alpha = _rate(hits, within)
     beta = _rate(misses, of_class.sum(axis=1, keepdims=True) - within)
@@ -631,14 +615,15 @@ def _effective_weights(
         Expected votes inside and outside of the event.
     silent : (C, K) float64 array
         Expected abstentions.
-    weights : (K,) float64 array
+    weights : (C, K) float64 array
         Expected items of each label vector.
     """
     # A label vector without items has no rates to tell: its multiplier stays where it is.
-    least = 1e-9 * weights.sum()
+    least = 1e-9 * weights.sum(axis=1, keepdims=True)
     empty = weights <= least
-    multipliers = np.tile(np.maximum(weights, least), (len(inside), 1))
-    k = len(weights)
+    either = empty[:, :, None] | empty[:, None]
+    multipliers: NDArray[np.float64] = np.maximum(weights, least)
+    k = weights.shape[1]
     if k > MAX_NEWTON:
         return multipliers
     outside = 1 - inside
@@ -648,15 +633,14 @@ def _effective_weights(
         rate_in, rate_out, rate_silent = hits / within, misses / without, silent / multipliers
         slope = 1 - rate_silent
         slope -= (inside * rate_in[:, :, None] + outside * rate_out[:, :, None]).sum(axis=1)
-        slope[:, empty] = 0.0
+        slope[empty] = 0.0
         if np.abs(slope).max(initial=0.0) < TOLERANCE**2:
             break
         bend = inside.transpose(0, 2, 1) @ (inside * (rate_in / within)[:, :, None])
         bend += outside.transpose(0, 2, 1) @ (outside * (rate_out / without)[:, :, None])
         ridge = rate_silent / multipliers + 1e-9 / multipliers  # keeps what no count speaks of where it is
         bend[:, np.arange(k), np.arange(k)] += ridge
-        bend[:, empty], bend[:, :, empty] = 0.0, 0.0
-        bend[:, empty, empty] = 1.0
+        bend = np.where(either, np.eye(k), bend)
         step = np.linalg.solve(bend, slope[:, :, None])[:, :, 0]
         multipliers = np.clip(multipliers - step, multipliers / 3, multipliers * 3)
     return multipliers
@@ -723,20 +707,22 @@ def _alone_tables(
 
 
 def _one_coin(
-    columns: Columns, counts: Tables, weights: NDArray[np.float64], occurs: NDArray[np.bool_]
+    columns: Columns, counts: Tables, items: NDArray[np.float64], occurs: NDArray[np.bool_]
 ) -> Tables:
     """One strength a source: the mean of its nodes' strengths, weighed by what each tells.
 
     Not the most likely tables: those are found by :class:`consilience.joint_forms.AloneTables`, unless there
     are too many label vectors, or a source always votes but for some labels only.
     """
-    tables = _free(columns, counts, weights, occurs)
+    tables = _free(columns, counts, items, occurs)
     inside = columns.masks[columns.single, 1:]
-    p = inside @ weights / weights.sum()
+    of_class = items[columns.single][:, :, None]
+    total = of_class.sum(axis=1)
+    p = (inside @ of_class)[:, :, 0] / total
     votes = counts[columns.single, 1:]
-    rate = votes.sum(axis=2) / weights.sum()
-    alpha = _rate((votes * inside).sum(axis=2), inside @ weights)
-    beta = _rate((votes * ~inside).sum(axis=2), ~inside @ weights)
+    rate = votes.sum(axis=2) / total
+    alpha = _rate((votes * inside).sum(axis=2), (inside @ of_class)[:, :, 0])
+    beta = _rate((votes * ~inside).sum(axis=2), (~inside @ of_class)[:, :, 0])
     telling = (p * (1 - p)) * (rate > 0)
     total = telling.sum(axis=1, keepdims=True)
     strength = (telling * (alpha - beta)).sum(axis=1, keepdims=True) / np.where(total > 0, total, 1.0)

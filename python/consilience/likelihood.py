@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
-from consilience.accuracy_prior import AccuracyPrior
+from consilience.accuracy_prior import AccuracyPrior, ImaginedItems
 from consilience.components import ComponentLayout
 from consilience.em import MAX_PASSES, Ascent, Columns, EMFit, Point, choose_model, expect_counts, fit_em
 from consilience.events import states_of
@@ -95,8 +95,10 @@ def maximise_likelihood(
     if asks:
         columns = replace(columns, asked=columns.single)
     own = None if prior is None else _of_columns(prior, fit, layout)
-    columns = replace(columns, prior=own)
     start = _to_columns(fit, layout, columns.masks.shape[1])
+    imagined_by = partial(ImaginedItems, masks=columns.masks, rate=start @ class_balance)
+    if own is not None:
+        columns = replace(columns, imagined=imagined_by(own))
 
     def give_up(found: EMFit) -> bool:
         return is_hopeless is not None and is_hopeless(
@@ -119,14 +121,14 @@ def maximise_likelihood(
     elif is_worth_a_sample(columns):
         found, bic = choose(columns)
         if found.converged:
-            found = _with_few_votes_drawn(columns, found, start, before, learned)
+            found = _with_few_votes_drawn(columns, found, start, before, learned, imagined_by)
         else:
             about_few = f"sources with fewer than {FEW_VOTES:g} votes are not drawn towards the others"
     else:
-        found, bic = choose(replace(columns, prior=before.where_not(own)))
+        found, bic = choose(replace(columns, imagined=imagined_by(before.where_not(own))))
         of_population = _prior_of_population(columns, Point(found.tables, found.class_balance), learned)
         if found.converged:  # not given up
-            found, bic = choose(replace(columns, prior=of_population.where_not(own)))
+            found, bic = choose(replace(columns, imagined=imagined_by(of_population.where_not(own))))
         else:
             about_few = (
                 f"sources with fewer than {FEW_VOTES:g} votes are drawn towards an accuracy of "
@@ -284,6 +286,7 @@ def _with_few_votes_drawn(
     start: NDArray[np.float64],
     prior: AccuracyPrior,
     learned: NDArray[np.bool_],
+    imagined_by: Callable[[AccuracyPrior], ImaginedItems],
 ) -> EMFit:
     """The maximum, with the tables of sources that have few votes drawn towards the others.
 
@@ -294,7 +297,8 @@ def _with_few_votes_drawn(
     few = prior.votes > 0
 
     def drawn(point: Point, prior: AccuracyPrior) -> Point:
-        ascent = Ascent(replace(columns, prior=prior), start, point.balance, found.model, learn_balance=False)
+        believing = replace(columns, imagined=imagined_by(prior))
+        ascent = Ascent(believing, start, point.balance, found.model, learn_balance=False)
         ascent.take_up(point, found.forms, found.missing)
         for _ in range(DRAWING_STEPS):
             counts, weights, _ = expect_counts(columns, point)

@@ -48,7 +48,7 @@ MAX_TURNS = 8
 
 def is_worth_a_sample(columns: Columns) -> bool:
     """Whether there are so many rows, and nothing beside them, that a sample pays."""
-    return len(columns.rows) >= MIN_ROWS and columns.known is None and columns.prior is None
+    return len(columns.rows) >= MIN_ROWS and columns.known is None and columns.imagined is None
 
 
 def choose_model_by_sample(

@@ -1,12 +1,15 @@
 """EM against exact models: the truth is its fixed point; the likelihood never falls; BIC finds the model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from enumeration import COARSE_AND_FINE, draw, hierarchy, single_task, single_task_with_pairs, table_error
 
 import consilience as cs
 from consilience import _core
-from consilience.em import MODELS, Columns, choose_model, fit_em
+from consilience.accuracy_prior import AccuracyPrior, ImaginedItems
+from consilience.em import MODELS, Ascent, Columns, choose_model, fit_em
 from consilience.rows import Distinct
 from consilience.tied import tied_directions
 
@@ -141,6 +144,66 @@ def test_em_ends_where_no_direction_of_its_model_goes_up(k, abstains, model):
                 moved[j] += step * direction
                 either_way.append(plain_em(votes, moved, p, 0)[1])
             # By the standard deviation of such a slope, sqrt(n), or more: about 50.
+            assert abs(either_way[1] - either_way[0]) / 2e-5 < 1
+
+
+def believed_of(exact, votes, beliefs):
+    """Columns with imagined items, and where EM starts."""
+    k = len(exact.class_balance)
+    columns = columns_of(votes, k)
+    own = np.array([beliefs.get(j, (0.5, 0.0)) for j in range(votes.shape[1])])
+    rate = np.stack([(votes == state - 1).mean(axis=0) for state in range(k + 1)], axis=1)
+    prior = AccuracyPrior(own[:, 0], own[:, 1])
+    start = np.stack([np.roll(source.table, 1, axis=0) for source in exact.sources])
+    return replace(columns, imagined=ImaginedItems(prior, columns.masks, rate)), start
+
+
+def test_imagined_items_have_the_accuracy_votes_and_rates_that_are_believed():
+    exact = single_task(np.random.default_rng(3), 3, 4)
+    votes, _ = draw(np.random.default_rng(4), exact, 3000)
+    columns, _ = believed_of(exact, votes, {0: (0.9, 50.0), 2: (0.4, 7.0)})
+    imagined = columns.imagined.under(exact.class_balance)
+    cast = imagined[:, 1:]
+    right = np.einsum("cyy->c", cast)
+    np.testing.assert_allclose(cast.sum(axis=(1, 2)), [50, 0, 7, 0], rtol=0.02)
+    np.testing.assert_allclose(right[[0, 2]] / cast.sum(axis=(1, 2))[[0, 2]], [0.9, 0.4], atol=0.02)
+    items = imagined.sum(axis=1)
+    np.testing.assert_allclose(
+        items[[0, 2]] / items[[0, 2]].sum(axis=1, keepdims=True), [exact.class_balance] * 2
+    )
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("k", [2, 3])
+def test_under_a_prior_em_never_falls_and_ends_where_no_direction_goes_up(k, model):
+    exact = single_task(np.random.default_rng(3), k, 6)
+    votes, _ = draw(np.random.default_rng(4), exact, 1000)
+    beliefs = {0: (0.95, 300.0), 1: (0.3, 2000.0), 3: (0.6, 5.0)}
+    columns, start = believed_of(exact, votes, beliefs)
+    p = exact.class_balance
+    imagined = columns.imagined.under(p)
+
+    def worth(tables):
+        cast = imagined > 0
+        of_imagined = np.sum(imagined[cast] * np.log(tables[cast]))
+        return plain_em(votes, tables, p, 0)[1] + of_imagined
+
+    run = Ascent(columns, start, p, model, learn_balance=False)
+    last = -np.inf
+    for n_passes in range(1, 200, 3):
+        run.go_on(n_passes)
+        assert worth(run.point.tables) >= last - 1e-3  # PRIOR_COUNT
+        last = worth(run.point.tables) if run.n_passes > 3 else -np.inf  # the start is of another model
+    assert run.converged
+    assert run.n_passes < 100
+    directions = tied_directions(np.eye(k, dtype=bool), model, abstains=True, n_vectors=k)
+    for j in range(6):
+        for direction in np.moveaxis(np.roll(directions, 1, axis=0), 2, 0):
+            either_way = []
+            for step in (-1e-5, 1e-5):
+                moved = run.point.tables.copy()
+                moved[j] += step * direction
+                either_way.append(worth(moved))
             assert abs(either_way[1] - either_way[0]) / 2e-5 < 1
 
 
