@@ -183,7 +183,8 @@ class _Climb:
         left_out = KnownRows(counts - own, weights - of_vector, (), 0.0)
         corrected = replace(self.sample, known=left_out)
         before = expect_counts(corrected, at)[2]
-        ascent = self._ascent(corrected, self.point, TOLERANCE / 100)
+        # The first turn, far from the end, need not be told apart from it.
+        ascent = self._ascent(corrected, self.point, TOLERANCE / 100 if self.n_passes else TOLERANCE)
         ascent.go_on(MAX_PASSES)
         gain = ascent.fit().log_likelihood - before
         return replace(
