@@ -473,17 +473,8 @@ class Ascent:
     def _step(self, at: Point) -> tuple[Point, float]:
         """Next point of plain EM, and the log-likelihood of the one given, imagined items included."""
         self.n_passes += 1
-        counts, weights, log_likelihood = expect_counts(self.columns, at)
-        return self.step_from(counts, weights, at), log_likelihood + self._of_imagined(at)
-
-    def _of_imagined(self, at: Point) -> float:
-        if self.imagined is None:
-            return 0.0
-        tables = at.tables
-        if self.columns.voters is not None:
-            tables = _shares(tables, self.columns.voters)
-        logs = np.log(np.maximum(tables, 1e-300))
-        return float((self.imagined * logs).sum(where=self.imagined > 0))
+        counts, weights, log_likelihood = expect_counts(self.columns, at, self.imagined)
+        return self.step_from(counts, weights, at), log_likelihood
 
     def _all_items(self, counts: Tables, weights: NDArray[np.float64]) -> tuple[Tables, NDArray[np.float64]]:
         """Expected counts of states and of label vectors, (C, K), imagined items among as many altogether."""
@@ -534,8 +525,13 @@ class Point:
         )
 
 
-def expect_counts(columns: Columns, point: Point) -> tuple[Tables, NDArray[np.float64], float]:
-    """Expected counts of states, (C, S, K), and of label vectors, (K,), and the log-likelihood."""
+def expect_counts(
+    columns: Columns, point: Point, imagined: Tables | None = None
+) -> tuple[Tables, NDArray[np.float64], float]:
+    """Expected counts of states, (C, S, K), and of label vectors, (K,), and the log-likelihood.
+
+    Imagined items, if given, have their part in the log-likelihood alone.
+    """
     tables = point.tables
     if columns.voters is not None:
         tables = _shares(tables, columns.voters)
@@ -549,6 +545,8 @@ def expect_counts(columns: Columns, point: Point) -> tuple[Tables, NDArray[np.fl
         more, of_vector, of_rows = columns.known.expect(of_state, base, columns.n_threads)
         counts, weights = np.maximum(counts + more, 0.0), np.maximum(weights + of_vector, 0.0)
         log_likelihood += of_rows
+    if imagined is not None:
+        log_likelihood += float((imagined * logs).sum())
     counts[:, 0] = np.maximum(weights - counts[:, 1:].sum(axis=1), 0.0)
     return counts, weights, log_likelihood
 

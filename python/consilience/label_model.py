@@ -231,7 +231,8 @@ class LabelModel(Estimator):
             labels of these items are known; ``"moments"`` and ``"completion"`` take from gold the signs and,
             from 50 items on, the class balance. The items should be drawn like the others. Later predictions
             treat them like any other item: by their votes. A series of pandas beside a frame goes by the
-            index, where both have the same labels; so do weights.
+            index, where both have the same labels; so do weights. Votes that are read chunk by chunk, and
+            statistics, take no gold: their items are not at hand.
         progress : bool or callable, optional
             True shows on standard error how many items of chunks are read; a function is called with that
             number and, where it is known, that of all.
