@@ -208,7 +208,7 @@ def refine(
     else:
         signs = contradicted_signs(
             evidence.skewness,
-            evidence.covariance,
+            lambda: evidence.covariance,
             fit.structure.report,
             choice,
             None if learn_balance else before,

@@ -17,7 +17,7 @@ give the same votes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -170,7 +170,7 @@ def _aligned(
 
 def contradicted_signs(
     skewness: EventSkewness,
-    covariance: NDArray[np.float64],
+    find_covariance: Callable[[], NDArray[np.float64]],
     report: IdentifiabilityReport,
     choice: SignChoice,
     class_balance: NDArray[np.float64] | None,
@@ -181,8 +181,9 @@ def contradicted_signs(
     ----------
     skewness : EventSkewness
         Under the present signs.
-    covariance : (q, q) float64 array
-        Of its values.
+    find_covariance : callable
+        Gives that of its values, (q, q); with a known balance, only asked where some event has the other sign
+        than it should.
     report : IdentifiabilityReport
         With the sign components.
     choice : SignChoice
@@ -202,11 +203,14 @@ def contradicted_signs(
             p = (masks @ class_balance)[events]
             known = events[(p > 1e-9) & (p < 1 - 1e-9)]
             expected = skewness_of(masks[known] @ class_balance)
-            filtered = np.linalg.solve(covariance[np.ix_(known, known)], expected)
+            if (expected * value[known] >= 0).all():
+                continue
+            filtered = np.linalg.solve(find_covariance()[np.ix_(known, known)], expected)
             size = float(np.sqrt(np.sum(filtered * expected)))
             if np.sum(filtered * value[known]) < -CONTRADICTION * size:
                 signs[components] = -1.0
         return signs
+    covariance = find_covariance()
     best = balance_from_skewness(masks, value, covariance)
     enough = CONTRADICTION**2 / 2 + float(np.log(max(len(linked), 1)))
     for components, events in linked:

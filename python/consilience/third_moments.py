@@ -9,7 +9,9 @@ about the sign. Sums over all triples that a node is in are enough, and those ar
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -271,15 +273,14 @@ class _Sides:
         As in :class:`EventSkewness`.
     partners : _Partners
         Which nodes are independent.
-    cubic : (r,) float64 array
-        Of each node's third moments in the influence of an item.
-    linear : (r,) float64 array
-        Of each node's indicator.
     u : (r,) float64 array
         What the event does to each indicator, for ``E`` the event: its covariance with ``1_E``, divided by
         ``sqrt(P (1 - P))``. 0 for nodes without signal.
-    left, right : (r,) float64 arrays
-        Of pairs of independent nodes, ``left_a right_b``.
+    find_coefficients : callable
+        Works out those of the influence of an item: of each node's third moments, of its indicator, and, in
+        two parts, of pairs of independent nodes.
+    turn : float
+        1, or -1 where all sources are taken to be the opposite of what they seem.
     """
 
     nodes: NDArray[np.intp]
@@ -287,30 +288,22 @@ class _Sides:
     least_variance: float
     partners: _Partners
     u: NDArray[np.float64]
-    cubic: NDArray[np.float64]
-    linear: NDArray[np.float64]
-    left: NDArray[np.float64]
-    right: NDArray[np.float64]
+    find_coefficients: Callable[[], tuple[NDArray[np.float64], ...]]
+    turn: float = 1.0
 
     def influence(self, centred: NDArray[np.float64]) -> NDArray[np.float64]:
         """Of items, (n_items,), up to a constant, from their centred indicators, (n_items, r)."""
+        cubic, linear, of_left, of_right = self.find_coefficients()
         third = self.partners.pairs_elsewhere(centred * self.partners.copies)
-        left, right = centred * self.left, centred * self.right
-        of_item: NDArray[np.float64] = (centred * (third * self.cubic + self.linear)).sum(axis=1)
+        left, right = centred * of_left, centred * of_right
+        of_item: NDArray[np.float64] = (centred * (third * cubic + linear)).sum(axis=1)
         of_item += left.sum(axis=1) * right.sum(axis=1)
         of_item -= (left * self.partners.within(right, any_event=True)).sum(axis=1)
-        return of_item
+        return self.turn * of_item
 
     def opposite(self) -> _Sides:
         """The same if all sources are the opposite of what they seem."""
-        return replace(
-            self,
-            skewness=-self.skewness,
-            u=-self.u,
-            cubic=-self.cubic,
-            linear=-self.linear,
-            left=-self.left,
-        )
+        return replace(self, skewness=-self.skewness, u=-self.u, turn=-self.turn)
 
 
 class _Partners:
@@ -407,7 +400,7 @@ def _fit_sides(
         1 / scale,
         partners,
         np.where(strong, sign * u, 0.0),
-        *_influence(partners, pairs, signed, spread, strong, u, weight, sign, skewness),
+        partial(_coefficients, partners, pairs, signed, spread, strong, u, weight, sign, skewness),
     )
 
 
@@ -443,7 +436,7 @@ def _spread_of_sums(partners: _Partners, spread: NDArray[np.float64]) -> NDArray
     return covariance
 
 
-def _influence(
+def _coefficients(
     partners: _Partners,
     pairs: NDArray[np.bool_],
     signed: NDArray[np.float64],
@@ -454,7 +447,7 @@ def _influence(
     sign: NDArray[np.float64],
     skewness: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Coefficients of :class:`_Sides`.
+    """Of the influence of an item on the skewness: cubic, linear, left and right, each (r,).
 
     The third moments move by ``x_a x_b x_c - T_abc - x_a C_bc - x_b C_ac - x_c C_ab``; ``u`` through
     ``sum_b u_b (C_ab - u_a u_b) / (v_a v_b) = 0`` over strong partners b; the skewness with both.
