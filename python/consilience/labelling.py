@@ -129,7 +129,7 @@ class Labeller:
                 probabilities = self.probabilities(coded, single=single) if with_probabilities else None
                 columns = label_columns(self._graph, self.labels(coded), probabilities)
                 nonlocal n_voted
-                n_voted += chunk.votes.count_voted()
+                n_voted += int(np.count_nonzero(chunk.votes.voted()))
                 yield columns if chunk.ids is None else {"item": chunk.ids, **columns}
 
         with reporting(progress) as report:

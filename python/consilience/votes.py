@@ -420,8 +420,8 @@ class Votes:
         part.source_names, part.n_sources = tuple(names), len(names)
         return part
 
-    def count_voted(self) -> int:
-        """Number of items with at least one vote, feasible or not."""
+    def voted(self) -> NDArray[np.bool_]:
+        """Whether each item has a vote, feasible or not, (n_items,): the items worth learning from."""
         voted = np.zeros(self.n_items, dtype=np.bool_)
         for table in self._tables.values():
             if isinstance(table, tuple):
@@ -431,7 +431,7 @@ class Votes:
             else:
                 for column in table.T:
                     voted |= column >= 0
-        return int(np.count_nonzero(voted))
+        return voted
 
     # --- what the rest of the package asks ----------------------------------------------------------------
 

@@ -601,3 +601,19 @@ def test_parquet_files_are_read(tmp_path):
     parquet.write_table(pyarrow.table({"a": [0, 1], "b": [1, None]}), tmp_path / "votes.parquet")
     votes = cs.Votes.from_parquet(tmp_path / "votes.parquet")
     assert (votes.source_names, votes.n_items) == (("a", "b"), 2)
+
+
+@pytest.mark.parametrize("form", ["dense", "Fortran", "sparse", "tasks"])
+def test_voted_tells_the_items_with_a_vote(form):
+    rng = np.random.default_rng(0)
+    table = np.where(rng.random((200, 4)) < 0.3, rng.integers(0, 3, (200, 4)), -1)
+    if form == "sparse":
+        sparse = pytest.importorskip("scipy.sparse")
+        votes = cs.Votes.from_sparse(sparse.csr_array(table + 1), n_classes=3)
+    elif form == "tasks":
+        others = np.where(rng.random((200, 4)) < 0.2, 1, -1)
+        votes = cs.Votes.from_tasks({"a": table, "b": others}, task_graph=cs.TaskGraph({"a": 3, "b": 2}))
+        table = np.hstack([table, others])
+    else:
+        votes = cs.Votes.from_dense(np.asfortranarray(table) if form == "Fortran" else table, n_classes=3)
+    np.testing.assert_array_equal(votes.voted(), (table >= 0).any(axis=1))
