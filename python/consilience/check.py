@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +94,7 @@ def check_identifiability(
     votes: Any = None,
     task_graph: TaskGraph | None = None,
     n_classes: int | None = None,
+    classes: Sequence[Hashable] | None = None,
     class_balance: ArrayLike | str | None = None,
     method: str = "moments",
 ) -> IdentifiabilityReport:
@@ -103,15 +104,14 @@ def check_identifiability(
     ----------
     n_sources : int, optional
         Number of sources, to ask before there are votes. There is then one node a source: the answer is that
-        for any event on which all sources vote, so `task_graph`, `n_classes` and `class_balance` do not
-        matter.
+        for any event on which all sources vote, so what is said of the classes does not matter.
     dependencies : iterable of pairs, optional
         Sources that depend on each other given the true labels, by index or, with named votes, by name.
     votes : optional
         The votes, in any form that ``LabelModel.fit`` takes, or their statistics; not together with
         `n_sources`. There is then a
         node for each way a source votes, and nodes without detectable signal are found.
-    task_graph, n_classes, class_balance : optional
+    task_graph, n_classes, classes, class_balance : optional
         As for ``LabelModel``; used with `votes`.
     method : {"moments", "completion"}
         Whose system is solved, with `votes`.
@@ -149,7 +149,7 @@ def check_identifiability(
         statistics = (
             votes
             if isinstance(votes, VoteStatistics)
-            else VoteStatistics.of(votes, n_classes=n_classes, task_graph=task_graph)
+            else VoteStatistics.of(votes, n_classes=n_classes, classes=classes, task_graph=task_graph)
         )
         balance = read_class_balance(class_balance, statistics.task_graph)
         return find_structure(

@@ -319,13 +319,18 @@ def _check(options: argparse.Namespace) -> None:
     dependencies: Any = _resolved_pairs(options.dependencies, names)
     if isinstance(dependencies, str):
         learned = learn_dependencies(
-            votes, n_classes=options.n_classes, task_graph=graph, class_balance=options.class_balance
+            votes,
+            n_classes=options.n_classes,
+            classes=options.classes,
+            task_graph=graph,
+            class_balance=options.class_balance,
         )
         print(f"{learned}\n")
         dependencies = learned.pairs
     report = check_identifiability(
         votes=votes,
         n_classes=options.n_classes,
+        classes=options.classes,
         task_graph=graph,
         class_balance=options.class_balance,
         dependencies=dependencies,

@@ -69,12 +69,15 @@ class Counted:
         Their rows, if they are kept; with those of votes before them.
     is_alone : bool
         Whether the statistics are without pairs, which the rows will tell.
+    infers_classes : bool
+        Whether none of the chunks itself says how many classes there are.
     """
 
     n_items: int = 0
     statistics: VoteStatistics | None = None
     rows: DistinctRows | None = None
     is_alone: bool = False
+    infers_classes: bool = True
 
     def with_votes(self, votes: Votes, weights: NDArray[Any] | None, rules: Rules) -> Counted:
         """The same with further items, whose weights may be given.
@@ -99,7 +102,8 @@ class Counted:
         if rows is not None:
             floats = None if weights is None else weights.astype(np.float64)
             rows = rows.with_votes(votes, int(part.n_votes.sum()), floats)
-        return Counted(self.n_items + votes.n_items, statistics, rows, is_alone)
+        infers_classes = self.infers_classes and votes.infers_classes
+        return Counted(self.n_items + votes.n_items, statistics, rows, is_alone, infers_classes)
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Header and arrays from which :meth:`from_parts` restores it; there must be some items."""

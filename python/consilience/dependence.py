@@ -34,10 +34,9 @@ from consilience.joint_tables import ComponentTable
 from consilience.likelihood import likely_components
 from consilience.pair_tables import FreeModel, Null, PairTables, TiedModel
 from consilience.source_graph import Edge, SourceGraph, names_of_sources
-from consilience.statistics import Observation, VoteStatistics, count_together, graph_of, observe, threads_of
+from consilience.statistics import Observation, VoteStatistics, count_together, observe_whole, threads_of
 from consilience.streams import observe_chunks
 from consilience.task_graph import TaskGraph
-from consilience.votes import as_votes
 
 __all__ = ["find_dependencies", "learn_dependencies", "learn_from_votes"]
 
@@ -565,8 +564,7 @@ def learn_dependencies(
         ).observation()
         assert observed is not None
     else:
-        read = as_votes(votes, n_classes=n_classes, classes=classes, task_graph=task_graph)
-        graph = graph_of(read, n_classes, classes) if task_graph is None else task_graph
-        observed = observe(read, graph, weights, n_threads, strict=False)
+        form = Form(n_classes, classes, task_graph)
+        observed = observe_whole(votes, form, weights, n_threads, strict=False)
     balance = read_class_balance(class_balance, observed.statistics.task_graph)
     return learn_from_votes(observed, balance, n_threads=threads_of(n_threads))[0]

@@ -43,6 +43,12 @@ class Gold:
         known: NDArray[np.bool_] = self.at >= 0
         return known
 
+    @property
+    def named(self) -> NDArray[np.bool_]:
+        """Feasible vectors that gold leaves possible for some item of which it says anything, (K,)."""
+        named: NDArray[np.bool_] = np.asarray(self.masks.any(axis=0))
+        return named
+
 
 def read_gold(y: Any, n_items: int, graph: TaskGraph) -> Gold | None:
     """Gold labels, checked; None if there are none.

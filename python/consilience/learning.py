@@ -27,16 +27,15 @@ from consilience.class_balance import (
     is_even,
     read_class_balance,
 )
+from consilience.class_numbers import check_class_numbers
 from consilience.dependence import find_dependencies, learn_from_votes
 from consilience.dependency_report import DependencyReport
 from consilience.distinct_rows import DistinctRows
 from consilience.exceptions import (
-    ConsilienceWarning,
     InvalidArgumentError,
     InvalidVotesError,
     WrongTypeError,
     listed,
-    warn_caller,
 )
 from consilience.fitted_model import FittedModel
 from consilience.fitting import SourceFit, fit_sources
@@ -61,7 +60,7 @@ from consilience.statistics import (
 )
 from consilience.streams import Observed, observe_chunks
 from consilience.task_graph import TaskGraph
-from consilience.votes import Votes, as_votes
+from consilience.votes import as_votes
 
 __all__ = ["learn", "learn_votes", "read_further"]
 
@@ -70,9 +69,6 @@ MAX_LEARNED_SOURCES = 64
 
 MIN_VOTES_PER_INDICATOR = {"auto": MIN_VOTES_PER_STRENGTH, "em": MIN_VOTES_PER_STRENGTH, "majority": np.inf}
 """Votes for each indicator from which on a method has a use for pairs, if there are many indicators."""
-
-MANY_CLASSES = 1000
-"""Classes, counted by the largest vote, from which on most of them must be voted for."""
 
 CHANCE = 10.0
 """Difference of BIC from which on the signs that third moments choose are followed."""
@@ -103,60 +99,26 @@ def learn_votes(
         observed = _observe_chunks(
             parameters, votes, weights, progress, before=None, triples=triples, checkpoint=saved
         )
-        _warn_of_numbers(parameters, votes, observed.statistics)
         model = learn(parameters, observed.statistics, observed.observation())
         if saved is not None:
             saved.remove()
         return model
-    observation = _observe(parameters, votes, weights)
-    _warn_of_numbers(parameters, votes, observation.statistics)
+    observation, infers_classes = _observe(parameters, votes, weights)
+    graph = observation.statistics.task_graph
     if isinstance(y, Mapping):
         y = {task: in_item_order(labels, votes, f"y[{task!r}]") for task, labels in y.items()}
     else:
         y = in_item_order(y, votes, "y")
-    gold = read_gold(y, observation.coded.votes.n_items, observation.statistics.task_graph)
-    return learn(parameters, observation.statistics, observation, gold)
-
-
-def _warn_of_numbers(parameters: Parameters, votes: Any, statistics: VoteStatistics) -> None:
-    """Warn where votes, which are indices of classes, look like names of classes, or as if counted from 1."""
-    graph, names = statistics.task_graph, parameters.classes
-    if graph.n_tasks > 1 or parameters.n_classes is not None or parameters.task_graph is not None:
-        return
-    met = set(statistics.node_event.ravel().tolist())
-    indices = list(range(graph.cardinalities[0]))
-    if names is None:
-        if len(indices) > 2 and graph.classes[graph.tasks[0]] == indices and met == set(indices[1:]):
-            warn_caller(
-                f"no source ever votes for class 0, but for every other up to {indices[-1]}: are classes "
-                "numbered from 1? Then take 1 off, but where -1 abstains; otherwise give n_classes",
-                ConsilienceWarning,
-            )
-        elif len(indices) > 2 and graph.classes[graph.tasks[0]] == indices:
-            _look_for_gaps(met, len(indices))
-        return
-    are_numbers = all(type(name) is int for name in names) and not isinstance(votes, Votes)
-    if are_numbers and list(names) != indices and met and met <= set(names):
-        warn_caller(
-            f"votes are indices of classes, of which {listed(sorted(met))} occur; these are also names in "
-            f"classes={list(names)}. If names are meant, give indices instead, "
-            "or votes as strings with classes named by strings",
-            ConsilienceWarning,
-        )
-
-
-def _look_for_gaps(met: set[int], k: int) -> None:
-    """Warn of classes below the largest that nobody votes for; refuse where these are most of very many."""
-    gaps = sorted(set(range(k)) - met)
-    if not gaps:
-        return
-    problem = (
-        f"votes are indices of classes, the largest is {k - 1}, and no source votes for {listed(gaps, 5)}"
+    gold = read_gold(y, observation.coded.votes.n_items, graph)
+    check_class_numbers(
+        votes,
+        parameters.form(),
+        graph,
+        observation.voted_events,
+        infers_classes=infers_classes,
+        named=None if gold is None else gold.named,
     )
-    remedy = "number the classes 0, 1, 2, ..., or give n_classes if they are"
-    if k > MANY_CLASSES and len(gaps) > k / 2:
-        raise InvalidVotesError(f"{problem}; {remedy}")
-    warn_caller(f"{problem}: {remedy}", ConsilienceWarning)
+    return learn(parameters, observation.statistics, observation, gold)
 
 
 def read_further(
@@ -250,7 +212,8 @@ def _given(parameters: Parameters, statistics: VoteStatistics, weights: ArrayLik
     return statistics
 
 
-def _observe(parameters: Parameters, votes: Any, weights: ArrayLike | None) -> Observation:
+def _observe(parameters: Parameters, votes: Any, weights: ArrayLike | None) -> tuple[Observation, bool]:
+    """Votes in one piece with their statistics, and whether they do not say how many classes there are."""
     graph, n_classes, classes = parameters.task_graph, parameters.n_classes, parameters.classes
     read = as_votes(votes, n_classes=n_classes, classes=classes, task_graph=graph)
     graph = graph_of(read, n_classes, classes) if graph is None else graph
@@ -258,8 +221,8 @@ def _observe(parameters: Parameters, votes: Any, weights: ArrayLike | None) -> O
         enough = MIN_VOTES_PER_INDICATOR[parameters.method]
         alone = observe_alone(read, graph, weights, parameters.n_threads, min_votes_per_indicator=enough)
         if alone is not None:
-            return alone
-    return observe(
+            return alone, read.infers_classes
+    observed = observe(
         read,
         graph,
         weights,
@@ -268,6 +231,7 @@ def _observe(parameters: Parameters, votes: Any, weights: ArrayLike | None) -> O
         strict=parameters.is_strict,
         triples=parameters.counts_triples,
     )
+    return observed, read.infers_classes
 
 
 def _observe_chunks(

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from consilience import _core
 from consilience.arrays import as_array, in_item_order
 from consilience.chunks import Form, is_stream
+from consilience.class_numbers import check_class_numbers
 from consilience.components import ComponentLayout, JointCounts, joint_counts
 from consilience.container import pack, unpack
 from consilience.events import CodedVotes, code_votes, recode, warn_of_infeasible
@@ -156,9 +157,10 @@ class VoteStatistics:
                 strict=True,
                 triples=triples,
             ).statistics
-        read = as_votes(votes, n_classes=n_classes, classes=classes, task_graph=task_graph)
-        graph = graph_of(read, n_classes, classes) if task_graph is None else task_graph
-        return observe(read, graph, weights, n_threads, dependencies, strict=True, triples=triples).statistics
+        form = Form(n_classes, classes, task_graph)
+        return observe_whole(
+            votes, form, weights, n_threads, dependencies, strict=True, triples=triples
+        ).statistics
 
     @property
     def n_sources(self) -> int:
@@ -571,6 +573,13 @@ class Observation:
     left_out: NDArray[np.bool_] | None = None
     _found: dict[Any, tuple[Rows, _core.StateCoding]] = field(default_factory=dict, init=False, repr=False)
 
+    @property
+    def voted_events(self) -> NDArray[np.int64]:
+        """Events that some source votes for, (q, t), perhaps several times."""
+        if self.marginals is None:
+            return self.statistics.node_event
+        return self.coded.events[self.marginals[:, 1:].any(axis=0)]  # the first state is to abstain
+
     def rows(self, layout: ComponentLayout, n_threads: int) -> tuple[Rows, _core.StateCoding]:
         """What passes go over, with the columns of a layout, and the coding of these; found once."""
         # The events of a source matter where it is read together with others.
@@ -597,6 +606,25 @@ class Observation:
         """The distinct rows in any case."""
         rows, coding = self.rows(layout, n_threads)
         return rows.patterns if isinstance(rows, Distinct) else rows.patterns(n_threads), coding
+
+
+def observe_whole(
+    votes: Any,
+    form: Form,
+    weights: ArrayLike | None,
+    n_threads: int | None,
+    dependencies: Dependencies = None,
+    *,
+    strict: bool,
+    triples: bool = False,
+) -> Observation:
+    """Votes in one piece, in any form, checked, with their statistics; otherwise as :func:`observe`."""
+    graph = form.task_graph
+    read = as_votes(votes, n_classes=form.n_classes, classes=form.classes, task_graph=graph)
+    graph = graph_of(read, form.n_classes, form.classes) if graph is None else graph
+    observed = observe(read, graph, weights, n_threads, dependencies, strict=strict, triples=triples)
+    check_class_numbers(votes, form, graph, observed.voted_events, infers_classes=read.infers_classes)
+    return observed
 
 
 def observe(

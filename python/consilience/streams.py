@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from consilience.checkpoint import Checkpoint
 from consilience.chunks import Form, VoteChunks, open_chunks, open_parquet, parquet_files
+from consilience.class_numbers import check_class_numbers
 from consilience.counting import Counted, Rules
 from consilience.distinct_rows import DistinctRows
 from consilience.events import code_votes, has_plain_events, warn_of_infeasible
@@ -49,6 +50,11 @@ class Observed:
     statistics: VoteStatistics
     rows: DistinctRows | None
     counted: Observation | None = None
+
+    @property
+    def voted_events(self) -> NDArray[np.int64]:
+        """Events that some source votes for, (q, t), perhaps several times."""
+        return self.statistics.node_event if self.counted is None else self.counted.voted_events
 
     def observation(self) -> Observation | None:
         """The distinct rows as votes with weights, beside the statistics of all items; None without rows."""
@@ -135,9 +141,14 @@ def observe_chunks(
     statistics, rows = counted.statistics, counted.rows
     if counted.is_alone and rows is not None and min_votes_per_indicator is not None:
         statistics = statistics if seen is None else together(seen, statistics)
-        return _count_rows(statistics, rows, min_votes_per_indicator, threads, triples=triples)
-    statistics = check_whole(statistics, dependencies, strict=strict)
-    return Observed(statistics if seen is None else seen.merge(statistics), rows)
+        found = _count_rows(statistics, rows, min_votes_per_indicator, threads, triples=triples)
+    else:
+        statistics = check_whole(statistics, dependencies, strict=strict)
+        found = Observed(statistics if seen is None else seen.merge(statistics), rows)
+    if seen is None:  # later votes are about the classes of those before them
+        graph, infers_classes = statistics.task_graph, counted.infers_classes
+        check_class_numbers(votes, form, graph, found.voted_events, infers_classes=infers_classes)
+    return found
 
 
 def _count_chunks(

@@ -50,6 +50,8 @@ class Votes:
         Class names of each task, or None for a task whose classes are ``0..k-1``.
     cardinalities : tuple of int
         Number of classes of each task: as given, or the largest label + 1 and at least 2.
+    infers_classes : bool
+        Whether the number of classes of some task was read off its largest label, as nothing gave it.
     origin : str
         What messages call the votes: "votes", or the file or chunk that they come from.
 
@@ -84,6 +86,7 @@ class Votes:
         self.classes = dict(classes)
         self._tables = dict(tables)
         given = [_n_classes_of(self.classes[task], n_classes[task]) for task in self.tasks]
+        self.infers_classes = None in given
         # Every pass over the votes checks them too: where one follows at once, it need not be done twice.
         if check_labels or None in given:
             largest = self._check([k or _UNKNOWN for k in given])

@@ -133,6 +133,7 @@ def test_every_stream_is_labelled_as_all_votes_at_once(folder, form):
         assert answer(FORMS[form](folder)).tobytes() == answer(VOTES).tobytes()
 
 
+@pytest.mark.filterwarnings("ignore:votes are indices of classes", "ignore:no source ever votes for class 0")
 @settings(max_examples=25)
 @given(data=st.data(), k=st.integers(1, 4), weighted=st.booleans())
 def test_any_chunking_gives_the_same_statistics_and_rows(data, k, weighted):
@@ -253,6 +254,7 @@ def test_infeasible_votes_of_a_stream_are_counted_and_warned_of_once():
 # What is read from the chunks
 
 
+@pytest.mark.filterwarnings("ignore:votes are indices of classes, the largest is 4")
 def test_the_largest_label_of_all_chunks_says_how_many_classes_there_are():
     parts = [[[0, 1]], [[0, 4]], [[2, -1]]]
     found = cs.VoteStatistics.of(iter(parts))

@@ -523,8 +523,8 @@ def test_minus_one_abstains_among_names_too():
 
 
 def test_digits_as_strings_are_class_indices():
-    text = cs.VoteStatistics.of(np.array([["0", "10"], ["2", "-1"]]))
-    assert text.to_bytes() == cs.VoteStatistics.of([[0, 10], [2, -1]]).to_bytes()
+    text = cs.VoteStatistics.of(np.array([["0", "3"], ["2", "1"], ["10", "-1"]]), n_classes=11)
+    assert text.to_bytes() == cs.VoteStatistics.of([[0, 3], [2, 1], [10, -1]], n_classes=11).to_bytes()
 
 
 def test_masked_cells_abstain():
