@@ -1221,6 +1221,111 @@ def test_weights_count_across_batches_too():
     assert found > 0.4  # weighed within each batch alone, 0.1
 
 
+class Still(torch.optim.SGD):
+    """Moves nothing, and keeps the gradients that it is given."""
+
+    def step(self):
+        self.seen.append(torch.cat([p.grad.flatten().double() for p in self.param_groups[0]["params"]]))
+
+
+def gradients_of_batches(monkeypatch, X, labels, **options):
+    """Gradient of each batch of an epoch, and the network, which stays as it began."""
+    made = []
+
+    def still(self, network):
+        made.append(Still(network.parameters(), lr=1.0))
+        made[0].seen = []
+        return made[0]
+
+    monkeypatch.setattr(MultiTaskClassifier, "_optimizer", still)
+    weights = options.pop("sample_weight")
+    clf = MultiTaskClassifier(
+        GRAPH, random_state=0, max_epochs=1, batch_size=10, dropout=0.0, validation_fraction=0.0, **options
+    )
+    clf.fit(X, labels, sample_weight=weights)
+    return made[0].seen, clf
+
+
+@pytest.mark.parametrize("applicability_weights", [True, False])
+@pytest.mark.parametrize("confidence_weights", [True, False])
+@pytest.mark.parametrize("kind", ["soft", "gold of some tasks"])
+def test_gradients_of_batches_add_up_to_that_of_all_items(
+    kind, confidence_weights, applicability_weights, monkeypatch
+):
+    X, gold, _ = learnable(90)
+    rng = np.random.default_rng(0)
+    weights = np.where(np.arange(90) < 80, rng.choice([0.01, 1.0, 30.0], 90), 0)  # 80 items count
+    options = {"confidence_weights": confidence_weights, "applicability_weights": applicability_weights}
+    left_out = NOT_APPLICABLE if applicability_weights else None
+    if kind == "soft":
+        joint = rng.dirichlet(np.full(GRAPH.n_vectors, 0.3), 90)
+        labels = GRAPH.marginal(joint)
+        known = dict.fromkeys(labels, weights > 0)
+        soft = labels
+    else:
+        labels = {task: np.where(rng.random(90) < 0.4, -1, y) for task, y in gold.items()}
+        labels["kind"] = gold["kind"]  # so that every item counts somewhere
+        known = {task: y >= 0 for task, y in labels.items()}
+        soft = {
+            task: np.eye(k)[labels[task]] for task, k in zip(GRAPH.tasks, GRAPH.cardinalities, strict=True)
+        }
+    options["sample_weight"] = weights
+    seen, clf = gradients_of_batches(monkeypatch, X, labels, clip_norm=None, **options)
+    assert len(seen) == 8
+
+    network = clf.network_
+    network.zero_grad()
+    loss = noise_aware_loss(
+        network(torch.from_numpy(X).float()),
+        {task: torch.from_numpy(q).float() for task, q in soft.items()},
+        weights={task: torch.from_numpy(weights * known[task]).float() for task in soft},
+        confidence_weights=confidence_weights,
+        not_applicable=left_out,
+    )
+    loss.backward()
+    whole = torch.cat([p.grad.flatten().double() for p in network.parameters()])
+    mean = torch.stack(seen).mean(dim=0)
+    torch.testing.assert_close(mean, whole, rtol=1e-4, atol=1e-6)  # sums of float32
+    assert clf.history_[0]["loss"] == pytest.approx(float(loss.detach()), rel=1e-5)
+
+    norms = [float(gradient.norm()) for gradient in seen]
+    limit = float(np.median(norms))
+    clipped, _ = gradients_of_batches(monkeypatch, X, labels, clip_norm=limit, **options)
+    for gradient, norm, short in zip(seen, norms, clipped, strict=True):
+        torch.testing.assert_close(short, gradient * min(1.0, limit / norm), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("clip_norm", [None, 1.0])
+def test_labels_that_leave_everything_open_teach_nothing(clip_norm):
+    X, _, _ = learnable(40)
+    labels = {task: np.full((40, k), 1 / k) for task, k in zip(GRAPH.tasks, GRAPH.cardinalities, strict=True)}
+    clf = MultiTaskClassifier(
+        GRAPH, random_state=0, max_epochs=2, confidence_weights=True, clip_norm=clip_norm
+    )
+    clf.fit(X, labels)
+    assert all(math.isfinite(record["loss"]) for record in clf.history_)
+    assert all(bool(torch.isfinite(p).all()) for p in clf.network_.parameters())
+
+
+@pytest.mark.parametrize("clip_norm", [None, 1.0])
+def test_weights_of_another_unit_are_the_same_weights(clip_norm):
+    X, _, vector = learnable(80)
+    weights = np.random.default_rng(0).choice([1.0, 8.0], 80)
+    clf = MultiTaskClassifier(GRAPH, random_state=0, max_epochs=3, clip_norm=clip_norm)
+    one = clone(clf).fit(X, softened(vector), sample_weight=weights)
+    assert same_weights(one, clone(clf).fit(X, softened(vector), sample_weight=1024 * weights))
+
+
+def test_moderate_weights_count_across_batches_under_clipping_too():
+    rng = np.random.default_rng(0)
+    y = (np.arange(1000) < 50).astype(np.int64)
+    weights = np.where(y == 1, 30.0, 1.0)  # 61 % of all that counts
+    X = rng.standard_normal((1000, 2))  # tells nothing
+    model = MultiTaskClassifier(cs.TaskGraph.single(2), batch_size=32, max_epochs=40, random_state=0)
+    found = model.fit(X, np.eye(2)[y], sample_weight=weights).predict_proba(X)[:, 1].mean()
+    assert found == pytest.approx(0.61, abs=0.1)
+
+
 @pytest.mark.parametrize(
     ("X", "error", "message"),
     [

@@ -14,7 +14,7 @@ from torch.nn import functional
 from consilience.exceptions import InvalidArgumentError, WrongTypeError, listed
 from consilience.torch.network import read_not_applicable
 
-__all__ = ["ByTask", "noise_aware_loss"]
+__all__ = ["ByTask", "noise_aware_loss", "what_items_count"]
 
 ByTask: TypeAlias = Tensor | Mapping[str, Tensor]
 
@@ -93,21 +93,54 @@ def noise_aware_loss(
     weight_by_task = _item_weights(weights, mask, scores_by_task)
     losses, totals = [], []
     for task, scores in scores_by_task.items():
-        weight = weight_by_task[task]
-        labels = torch.where((weight != 0)[:, None], labels_by_task[task].to(scores.dtype), 0)
-        if task in columns:
-            scores, labels = _without(scores, columns[task]), _without(labels, columns[task])
-            applies = labels.sum(dim=1)
-            labels = labels / torch.where(applies > 0, applies, 1)[:, None]
-            weight = weight * applies
-        if confidence_weights:
-            weight = weight * _confidence(labels)
+        column, labels = columns.get(task), labels_by_task[task].to(scores.dtype)
+        scores = scores if column is None else _without(scores, column)
+        labels, weight = _weighed(labels, weight_by_task[task], column, confidence_weights=confidence_weights)
         # 0 times an infinite loss would be NaN, here and in the gradient.
         scores = torch.where((weight != 0)[:, None], scores, 0)
         losses.append((weight * functional.cross_entropy(scores, labels, reduction="none")).sum())
         totals.append(weight.sum())
     total = torch.stack(totals).sum()
     return torch.stack(losses).sum() / torch.where(total > 0, total, 1)
+
+
+def what_items_count(
+    soft_labels: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+    *,
+    confidence_weights: bool,
+    not_applicable: Mapping[str, int],
+) -> Tensor:
+    """Sum over the tasks of what each item weighs in :func:`noise_aware_loss`, (n,) float64 tensor.
+
+    The loss of a batch times the sum over its items is a sum over these too: such sums make up that of all
+    items. The arguments are those of the loss, in the form in which a dataset holds them.
+    """
+    total = torch.zeros(len(next(iter(weights.values()))), dtype=torch.float64)
+    for task, labels in soft_labels.items():
+        _, weight = _weighed(
+            labels, weights[task], not_applicable.get(task), confidence_weights=confidence_weights
+        )
+        total += weight
+    return total
+
+
+def _weighed(
+    labels: Tensor, weight: Tensor, not_applicable: int | None, *, confidence_weights: bool
+) -> tuple[Tensor, Tensor]:
+    """Soft labels of a task, without N/A where that is left to other tasks, and what each item weighs.
+
+    Where an item does not count its labels are 0, whatever they were.
+    """
+    labels = torch.where((weight != 0)[:, None], labels, 0)
+    if not_applicable is not None:
+        labels = _without(labels, not_applicable)
+        applies = labels.sum(dim=1)
+        labels = labels / torch.where(applies > 0, applies, 1)[:, None]
+        weight = weight * applies
+    if confidence_weights:
+        weight = weight * _confidence(labels)
+    return labels, weight
 
 
 def _matched(logits: ByTask, soft_labels: ByTask) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from consilience.container import write_atomically
 from consilience.exceptions import FileFormatError, InvalidArgumentError
 from consilience.torch.data import FeatureTable, LengthBatches, SoftLabelDataset
-from consilience.torch.losses import noise_aware_loss
+from consilience.torch.losses import noise_aware_loss, what_items_count
 from consilience.torch.network import MultiTaskNetwork
 
 __all__ = [
@@ -43,6 +43,7 @@ Schedule: TypeAlias = str | Callable[[float], float]
 
 _WARM_UP = 0.05  # share of the steps in which the learning rate rises to its full height
 _FORMAT = 1
+_ROWS = 2**16  # items whose labels are looked at together
 _TIDY = 100  # steps between two looks at the moments
 
 
@@ -149,11 +150,12 @@ def train(
     InvalidArgumentError
         If the loss is not finite any more.
     """
+    shares = _shares(run, data, rows, settings)
     while not run.finished(settings):
         epoch = len(run.history) + 1
         record: EpochRecord = {"epoch": epoch}
         with seeded(stream(run.seed, epoch), settings.device):
-            record["loss"] = _train_epoch(run, data, rows, settings, epoch)
+            record["loss"] = _train_epoch(run, data, rows, shares, settings, epoch)
             record["learning_rate"] = run.optimizer.param_groups[0]["lr"]
             if validate is not None:
                 record |= validate()
@@ -170,16 +172,38 @@ def train(
         run.network.load_state_dict(run.best_weights)
 
 
+def _shares(
+    run: TrainingRun, data: SoftLabelDataset, rows: NDArray[np.int64], settings: Settings
+) -> NDArray[np.float64]:
+    """What each item of the data counts in the loss, over the mean of the rows to train on, (n,)."""
+    parts = np.array_split(np.arange(len(data)), max(1, len(data) // _ROWS))
+    counts = np.concatenate(
+        [
+            what_items_count(
+                *data.labels(part),
+                confidence_weights=settings.confidence_weights,
+                not_applicable=run.network.not_applicable,
+            ).numpy()
+            for part in parts
+        ]
+    )
+    mean = float(counts[rows].mean())
+    return counts / (mean if mean > 0 else 1.0)
+
+
 def _train_epoch(
-    run: TrainingRun, data: SoftLabelDataset, rows: NDArray[np.int64], settings: Settings, epoch: int
+    run: TrainingRun,
+    data: SoftLabelDataset,
+    rows: NDArray[np.int64],
+    shares: NDArray[np.float64],
+    settings: Settings,
+    epoch: int,
 ) -> float:
     """Mean loss over the items of one epoch."""
     network, optimizer, device = run.network, run.optimizer, settings.device
     generator = torch.Generator().manual_seed(stream(run.seed, epoch))
     batches = LengthBatches(data, settings.batch_size, rows=rows, generator=generator)
     total = torch.zeros((), device=device)
-    item_weights = data.weights.amax(dim=1)
-    mean_weight = float(item_weights[rows].mean())
     network.train()
     for done, chosen in enumerate(batches):
         progress = (epoch - 1 + done / len(batches)) / settings.max_epochs
@@ -195,8 +219,9 @@ def _train_epoch(
             confidence_weights=settings.confidence_weights,
             not_applicable=network.not_applicable,
         )
-        # A batch counts as its items weigh: they would else only be weighed against each other.
-        loss = loss * (float(item_weights[chosen].mean()) / mean_weight)
+        # The loss is a mean over what the batch's items weigh. Times this, batches add up to the mean over
+        # all items; items would else be weighed against those of their batch alone.
+        loss = loss * float(shares[chosen].mean())
         optimizer.zero_grad()
         loss.backward()
         if settings.clip_norm is not None:
