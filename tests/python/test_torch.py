@@ -985,6 +985,45 @@ def test_a_checkpoint_of_another_training_is_refused(options, differs, validated
         )
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"hidden_sizes": (10,)}, {"hidden_sizes": [10]}),
+        ({"hidden_sizes": [10, 5]}, {"hidden_sizes": np.array([10, 5])}),
+        ({"learning_rate": 1e-2}, {"learning_rate": np.float64(1e-2)}),
+        ({"clip_norm": 1}, {"clip_norm": 1.0}),
+        ({"schedule": Interrupt(None)}, {"schedule": Interrupt(None)}),
+    ],
+)
+def test_a_checkpoint_is_of_the_same_training_however_its_parameters_are_written(first, second, tmp_path):
+    X, _, vector = learnable(40)
+    labels, path = softened(vector), tmp_path / "training.pt"
+    MultiTaskClassifier(GRAPH, random_state=0, max_epochs=1, **first).fit(X, labels, checkpoint=path)
+    on = MultiTaskClassifier(GRAPH, random_state=0, max_epochs=2, **second).fit(X, labels, checkpoint=path)
+    assert len(on.history_) == 2
+
+
+def falling(done):
+    return 1 - done
+
+
+def level(done):
+    return 1.0
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(falling, level), (falling, "constant"), ("constant", level), (Interrupt(None), level)],
+)
+def test_a_checkpoint_of_another_schedule_is_refused(first, second, tmp_path):
+    X, _, vector = learnable(40)
+    labels, path = softened(vector), tmp_path / "training.pt"
+    options = {"random_state": 0, "max_epochs": 1}
+    MultiTaskClassifier(GRAPH, schedule=first, **options).fit(X, labels, checkpoint=path)
+    with pytest.raises(cs.FileFormatError, match="differs in 'schedule': give another"):
+        MultiTaskClassifier(GRAPH, schedule=second, **options).fit(X, labels, checkpoint=path)
+
+
 def with_buffer(value):
     """A module that shows nothing of what it holds."""
     module = nn.Linear(4, 4)

@@ -216,7 +216,8 @@ class MultiTaskClassifier(Estimator):
         checkpoint : path, optional
             A file written after each epoch. Where it exists already, the training goes on from it, and ends
             as if it had not been interrupted. It holds weights and numbers, no code. A trunk of one's own
-            must start from the same weights again: seed PyTorch before it is made.
+            must start from the same weights again: seed PyTorch before it is made. A `schedule` that is a
+            function must have the same name again, and do the same: that cannot be checked.
 
         Returns
         -------
@@ -405,11 +406,11 @@ class MultiTaskClassifier(Estimator):
 
     def _identity(self, data: SoftLabelDataset, validation: SoftLabelDataset | None) -> str:
         """What a checkpoint must agree on: the data, the network and what steers the weights, as JSON."""
-        params = self.get_params()
+        params: dict[str, Any] = {name: _plain(value) for name, value in self.get_params().items()}
         for name in ("max_epochs", "patience", "device", "progress", "mixed_precision", "graph"):
             del params[name]
         if callable(self.schedule):
-            params["schedule"] = "a function"
+            params["schedule"] = _name_of(self.schedule)
         if not isinstance(self.random_state, (int, np.integer)):
             params["random_state"] = None
         content = {name: repr(value) for name, value in params.items()}
@@ -596,6 +597,22 @@ class MultiTaskClassifier(Estimator):
         if n_features is not None:
             self.n_features_in_ = n_features
         return self
+
+
+def _plain(value: Any) -> Any:
+    """A parameter such that equal ones look alike: lists and arrays are tuples, 1.0 is 1."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_plain, value))
+    if isinstance(value, np.generic):
+        value = value.item()
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _name_of(function: Any) -> str:
+    """What a function, or the class of a callable object, is called."""
+    return f"function {getattr(function, '__qualname__', type(function).__qualname__)}"
 
 
 def _digest_of_labels(data: SoftLabelDataset) -> str:
