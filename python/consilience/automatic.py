@@ -20,6 +20,7 @@ from consilience.accuracy_prior import AccuracyPrior
 from consilience.anchors import groups_of_sources, told_of_trusted
 from consilience.cautious import INTERPRETATIONS, CautiousFit, accuracy_range, tempered, with_grades
 from consilience.events import has_plain_events, states_of
+from consilience.exceptions import listed
 from consilience.fitting import SUSPECTS, SourceFit
 from consilience.gold import Gold, known_rows, without_gold
 from consilience.goodness_of_fit import (
@@ -144,7 +145,8 @@ def fit_automatically(
     if trust == 1.0:
         return replace(likely, said=_remarks_of_likelihood(likely)), balance
     if likely.layout is not None:
-        likely = replace(likely, layout=None, components=[])
+        remarks = likely.remarks if dependencies_learned else [*likely.remarks, _about_given(likely)]
+        likely = replace(likely, layout=None, components=[], said=remarks)
     return _with_caution(
         observed,
         likely,
@@ -397,9 +399,29 @@ def _held_out_remark(fits: list[CautiousFit]) -> str:
 
 def _remarks_of_likelihood(fit: SourceFit) -> list[str]:
     """What is said of a likelihood that stands its tests: then pairs that moments do not explain are none."""
-    remark = "given the label" if fit.layout is None else "given the label but for these dependencies"
+    remark = "given the label"
+    if fit.layout is not None:
+        # Where some could not be modelled, which ones were.
+        of = f"the dependencies of {_dependent(fit)}" if fit.uncounted else "these dependencies"
+        remark += f" but for {of}"
     kept = [one for one in fit.remarks if not one.startswith(SUSPECTS)]
     return [*kept, f"as far as these votes tell, sources are independent {remark}: maximum likelihood"]
+
+
+def _about_given(fit: SourceFit) -> str:
+    """What is said of given dependencies that a fit models, where labels are cautious instead."""
+    return (
+        f"the given dependencies of {_dependent(fit)} are modelled only where the fit with them stands its "
+        "tests: labels take these sources as independent too. Leave out most of the sources with too many "
+        "joint states, and dependencies that are given are modelled, and trusted"
+    )
+
+
+def _dependent(fit: SourceFit) -> str:
+    """Names of the sources that a fit models together."""
+    assert fit.layout is not None
+    members = sorted({j for clique in fit.layout.members for j in clique})
+    return listed(fit.structure.report.source_names[j] for j in members)
 
 
 def _likely_intervals(

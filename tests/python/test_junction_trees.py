@@ -194,23 +194,41 @@ def test_tables_given_separators_join_to_the_tables_of_the_cliques():
         np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
-def test_where_some_dependencies_are_too_many_to_count_the_rest_is_put_to_the_test():
+def team_beside_a_pair(share):
+    """Label, votes and dependencies of ten sources of which nine follow one by `share`, and of two others."""
     rng = np.random.default_rng(0)
     n = 3000
     y = rng.integers(0, 3, n)
 
-    def votes_like(accuracy, other=None):
+    def votes_like(accuracy, other=None, share=0.6):
         own = np.where(rng.random(n) < accuracy, y, rng.integers(0, 3, n))
-        return own if other is None else np.where(rng.random(n) < 0.6, other, own)
+        return own if other is None else np.where(rng.random(n) < share, other, own)
 
     leader = votes_like(0.4)
-    team = [votes_like(0.4, leader) for _ in range(10)]
+    team = [votes_like(0.4, leader, share) for _ in range(10)]
     first = votes_like(0.7)
     votes = np.stack([*team, first, votes_like(0.7, first), *(votes_like(0.75) for _ in range(5))], axis=1)
-    pairs = [*itertools.combinations(range(10), 2), (10, 11)]
+    return y, votes, [*itertools.combinations(range(10), 2), (10, 11)]
+
+
+def test_where_some_dependencies_are_too_many_to_count_the_rest_is_put_to_the_test():
+    y, votes, pairs = team_beside_a_pair(0.6)
     model = cs.LabelModel(n_classes=3, dependencies=pairs)
     with pytest.warns(cs.ConsilienceWarning, match="joint states"):
         model.fit(votes)
-    assert "unexplained" in " ".join(str(model.summary()).split())
+    summary = " ".join(str(model.summary()).split())
+    assert "unexplained" in summary
+    assert "too many joint states to model together: 'source 0', 'source 1'" in summary
+    assert "the given dependencies of 'source 10', 'source 11' are modelled only where" in summary
     majority = cs.LabelModel(n_classes=3, method="majority").fit(votes)
     assert (model.predict(votes) == y).mean() > (majority.predict(votes) == y).mean()
+
+
+def test_where_the_rest_stands_the_test_the_summary_names_the_dependencies_that_are_modelled():
+    _, votes, pairs = team_beside_a_pair(0.0)
+    model = cs.LabelModel(n_classes=3, dependencies=pairs)
+    with pytest.warns(cs.ConsilienceWarning, match="joint states"):
+        model.fit(votes)
+    summary = " ".join(str(model.summary()).split())
+    assert "too many joint states to model together: 'source 0', 'source 1'" in summary
+    assert "but for the dependencies of 'source 10', 'source 11': maximum likelihood" in summary
