@@ -6,7 +6,6 @@ feasible hard labels to look at without one.
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -208,19 +207,6 @@ def parents_first(graph: cs.TaskGraph) -> list[str]:
             if task not in order and all(p in order for p, _ in (graph.parents or {}).get(task, ()))
         ]
     return order
-
-
-def accepts(**options: Any) -> bool:
-    """Whether the label model takes these options."""
-    try:
-        model = cs.LabelModel(n_classes=2, **options)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            rng = np.random.default_rng(0)
-            model.fit(rng.integers(0, 2, (200, 5)))
-    except (cs.ConsilienceError, TypeError):
-        return False
-    return set(options) <= set(inspect.signature(cs.LabelModel).parameters)
 
 
 def _fitted(model: cs.LabelModel, votes: Any) -> cs.LabelModel:

@@ -52,18 +52,15 @@ def table1_columns(method: str) -> tuple[Column, ...]:
 
 def ablation_columns(method: str) -> tuple[Column, ...]:
     """The joint label model, and the same with one thing less, or more."""
-    chosen = [
+    return (
         joint_column(method),
         Column("Task by task", columns.separate, {"method": method}),
         Column("Abstentions missing", columns.joint, {"method": method, "abstentions": "missing"}),
         Column("Class balance given", columns.joint_given_balance, {"method": method}),
         Column("One accuracy a source", columns.one_accuracy, {"method": method}),
         Column("Data programming", columns.data_programming),
-    ]
-    learn = {"method": method, "dependencies": "learn"}
-    if columns.accepts(**learn):
-        chosen.append(Column("Dependencies learned", columns.joint, learn))
-    return tuple(chosen)
+        Column("Dependencies learned", columns.joint, {"method": method, "dependencies": "learn"}),
+    )
 
 
 def compare(

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from columns import accepts
 from gibbs import accuracies_by_gibbs
 from numpy.typing import NDArray
 
@@ -63,10 +62,9 @@ def hierarchical_votes(
 
 
 def error_with_dependencies(trials: int, report: Report) -> list[dict[str, Any]]:
-    """Error of ten binary sources of which four pairs share votes: ignored, given, and learned."""
-    ways: dict[str, Any] = {"ignored": (), "given": [(2 * i, 2 * i + 1) for i in range(4)]}
-    if accepts(dependencies="learn"):
-        ways["learned"] = "learn"
+    """Error of twelve binary sources of which four pairs share votes: ignored, given, and learned."""
+    pairs = [(2 * i, 2 * i + 1) for i in range(4)]
+    ways: dict[str, Any] = {"ignored": (), "given": pairs, "learned": "learn"}
     rows: list[dict[str, Any]] = []
     for trial in range(trials):
         rng = np.random.default_rng([5, trial])
@@ -75,7 +73,7 @@ def error_with_dependencies(trials: int, report: Report) -> list[dict[str, Any]]
             y = rng.integers(0, 2, n)
             votes = np.where(rng.random((n, 12)) < own, y[:, None], 1 - y[:, None]).astype(np.int8)
             truth = own.copy()
-            for i, j in ways["given"]:
+            for i, j in pairs:
                 votes[:, j] = np.where(rng.random(n) < 0.6, votes[:, i], votes[:, j])
                 truth[j] = 0.6 * own[i] + 0.4 * own[j]
             for way, dependencies in ways.items():
