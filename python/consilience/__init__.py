@@ -73,5 +73,9 @@ __all__ = [
 ]
 
 
+_SUBMODULES = ("datasets", "text", "torch")
+"""Those to import by name, ``from consilience import datasets``: no others are meant for users."""
+
+
 def __dir__() -> list[str]:
-    return __all__
+    return sorted((*__all__, *_SUBMODULES))

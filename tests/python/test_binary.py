@@ -27,6 +27,19 @@ needs_compiler = pytest.mark.skipif(
 )
 
 
+def test_dir_lists_public_names_and_sub_modules_anew_each_time():
+    names = dir(consilience)
+    assert names == sorted([*consilience.__all__, "datasets", "text", "torch"])
+    names.clear()
+    assert len(dir(consilience)) > len(consilience.__all__) > 30
+    consilience.__dir__().clear()
+    assert "LabelModel" in consilience.__all__
+    for name in ("datasets", "text"):
+        assert (
+            python(f"from consilience import {name}; print({name}.__name__)").strip() == f"consilience.{name}"
+        )
+
+
 def run(*command: object) -> str:
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
