@@ -28,6 +28,7 @@ __all__ = [
     "SingularCovarianceError",
     "TooManyJointStatesWarning",
     "WrongTypeError",
+    "in_digits",
     "listed",
     "warn_caller",
 ]
@@ -105,6 +106,19 @@ def warn_caller(message: str, category: type[ConsilienceWarning]) -> None:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+def in_digits(n: float) -> str:
+    """A number of items, or a sum of their weights, in digits: ``10000000``, never ``1e+07``.
+
+    Examples
+    --------
+    >>> in_digits(10_000_000), in_digits(2.5), in_digits(1234567.25)
+    ('10000000', '2.5', '1234567.2')
+    """
+    if n == int(n):
+        return f"{n:.0f}"
+    return f"{n:g}" if abs(n) < 1e5 else f"{n:.1f}"
 
 
 def listed(values: Iterable[object], limit: int = 8) -> str:

@@ -25,6 +25,7 @@ from consilience.exceptions import (
     NotIdentifiableError,
     SingularCovarianceError,
     WrongTypeError,
+    in_digits,
     warn_caller,
 )
 from consilience.explanation import Explanation, explain_votes
@@ -281,8 +282,9 @@ class LabelModel(Estimator):
         parameters = Parameters.of(self)
         if self._model is not None and self._model.n_gold:
             raise InvalidArgumentError(
-                f"this model was fitted with gold labels of {self._model.n_gold:g} items, which partial_fit "
-                "would lose; give all votes and their gold to fit, or begin anew with another LabelModel"
+                f"this model was fitted with gold labels of {in_digits(self._model.n_gold)} items, which "
+                "partial_fit would lose; give all votes and their gold to fit, or begin anew with another "
+                "LabelModel"
             )
         observed = read_further(parameters, self._seen, self._rows, votes, weights)
         statistics = observed.statistics
@@ -657,8 +659,8 @@ class LabelModel(Estimator):
             raise InvalidArgumentError('method="majority" learns nothing, so nothing about it is uncertain')
         if model.n_gold:
             raise InvalidArgumentError(
-                f"this model was fitted with gold labels of {model.n_gold:g} items, which refits to other "
-                "items would not have; fit on the votes alone to measure this"
+                f"this model was fitted with gold labels of {in_digits(model.n_gold)} items, which refits "
+                "to other items would not have; fit on the votes alone to measure this"
             )
         read = self._labeller.read(votes)
         return measure_uncertainty(

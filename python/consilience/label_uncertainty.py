@@ -30,6 +30,7 @@ from consilience.exceptions import (
     NotIdentifiableError,
     SingularCovarianceError,
     WrongTypeError,
+    in_digits,
     listed,
 )
 from consilience.fitted_model import FittedModel
@@ -238,8 +239,8 @@ def _refit_to_resampled(
         n_given = votes.n_items if weights is None else weights.sum()
         raise InvalidArgumentError(
             "the labels of this model average cautious fits, whose uncertainty is measured by drawing from "
-            f"the votes that it was fitted on, and these are others ({n_given:g} items, not "
-            f"{statistics.n:g}, or other votes on them); give the votes of fit, with their weights"
+            f"the votes that it was fitted on, and these are others ({in_digits(n_given)} items, not "
+            f"{in_digits(statistics.n)}, or other votes on them); give the votes of fit, with their weights"
         )
     share = np.ones(votes.n_items) if weights is None else weights
     share = share / share.sum()

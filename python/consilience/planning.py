@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from consilience.exceptions import InvalidArgumentError, WrongTypeError, listed
+from consilience.exceptions import InvalidArgumentError, WrongTypeError, in_digits, listed
 from consilience.intervals import QUANTILE
 from consilience.table import Table, Value
 
@@ -62,7 +62,7 @@ class Plan:
     never: tuple[str, ...]
     source_names: tuple[str, ...]
     notes: tuple[str, ...]
-    is_cautious: bool
+    is_cautious: bool = False
 
     @cached_property
     def table(self) -> Table:
@@ -78,15 +78,17 @@ class Plan:
         )
 
     def in_words(self) -> str:
-        """One sentence."""
+        """One sentence; of a cautious fit, every number of items in it is one under independence."""
         target = f"a standard error of {self.target_error:g}"
         if not np.isfinite(self.errors).any():
             return f"No number of such items gives {target}"
-        mean, seen = _counted(self.n_items_rms), f"{self.n_seen:g} seen"
+        mean, seen = _counted(self.n_items_rms), f"{in_digits(self.n_seen)} seen"
         if self.never:
+            presuming = "if sources were independent, " * self.is_cautious
+            does = "does" if self.n_items_rms == 1 else "do"
             return (
-                f"No number of such items gives {target} of every accuracy; {mean} do for the root mean "
-                f"square of those that are learned; {seen}"
+                f"No number of such items gives {target} of every accuracy; {presuming}{mean} {does} for the "
+                f"root mean square of those that are learned; {seen}"
             )
         found = f"{_counted(self.n_items)} for {target} of every accuracy (root mean square: {mean}); {seen}"
         if self.is_cautious:
@@ -199,4 +201,4 @@ def _counted(n_items: int | None) -> str:
     """A number of items in words."""
     if n_items is None:
         return f"more than {_MOST:.0e} items".replace("e+", "e")
-    return "1 item" if n_items == 1 else f"{n_items} items"
+    return "1 item" if n_items == 1 else f"{in_digits(n_items)} items"

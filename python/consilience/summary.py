@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.class_balance import is_told
-from consilience.exceptions import InvalidArgumentError
+from consilience.exceptions import InvalidArgumentError, in_digits
 from consilience.fitted_model import FittedModel
 from consilience.joint_forms import FORMS
 from consilience.local_identifiability import local_identifiability_of
@@ -54,14 +54,14 @@ def summarise(
         notes += ["not identifiable: " + " ".join(report.advice)]
         notes += _locally_identified(model)
     if model.n_gold:
-        notes.append(f"gold labels of {model.n_gold:g} items")
+        notes.append(f"gold labels of {in_digits(model.n_gold)} items")
     notes += model.fit.remarks
     if model.dependencies is not None:
         notes.append(model.dependencies.in_words())
     infeasible = int(statistics.n_infeasible.sum())
     if infeasible:
         notes.append(f"{infeasible} infeasible votes were taken as abstentions")
-    items, voted = _number(n), statistics.n_covered / n
+    items, voted = in_digits(n), statistics.n_covered / n
     return Table(
         {
             "source": report.source_names,
@@ -124,8 +124,3 @@ def _describe_balance(model: FittedModel, error: NDArray[np.float64] | None) -> 
         by = "gold"
     hardly = "" if is_told(error) else "; they hardly tell it: give class_balance if you know it"
     return f"{', '.join(shares)}{', ...' if len(error) > 6 else ''} (standard errors), from {by}{hardly}"
-
-
-def _number(n: float) -> str:
-    """A number of items, with all digits where it is a whole one."""
-    return f"{n:.0f}" if n == int(n) else f"{n:g}"

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.events import nodes_by_event
+from consilience.exceptions import in_digits
 from consilience.nodes import NodeSystem, describe_event
 from consilience.table import Table
 
@@ -73,7 +74,7 @@ def theorem2_terms(system: NodeSystem, strength: NDArray[np.float64]) -> Table:
         rows["bound"].append(bound)
     return Table(
         rows,
-        title=f"Terms of Theorem 2 at {float(statistics.n):g} items, one event at a time",
+        title=f"Terms of Theorem 2 at {in_digits(statistics.n)} items, one event at a time",
         notes=[
             "the bound is no guarantee: its rate is right, its constants are many orders of magnitude too "
             "large; see accuracy_interval_ for errors that hold",

@@ -80,6 +80,48 @@ def test_a_cautious_fit_says_what_its_plan_rests_on():
     assert all(len(line) <= 80 for line in str(plan).splitlines())
 
 
+def plan_of(errors, learned, *, n=100, target=0.1, **options):
+    options.setdefault("is_cautious", False)
+    m = len(errors)
+    half = QUANTILE * np.array(errors)
+    intervals = np.column_stack([0.5 - half, 0.5 + half])
+    known = np.array(learned)
+    return plan_items(target, np.full(m, 0.5), intervals, known, known, n, list("abcdef")[:m], **options)
+
+
+def test_what_is_told_of_a_cautious_fit_is_told_as_if_sources_were_independent():
+    own = {"is_cautious": True}
+    assert plan_of([0.2, 0.2], [True, True], **own).in_words() == (
+        "If sources were independent: 400 items for a standard error of 0.1 of every accuracy (root mean "
+        "square: 400 items); 100 seen"
+    )
+    assert plan_of([0.2, 0.2], [True, False], **own).in_words() == (
+        "No number of such items gives a standard error of 0.1 of every accuracy; if sources were "
+        "independent, 400 items do for the root mean square of those that are learned; 100 seen"
+    )
+    # Here no number of items is told.
+    nothing = "No number of such items gives a standard error of 0.1"
+    assert plan_of([0.2, 0.2], [False, False], **own).in_words() == nothing
+
+
+def test_what_is_told_of_another_fit_presumes_nothing():
+    own = {"is_cautious": False}
+    for learned in ([True, True], [True, False], [False, False]):
+        assert "independent" not in plan_of([0.2, 0.2], learned, **own).in_words()
+    assert " 1 item does for the root mean" in plan_of([0.01, 0.2], [True, False], **own).in_words()
+
+
+def test_a_plan_is_not_cautious_unless_it_says_so():
+    plan = cs.Plan(0.1, 400, 400, np.array([0.2]), (400,), 100, (), ("a",), ())
+    assert not plan.is_cautious
+    assert plan.in_words().startswith("400 items for")
+
+
+@pytest.mark.parametrize(("n", "seen"), [(10**7, "10000000"), (1e7, "10000000"), (1e7 + 0.5, "10000000.5")])
+def test_items_that_were_seen_are_told_in_digits(n, seen):
+    assert plan_of([0.2], [True], n=n).in_words().endswith(f"; {seen} seen")
+
+
 def test_a_learned_interval_from_0_to_1_is_a_lower_end():
     learned = np.ones(2, dtype=bool)
     plan = plan_items(
