@@ -260,7 +260,7 @@ class ParquetVotes:
     ) -> Iterator[Any]:
         """Batches of up to so many rows of some columns from a row on, with memory for one of them.
 
-        With more than one thread, or None, Arrow decodes on as many as it likes.
+        With more than one thread, or None, Arrow decodes on as many as it likes; its pool is the process's.
         """
         names = [self.columns.names[column] for column in columns]
         with _reading(self.path) as file:

@@ -182,7 +182,9 @@ def open_chunks(votes: Any, form: Form, *, n_threads: int | None = None) -> Vote
     form : Form
         What is known of them.
     n_threads : int, optional
-        With more than one, or None, Parquet files are read one chunk ahead, on a thread of its own.
+        With 1, Parquet files are read on the caller's thread. With more, or None, they are read one chunk
+        ahead, on a thread of its own, and Arrow decodes them on as many as it likes: its pool is that of the
+        process (``pyarrow.set_cpu_count``), and not changed here.
 
     Raises
     ------
@@ -228,6 +230,8 @@ def parquet_files(path: str | os.PathLike[str]) -> list[str]:
         name = os.path.join(glob.escape(name), "**", "*.parquet")
     elif not glob.has_magic(name) or os.path.exists(name):
         return [name]
+    else:
+        name = _with_literal_folders(name)
     # Hidden files are what other programs, and this one, write before they are done.
     found = sorted(file for file in glob.glob(name, recursive=True) if os.path.isfile(file))
     if not found:
@@ -238,6 +242,15 @@ def parquet_files(path: str | os.PathLike[str]) -> list[str]:
                 f"{os.fspath(path)!r} matches {file!r}; only .parquet files are read together"
             )
     return found
+
+
+def _with_literal_folders(pattern: str) -> str:
+    """A pattern whose folders that exist under that very name are no patterns, such as ``votes[1]``."""
+    folder, rest = os.path.split(pattern)
+    while folder and not os.path.isdir(folder):
+        folder, last = os.path.split(folder)
+        rest = os.path.join(last, rest)
+    return os.path.join(glob.escape(folder), rest) if folder else pattern
 
 
 @dataclass(frozen=True, eq=False)

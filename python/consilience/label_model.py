@@ -94,7 +94,8 @@ class LabelModel(Estimator):
     random_state : int, optional
         Seed of :meth:`label_uncertainty`; fits do not depend on it.
     n_threads : int, optional
-        By default one a core. No result depends on it.
+        By default one a core. No result depends on it. With more than one Parquet files are decoded on as
+        many threads as Arrow has for the whole process (``pyarrow.set_cpu_count``).
     trusted : index or name of a source, or several, optional
         Sources that are better than chance. Votes alone leave it open whether all sources are what they seem
         or the opposite; these decide it. None: third moments, where they tell and the class balance does not

@@ -6,7 +6,7 @@ import csv
 import os
 from array import array
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, TypedDict
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.arrow_columns import distinct_texts, import_pyarrow
-from consilience.exceptions import FileFormatError, InvalidArgumentError
+from consilience.exceptions import ConsilienceWarning, FileFormatError, InvalidArgumentError, warn_caller
 from consilience.vote_texts import (
     ABSTAINS,
     Classes,
@@ -58,11 +58,12 @@ class VoteFile(TypedDict):
 def read_votes(path: str | os.PathLike[str], *, classes: Classes | None = None) -> VoteFile:
     """Votes in a ``.csv``, ``.npz`` or ``.parquet`` file.
 
-    CSV and Parquet have one column a source and one row an item. A first column named ``item``, ``item_id``,
-    ``id`` or nothing holds ids (in Parquet also a last one). Columns named ``task:source``, if all are, make
-    one table a task over the same sources; a missing column abstains. An npz file has the table as ``votes``,
-    ``L`` or its only two-dimensional array, or one array ``votes/<task>`` a task; ``source_names`` and
-    ``ids`` may be there.
+    CSV and Parquet have one column a source and one row an item. A CSV file begins with a line of names; one
+    whose first line holds numbers that are no names (``1,0``, ``1.0,2.0``, ``-1,3``) is refused. A first
+    column named ``item``, ``item_id``, ``id`` or nothing holds ids (in Parquet also a last one). Columns
+    named ``task:source``, if all are, make one table a task over the same sources; a missing column abstains.
+    An npz file has the table as ``votes``, ``L`` or its only two-dimensional array, or one array
+    ``votes/<task>`` a task; ``source_names`` and ``ids`` may be there.
 
     An empty cell, a null and -1 abstain. If all other cells of a task are whole numbers (``1`` or ``1.0``),
     they are class indices; if none is a number, all are class names, sorted; words among numbers are an
@@ -84,7 +85,8 @@ def read_votes(path: str | os.PathLike[str], *, classes: Classes | None = None) 
     Raises
     ------
     FileFormatError
-        If the file is damaged, a line is ragged, or a cell is no vote; names file, line or row, and column.
+        If the file is damaged, has no line of names, a line is ragged, or a cell is no vote; names file, line
+        or row, and column.
     InvalidArgumentError
         If the ending is another one, or `classes` does not match the tasks.
     MissingDependencyError
@@ -146,10 +148,12 @@ def _read_csv(path: str, classes: Classes | None) -> VoteFile:
             raise FileFormatError(
                 f"{path}, line {reader.line_num}: {error}; check the quotes there"
             ) from error
+    texts = codes.texts()
+    rows.warn_of_votes_as_names(texts)
     cells = VoteTexts(
         path=path,
         codes=flat.reshape(-1, len(rows.columns)),
-        texts=codes.texts(),
+        texts=texts,
         owners=owners_of(path, rows.columns),
         place=lambda row: f"line {rows.lines[row]}",
     )
@@ -169,7 +173,7 @@ class _CsvRows:
         self.lines = array("q")
         self._path = path
         self._reader = reader
-        if all(map(looks_like_number, header)) and ("-1" in header or len(set(header)) < len(header)):
+        if _look_like_votes(header):
             raise FileFormatError(
                 f"{path}, line 1: {','.join(header)[:40]!r} are votes, not names; begin the file with a line "
                 "of names, one a source"
@@ -189,6 +193,17 @@ class _CsvRows:
                 self.ids.append(row.pop(0))
             yield row
 
+    def warn_of_votes_as_names(self, texts: Sequence[str]) -> None:
+        """Warn where every name is a vote too, by the texts of these: names may be the votes on an item."""
+        names = [name.rpartition(":")[2] for name in self.columns]
+        if self.lines and set(names) <= set(texts):
+            warn_caller(
+                f"{self._path}, line 1: {','.join(self.columns)[:40]!r} are taken for the names of the "
+                "sources, and each is a vote in other lines: if they are votes, begin the file with a line "
+                "of names; otherwise give the sources names that are no classes",
+                ConsilienceWarning,
+            )
+
     def _end_or_refuse(self, row: list[str], line: int, length: int) -> None:
         """Accept blank lines at the end of the file, and no other row of the wrong length."""
         if row or any(self._reader):
@@ -196,6 +211,22 @@ class _CsvRows:
             raise FileFormatError(
                 f"{self._path}, line {line} {found}; give every item a cell for each column, empty to abstain"
             )
+
+
+def _look_like_votes(header: Sequence[str]) -> bool:
+    """Whether the first line of a file holds the votes on an item, perhaps after what names it.
+
+    Numbers that are names are whole and increase, as pandas numbers columns, or follow a name of the ids.
+    """
+    cells = header
+    if len(header) > 1 and not looks_like_number(header[0]):
+        if header[0] and header[0].lower() in ID_COLUMNS:
+            return False
+        cells = header[1:]
+    if not any(cells) or not all(looks_like_number(cell) for cell in cells if cell):
+        return False
+    are_names = all(cell.isascii() and cell.isdigit() for cell in cells)
+    return not (are_names and all(int(one) < int(next_one) for one, next_one in pairwise(cells)))
 
 
 # NumPy's npz

@@ -332,7 +332,9 @@ def test_gold_of_other_rows_or_columns_is_refused(run: Run) -> None:
 
 
 def test_a_number_is_the_name_of_a_source_before_it_is_an_index(run: Run) -> None:
-    Path("votes.csv").write_text("3,2,1,0\n" + "0,0,1,1\n1,1,0,1\n0,0,0,1\n" * 9, encoding="utf-8")
+    rows = [[f"no. {i}", *votes] for i, votes in enumerate(["0011", "1101", "0001"] * 9)]
+    text = "\n".join(",".join(row) for row in [["item", *"3210"], *rows])
+    Path("votes.csv").write_text(text + "\n", encoding="utf-8")
 
     run("fit", "votes.csv", "-o", "model", "--dependencies", "3:0")
 

@@ -6,7 +6,9 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -577,6 +579,44 @@ def test_a_line_of_progress_is_gone_in_the_end(folder, capsys):
     assert text.endswith("\r")
     model.fit(folder)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("pattern", ["part.parquet", "*.parquet", "part[1].parquet", "**/*.parquet", ""])
+def test_a_folder_whose_name_has_brackets_is_that_folder(tmp_path, pattern):
+    folder, other = tmp_path / "votes[1]", tmp_path / "votes1"
+    for place in (folder, other):
+        place.mkdir()
+        for name in ("part", "part1"):
+            write_parquet(place / f"{name}.parquet", TABLE)
+    found = chunks_module.parquet_files(folder / pattern if pattern else folder)
+    names = {"part.parquet": ["part"], "part[1].parquet": ["part1"]}.get(pattern, ["part", "part1"])
+    assert [Path(file) for file in found] == [folder / f"{name}.parquet" for name in names]
+    assert cs.LabelModel(n_classes=3, method="majority").fit(folder / pattern).summary()
+
+
+def test_brackets_that_no_folder_has_are_a_pattern(tmp_path):
+    for name in ("votes1", "votes2", "votes3"):
+        (tmp_path / name).mkdir()
+        write_parquet(tmp_path / name / "part.parquet", TABLE)
+    found = chunks_module.parquet_files(tmp_path / "votes[12]" / "*.parquet")
+    assert [Path(file).parent.name for file in found] == ["votes1", "votes2"]
+
+
+@pytest.mark.parametrize(("n_threads", "uses"), [(1, {False}), (2, {True}), (None, {True})])
+def test_one_thread_reads_without_those_of_arrow(folder, n_threads, uses, monkeypatch):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    found, readers = set(), set()
+    iter_batches = parquet.ParquetFile.iter_batches
+
+    def watched(self, *arguments, use_threads=True, **options):
+        found.add(use_threads)
+        readers.add(threading.get_ident())
+        return iter_batches(self, *arguments, use_threads=use_threads, **options)
+
+    monkeypatch.setattr(parquet.ParquetFile, "iter_batches", watched)
+    cs.LabelModel(n_classes=3, n_threads=n_threads).fit(folder)
+    assert found == uses
+    assert (readers == {threading.get_ident()}) == (n_threads == 1)
 
 
 def test_a_file_whose_name_has_brackets_is_that_file(tmp_path):

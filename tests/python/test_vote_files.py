@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+import consilience as cs
 from consilience.exceptions import (
     FileFormatError,
     InvalidArgumentError,
@@ -456,11 +458,53 @@ def test_a_file_without_items_has_tables_without_rows(tmp_path: Path, ending: st
     assert found["votes"].shape == (0, 2)
 
 
-@pytest.mark.parametrize("header", ["0,1,-1", "1,1,0", "-1,-1,-1"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "0,1,-1", "1,1,0", "-1,-1,-1", "1.0,0.0", "0.0,1.0", "1,0,2", "2,1", "1,,0", ",1,0", "nan,1,2",
+        "17,1,0", "a.jpg,1,0", "a.jpg,0,0,1", "a.jpg,-1,1", "1e0,2,3",
+    ],
+)  # fmt: skip
 def test_a_csv_whose_first_line_holds_votes_is_refused(tmp_path, header):
     path = tmp_path / "votes.csv"
-    path.write_text(f"{header}\n1,0,-1\n")
+    path.write_text(f"{header}\n" + ",".join("1" * (header.count(",") + 1)) + "\n")
     with pytest.raises(FileFormatError, match=r"line 1: .* are votes, not names; begin the file with a"):
         read_votes(path)
-    path.write_text("0,1,2\n1,0,-1\n")  # what pandas writes of a frame without names
-    assert read_votes(path)["votes"].shape == (1, 3)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "0,1,2",  # what pandas writes of a frame without names
+        ",0,1,2",  # and with its index
+        "104,233,871",
+        "item,2,0,1",
+        "id,9,8,7",
+        "7,keywords,3",
+        "model,0,1",
+        "gpt4,5",
+        "7",
+        "t:2,t:1",
+    ],
+)
+def test_sources_may_be_named_by_numbers_that_increase_or_stand_beside_words(tmp_path, header):
+    path = tmp_path / "votes.csv"
+    cells = ["3"] * (header.count(",") + 1)
+    path.write_text(f"{header}\n{','.join(cells)}\n")
+    found = read_votes(path)
+    assert len(found["source_names"]) == len(cells) - (header.split(",")[0] in ("", "item", "id"))
+
+
+@pytest.mark.parametrize(
+    ("header", "row"), [("0,1", "1,0"), ("spam,ham", "ham,spam"), ("item,0,1", "a,1,0"), (",0,1", "a,1,0")]
+)
+def test_names_that_are_votes_too_are_warned_of(tmp_path, header, row):
+    path = tmp_path / "votes.csv"
+    path.write_text(f"{header}\n{row}\n")
+    with pytest.warns(cs.ConsilienceWarning, match=r"line 1: '.*' are taken for the names of the sources"):
+        read_votes(path)
+    last = row.replace("0", "1").replace("spam", "ham")
+    path.write_text(f"{header}\n{last}\n")  # one of the names is no vote
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_votes(path)["votes"].shape == (1, 2)
