@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from consilience.arrow_columns import import_pyarrow
 from consilience.chunks import Form, VoteChunks, is_stream, open_chunks, open_parquet, parquet_files
+from consilience.container import path_of
 from consilience.exceptions import InvalidArgumentError, WrongTypeError
 from consilience.label_files import Columns, write_labels
 from consilience.progress import Report
@@ -116,9 +117,7 @@ def write_answers(
     ConsilienceError, OSError
         If the votes cannot be read, or the labels written.
     """
-    if not isinstance(out, (str, os.PathLike)):
-        raise WrongTypeError(f"out must be a path, got {type(out).__name__}")
-    name = os.fspath(out)
+    name = path_of(out, "out")
     is_file = isinstance(votes, (str, os.PathLike))
     files = parquet_files(votes) if is_file and is_stream(votes) else []
     if is_folder(name):

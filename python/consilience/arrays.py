@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from consilience.exceptions import InvalidArgumentError
+from consilience.exceptions import InvalidArgumentError, WrongTypeError
 
-__all__ = ["as_array", "in_item_order", "number_rows"]
+__all__ = ["as_array", "in_item_order", "number_rows", "refuse_lazy"]
 
 
 def as_array(
@@ -20,10 +20,13 @@ def as_array(
 
     Raises
     ------
+    WrongTypeError
+        If it is a lazy frame.
     InvalidArgumentError
         If its rows differ in length, it cannot be read as an array, or some of it is masked; of the class
         `error`.
     """
+    refuse_lazy(values, argument)
     if np.ma.is_masked(values):
         row = int(np.argwhere(np.ma.getmaskarray(values))[0, 0]) if np.ndim(values) else 0
         raise error(f"{argument}, row {row}: must hold no masked entries; fill them with values.filled(...)")
@@ -34,6 +37,12 @@ def as_array(
         if ragged is not None:
             raise error(f"{argument}, {ragged}; give rows of equal length") from None
         raise error(f"{argument} cannot be read as an array ({cause}); give rows of equal length") from cause
+
+
+def refuse_lazy(values: Any, argument: str) -> None:
+    """Raise WrongTypeError where values are a lazy frame of polars: a query, and no data yet."""
+    if type(values).__name__ == "LazyFrame":
+        raise WrongTypeError(f"{argument} is a LazyFrame, which holds no data yet; give {argument}.collect()")
 
 
 def _first_ragged(values: Any) -> str | None:

@@ -17,9 +17,9 @@ import numpy as np
 
 from consilience._core import __version__
 from consilience.chunks import Meanings, ParquetRun, are_parquet
-from consilience.container import pack, read_file, target_of, unpack, write_atomically
+from consilience.container import pack, path_of, read_file, target_of, unpack, write_atomically
 from consilience.counting import Counted, Rules
-from consilience.exceptions import FileFormatError, InvalidArgumentError, WrongTypeError, listed
+from consilience.exceptions import FileFormatError, InvalidArgumentError, listed
 from consilience.vote_texts import Meaning
 
 __all__ = ["Checkpoint"]
@@ -52,9 +52,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | os.PathLike[str], votes: Any, weights: Any = None) -> None:
-        if not isinstance(path, (str, os.PathLike)):
-            raise WrongTypeError(f"checkpoint must be a path, got {type(path).__name__}")
-        self._path = os.fspath(path)
+        self._path = path_of(path, "checkpoint")
         if not self._path or os.path.isdir(self._path):
             raise InvalidArgumentError(f"checkpoint={self._path!r} is no file; give the path of a file")
         if not are_parquet(votes):

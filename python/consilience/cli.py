@@ -25,8 +25,10 @@ from consilience.chunks import Form, is_stream, open_parquet, parquet_files
 from consilience.demo import print_demo
 from consilience.dependence import learn_dependencies
 from consilience.exceptions import ConsilienceError, ConsilienceWarning, FileFormatError, InvalidArgumentError
+from consilience.gold import GoldOrigin, read_gold
 from consilience.gold_files import read_gold_file
 from consilience.label_model import LabelModel, load
+from consilience.statistics import graph_of
 from consilience.task_graph import TaskGraph
 from consilience.vote_files import read_votes
 from consilience.votes import Votes
@@ -272,7 +274,7 @@ def _fit(options: argparse.Namespace) -> None:
     if options.gold is None:
         votes, names = _open(options.votes, classes)
     else:
-        votes, gold = _open_with_gold(options.votes, options.gold, graph, options.classes)
+        votes, gold = _open_with_gold(options, graph)
         names = votes.source_names
     beliefs = {_resolved(name, names): belief for name, belief in options.accuracy_prior or ()}
     if len(beliefs) < len(options.accuracy_prior or ()):
@@ -381,10 +383,13 @@ def _open(path: str, classes: Any) -> tuple[Any, tuple[str, ...] | None]:
     return votes, names
 
 
-def _open_with_gold(
-    path: str, gold: str, graph: TaskGraph | None, classes: list[str] | None
-) -> tuple[Votes, Any]:
-    """Votes of a file, wholly read, and the gold labels of its items."""
+def _open_with_gold(options: argparse.Namespace, graph: TaskGraph | None) -> tuple[Votes, Any]:
+    """Votes of a file, wholly read, and the gold labels of its items, checked."""
+    path, gold, classes = options.votes, options.gold, options.classes
+    if options.method == "majority":
+        raise InvalidArgumentError(
+            "--gold is not used by --method majority, which counts votes; leave it out, or use auto"
+        )
     if is_stream(path) and parquet_files(path) != [path]:
         raise InvalidArgumentError(f"--gold goes with one file of votes, and {path} stands for several")
     found = read_votes(path, classes=classes if graph is None else graph.classes)
@@ -392,7 +397,11 @@ def _open_with_gold(
     if votes.n_items == 0:
         raise FileFormatError(f"{path} has no items; give it one row an item")
     names = votes.classes if graph is None else graph.classes
-    return votes, read_gold_file(gold, votes.n_items, found["ids"], names)
+    labels = read_gold_file(gold, votes.n_items, found["ids"], names)
+    # The fit would call them y.
+    about = graph_of(votes, options.n_classes, classes) if graph is None else graph
+    read_gold(labels, votes.n_items, about, GoldOrigin(gold, found["ids"]))
+    return votes, labels
 
 
 def _read_task_graph(path: str) -> TaskGraph:

@@ -193,6 +193,23 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         return start + file.read()
 
 
+def path_of(path: Any, argument: str = "path") -> str:
+    """A path as text.
+
+    Raises
+    ------
+    WrongTypeError
+        If it is none: bytes, an open file, and the number of one are not.
+    """
+    name = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
+    if not isinstance(name, str):
+        raise WrongTypeError(
+            f"{argument} must be a path, a str or a pathlib.Path, got {type(path).__name__}; give "
+            "the name of a file"
+        )
+    return name
+
+
 def target_of(path: str | os.PathLike[str]) -> Path:
     """Where a file will be written: `path`, links followed, in a folder that exists.
 

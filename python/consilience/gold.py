@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,16 @@ from consilience.exceptions import InvalidArgumentError, WrongTypeError, listed
 from consilience.statistics import Observation, VoteStatistics
 from consilience.task_graph import ABSTAIN, TaskGraph
 
-__all__ = ["Gold", "GoldCounts", "KnownRows", "count_gold", "known_rows", "read_gold", "without_gold"]
+__all__ = [
+    "Gold",
+    "GoldCounts",
+    "GoldOrigin",
+    "KnownRows",
+    "count_gold",
+    "known_rows",
+    "read_gold",
+    "without_gold",
+]
 
 MIN_VOTES = 20
 """Votes on gold from which on a source's table is learned, whatever pairs of votes tell."""
@@ -50,7 +59,39 @@ class Gold:
         return named
 
 
-def read_gold(y: Any, n_items: int, graph: TaskGraph) -> Gold | None:
+@dataclass(frozen=True, eq=False)
+class GoldOrigin:
+    """What messages call gold labels: the argument ``y``, or the file that they come from.
+
+    Attributes
+    ----------
+    path : str or None
+        Of the file that the command line was given; None for the argument.
+    ids : sequence or None
+        What the file names the items; None where it gives them no names.
+    """
+
+    path: str | None = None
+    ids: Sequence[Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """All the labels."""
+        return "y" if self.path is None else f"--gold {self.path}"
+
+    def of_task(self, task: str) -> str:
+        """Those of one of several tasks."""
+        return f"y[{task!r}]" if self.path is None else f"{self.name}, task {task!r}"
+
+    def item(self, row: int) -> str:
+        """One item."""
+        return f"row {row}" if self.ids is None else f"item {str(self.ids[row])!r}"
+
+
+ARGUMENT = GoldOrigin()
+
+
+def read_gold(y: Any, n_items: int, graph: TaskGraph, origin: GoldOrigin = ARGUMENT) -> Gold | None:
     """Gold labels, checked; None if there are none.
 
     Parameters
@@ -62,6 +103,8 @@ def read_gold(y: Any, n_items: int, graph: TaskGraph) -> Gold | None:
         How many there must be.
     graph : TaskGraph
         What they are about.
+    origin : GoldOrigin
+        What messages call them.
 
     Raises
     ------
@@ -76,21 +119,26 @@ def read_gold(y: Any, n_items: int, graph: TaskGraph) -> Gold | None:
     if isinstance(y, Mapping):
         unknown = [task for task in y if task not in graph.tasks]
         if unknown or not y:
-            raise InvalidArgumentError(f"y has the tasks {list(y)}; tasks: {listed(graph.tasks)}")
-        by_task = {task: (y[task], f"y[{task!r}]") for task in graph.tasks if task in y}
+            raise InvalidArgumentError(f"{origin.name} has the tasks {list(y)}; tasks: {listed(graph.tasks)}")
+        by_task = {task: (y[task], origin.of_task(task)) for task in graph.tasks if task in y}
+    elif graph.n_tasks > 1 and origin.path is not None:
+        raise InvalidArgumentError(
+            f"{origin.name} names no task; give it a column for one or more of {listed(graph.tasks)}, named "
+            "task:gold"
+        )
     elif graph.n_tasks > 1:
         raise InvalidArgumentError(
             f"y must be a dict, {{task: labels}}, of one or more of {listed(graph.tasks)}, got "
             f"{type(y).__name__}"
         )
     else:
-        by_task = {graph.tasks[0]: (y, "y")}
+        by_task = {graph.tasks[0]: (y, origin.name)}
     # As narrow as labels may be: there may be very many items.
     narrow = np.min_scalar_type(-max(graph.cardinalities))
     labels = np.full((n_items, graph.n_tasks), ABSTAIN, dtype=narrow)
     for r, task in enumerate(graph.tasks):
         if task in by_task:
-            labels[:, r] = _read_labels(*by_task[task], n_items, graph.classes[task])
+            labels[:, r] = _read_labels(*by_task[task], n_items, graph.classes[task], origin.item)
     known = (labels != ABSTAIN).any(axis=1)
     if not known.any():
         return None
@@ -103,13 +151,15 @@ def read_gold(y: Any, n_items: int, graph: TaskGraph) -> Gold | None:
         row = int(np.flatnonzero(np.isin(place, impossible))[0])
         said = {t: graph.classes[t][v] for t, v in zip(graph.tasks, labels[row], strict=True) if v >= 0}
         raise InvalidArgumentError(
-            f"y, row {row}: no feasible label vector agrees with {said}; correct it, or put -1 where a task "
-            "is not known"
+            f"{origin.name}, {origin.item(row)}: no feasible label vector agrees with {said}; correct "
+            "it, or put -1 where a task is not known"
         )
     return Gold(place, masks)
 
 
-def _read_labels(labels: Any, name: str, n_items: int, classes: list[Any]) -> NDArray[Any]:
+def _read_labels(
+    labels: Any, name: str, n_items: int, classes: list[Any], item: Callable[[int], str]
+) -> NDArray[Any]:
     array = as_array(labels, name)
     if array.shape != (n_items,):
         raise InvalidArgumentError(f"{name} must have shape ({n_items},), one an item, got {array.shape}")
@@ -125,7 +175,8 @@ def _read_labels(labels: Any, name: str, n_items: int, classes: list[Any]) -> ND
     bad = np.flatnonzero((array < ABSTAIN) | (array >= k)) if array.dtype.kind != "b" else array[:0]
     if len(bad):
         raise InvalidArgumentError(
-            f"{name}, row {bad[0]}: label {array[bad[0]]}; give one of 0..{k - 1}, or -1 where it is unknown"
+            f"{name}, {item(int(bad[0]))}: label {array[bad[0]]}; give one of 0..{k - 1}, or -1 where it is "
+            "unknown"
         )
     return array
 

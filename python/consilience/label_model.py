@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from consilience.accuracy_prior import Beliefs
 from consilience.arrays import in_item_order
 from consilience.class_balance import ClassBalance
-from consilience.container import read_file, write_atomically
+from consilience.container import path_of, read_file, write_atomically
 from consilience.distinct_rows import DistinctRows
 from consilience.estimator import Estimator
 from consilience.events import has_plain_events
@@ -24,7 +24,6 @@ from consilience.exceptions import (
     NotFittedError,
     NotIdentifiableError,
     SingularCovarianceError,
-    WrongTypeError,
     in_digits,
     warn_caller,
 )
@@ -729,10 +728,12 @@ class LabelModel(Estimator):
         ------
         NotFittedError
             Before :meth:`fit`.
+        WrongTypeError
+            If `path` is no path.
         OSError
             If the file cannot be written.
         """
-        write_atomically(path, self._fitted().to_bytes())
+        write_atomically(path_of(path), self._fitted().to_bytes())
 
 
 def _is_single_precision(dtype: DTypeLike) -> bool:
@@ -766,9 +767,7 @@ def load(path: str | os.PathLike[str]) -> LabelModel:
     OSError
         If it cannot be read.
     """
-    if not isinstance(path, (str, os.PathLike)):
-        raise WrongTypeError(f"path must be a file that LabelModel.save wrote, got {path!r:.80}")
-    name = os.fspath(path)
+    name = path_of(path)
     fitted = FittedModel.from_bytes(read_file(path), name=name)
     try:
         model = LabelModel(**fitted.params)

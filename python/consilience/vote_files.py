@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.arrow_columns import distinct_texts, import_pyarrow
+from consilience.container import path_of
 from consilience.exceptions import ConsilienceWarning, FileFormatError, InvalidArgumentError, warn_caller
 from consilience.vote_texts import (
     ABSTAINS,
@@ -95,7 +96,7 @@ def read_votes(path: str | os.PathLike[str], *, classes: Classes | None = None) 
         If it cannot be opened; ``FileNotFoundError`` if there is none.
     """
     readers = {".csv": _read_csv, ".npz": _read_npz, ".parquet": _read_parquet}
-    return readers[format_of(path)](os.fspath(path), classes)
+    return readers[format_of(path)](path_of(path), classes)
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
@@ -105,8 +106,10 @@ def format_of(path: str | os.PathLike[str]) -> str:
     ------
     InvalidArgumentError
         If it is another one.
+    WrongTypeError
+        If `path` is no path.
     """
-    ending = Path(path).suffix.lower()
+    ending = Path(path_of(path)).suffix.lower()
     if ending not in (".csv", ".npz", ".parquet"):
         raise InvalidArgumentError(
             f"path must end in .csv, .npz or .parquet, got {os.fspath(path)!r}; rename it"

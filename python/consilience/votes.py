@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from consilience import _core
-from consilience.arrays import as_array
+from consilience.arrays import as_array, refuse_lazy
 from consilience.exceptions import InvalidArgumentError, InvalidVotesError, WrongTypeError, listed
 from consilience.task_graph import ABSTAIN, TaskGraph
 from consilience.vote_files import VoteFile, read_votes
@@ -158,6 +158,7 @@ class Votes:
         InvalidVotesError
             As :meth:`from_dense`.
         """
+        refuse_lazy(frame, "frame")
         names = _column_names(frame)
         if names is None:
             raise WrongTypeError(f"frame must have named columns, got {type(frame).__name__}; see from_dense")
@@ -539,6 +540,10 @@ def as_votes(
     ConsilienceError
         As the constructors of :class:`Votes` do.
     """
+    if isinstance(votes, Mapping) and not _is_sparse(votes):
+        for task, table in votes.items():
+            refuse_lazy(table, f"votes[{task!r}]")
+    refuse_lazy(votes, "votes")
     if sources is not None:
         votes = _select(votes, sources)
         read = as_votes(votes, n_classes=n_classes, classes=classes, task_graph=task_graph)
@@ -685,6 +690,11 @@ def _as_table(
         signed = np.result_type(table.dtype, np.int8)
         table = np.where(np.ma.getmaskarray(table), ABSTAIN, table.data.astype(signed))
     array = as_array(table, where, InvalidVotesError)
+    if array.ndim == 0:
+        raise WrongTypeError(
+            f"{where} must be a table of shape (n_items, n_sources), got {type(table).__name__}: give an "
+            "array, a frame, a sparse matrix, {task: table}, Votes, or the path of a file"
+        )
     if array.ndim != 2:
         raise InvalidVotesError(
             f"{where} must be a table of shape (n_items, n_sources), got shape {array.shape}"

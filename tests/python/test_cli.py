@@ -314,6 +314,21 @@ def test_gold_that_does_not_fit_is_refused(run: Run, rows: dict[str, str], colum
     assert not Path("model").exists()
 
 
+def test_gold_that_is_refused_is_called_by_its_option_and_item(run: Run) -> None:
+    _write_gold("gold.csv", {"no. 3": "7"})
+    votes = "item,a,b,c\n" + "".join(f"no. {i},0,1,{i % 2}\n" for i in range(40))
+    Path("votes.csv").write_text(votes, encoding="utf-8")
+
+    status, _, err = run("fit", "votes.csv", "-o", "model", "--gold", "gold.csv")
+
+    assert status == 2
+    assert "error: --gold gold.csv, item 'no. 3': label 7; give one of 0..1" in err
+
+    status, _, err = run("fit", "votes.csv", "-o", "model", "--gold", "gold.csv", "--method", "majority")
+    assert status == 2
+    assert "error: --gold is not used by --method majority" in err
+
+
 def test_gold_of_other_rows_or_columns_is_refused(run: Run) -> None:
     _write_csv("votes.csv", _sample(), ids=False)
     for text, said in [

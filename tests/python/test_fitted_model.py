@@ -139,7 +139,7 @@ def test_the_model_that_was_fitted_is_saved_and_not_the_parameters_set_since(tmp
 def test_a_folder_is_no_model_and_says_so(tmp_path):
     with pytest.raises(cs.FileFormatError, match="is a folder: give the file"):
         cs.load(tmp_path)
-    with pytest.raises(cs.WrongTypeError, match=r"path must be a file .* got 3"):
+    with pytest.raises(cs.WrongTypeError, match=r"path must be a path, .* got int"):
         cs.load(3)
 
 

@@ -875,7 +875,7 @@ WRONG_VOTES = {
     "booleans": (bad_votes(1) > 0, {}, cs.WrongTypeError, "bool"),
     "no items": (np.zeros((0, 5), dtype=int), {}, cs.InvalidVotesError, "no items"),
     "one row": ([0, 1, 0], {}, cs.InvalidVotesError, "shape"),
-    "nothing": (None, {}, cs.InvalidVotesError, "shape"),
+    "nothing": (None, {}, cs.WrongTypeError, "got NoneType: give an array"),
     "names and numbers": (np.array([["a", 1, "b"]], dtype=object), {}, cs.ConsilienceError, "votes"),
     "no vote": (np.full((4, 5), -1), {}, cs.InvalidVotesError, "5 sources"),
     "NaN weights": (bad_votes(1), {"weights": np.full(100, np.nan)}, cs.InvalidArgumentError, "weights"),
@@ -1348,3 +1348,45 @@ def test_classes_that_nobody_votes_for_below_the_largest_are_told_of():
         cs.LabelModel(n_classes=4, method="majority").fit(votes)
     with pytest.raises(cs.InvalidVotesError, match="the largest is 9999, and no source votes for 2, 3, 4"):
         cs.LabelModel(method="majority").fit(np.where(votes == 3, 9999, votes))
+
+
+@pytest.mark.parametrize(
+    "votes", [None, 3, {1, 2}, b"votes", object()], ids=lambda votes: type(votes).__name__
+)
+def test_what_is_no_table_of_votes_is_a_typed_error_that_says_what_is(votes):
+    expected = f"votes must be a table .*, got {type(votes).__name__}: give an array, a frame"
+    fitted = cs.LabelModel(n_classes=2, method="majority").fit([[0, 1], [1, 1]])
+    for take in (cs.LabelModel().fit, cs.LabelModel().partial_fit, fitted.predict, cs.VoteStatistics.of):
+        with pytest.raises(cs.WrongTypeError, match=expected):
+            take(votes)
+
+
+def test_a_lazy_frame_is_to_be_collected():
+    polars = pytest.importorskip("polars")
+    lazy = polars.LazyFrame({"a": [0, 1], "b": [1, 1]})
+    fitted = cs.LabelModel(n_classes=2, method="majority").fit(lazy.collect())
+    takes = (cs.LabelModel().fit, cs.LabelModel().partial_fit, fitted.predict, cs.VoteStatistics.of)
+    for take in takes:
+        with pytest.raises(cs.WrongTypeError, match=r"votes is a LazyFrame.*give votes\.collect\(\)"):
+            take(lazy)
+        with pytest.raises(cs.WrongTypeError, match=r"votes\['t'\] is a LazyFrame.*\.collect\(\)"):
+            take({"t": lazy})
+    with pytest.raises(cs.WrongTypeError, match=r"give frame\.collect\(\)"):
+        cs.Votes.from_frame(lazy)
+    with pytest.raises(cs.WrongTypeError, match=r"give y\.collect\(\)"):
+        cs.LabelModel().fit(lazy.collect(), y=lazy)
+
+
+@pytest.mark.parametrize("path", [None, 3, b"model", {}], ids=lambda path: type(path).__name__)
+def test_what_is_no_path_is_a_typed_error(path):
+    """An int above all: it would be taken for the number of an open file, and written to."""
+    votes = np.array([[0, 1], [1, 1]])
+    model = cs.LabelModel(n_classes=2, method="majority").fit(votes)
+    for take in (model.save, cs.load, cs.Votes.from_file, cs.Votes.from_parquet):
+        with pytest.raises(
+            cs.WrongTypeError, match=f"path must be a path, .*, got {type(path).__name__}; give"
+        ):
+            take(path)
+    if path is not None:
+        with pytest.raises(cs.WrongTypeError, match="out must be a path"):
+            model.predict_proba(votes, out=path)

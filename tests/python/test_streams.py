@@ -449,7 +449,7 @@ REFUSED = {
     "names now and then": (lambda: iter([VOTES, TABLE]), cs.InvalidVotesError, "names to all of them"),
     "no vote": (lambda: iter([np.full((3, 5), -1)]), cs.InvalidVotesError, "5 sources"),
     "names after indices": (lambda: iter([TABLE, WORDS[TABLE]]), cs.InvalidVotesError, "chunk 1 holds class"),
-    "what is no chunk": (lambda: iter([TABLE, 3]), cs.InvalidVotesError, "chunk 1"),
+    "what is no chunk": (lambda: iter([TABLE, 3]), cs.WrongTypeError, "chunk 1"),
     "a callable that gives no iterator": (lambda: lambda: 3, cs.WrongTypeError, "iterator of chunks"),
     "other classes": (
         lambda: iter([cs.Votes.from_dense(TABLE, classes=list("xyz")), cs.Votes.from_dense(TABLE)]),

@@ -985,6 +985,17 @@ def test_a_checkpoint_of_another_training_is_refused(options, differs, validated
         )
 
 
+@pytest.mark.parametrize("path", [3, b"weights"])
+def test_what_is_no_path_of_weights_is_a_typed_error(path):
+    X, _, vector = learnable(40)
+    clf = MultiTaskClassifier(GRAPH, random_state=0, max_epochs=1).fit(X, softened(vector))
+    for take in (clf.save_weights, clf.load_weights):
+        with pytest.raises(cs.WrongTypeError, match="path must be a path"):
+            take(path)
+    with pytest.raises(cs.WrongTypeError, match="checkpoint must be a path"):
+        clf.fit(X, softened(vector), checkpoint=path)
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [

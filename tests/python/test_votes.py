@@ -314,6 +314,9 @@ def test_nan_in_a_float_table_is_named_with_its_row_and_source():
 
 
 WRONG_TYPES = {
+    "nothing": None,
+    "a number": 3,
+    "a set": {0, 1},
     "float": np.zeros((3, 2)),
     "bool": np.zeros((3, 2), dtype=bool),
     "complex": np.zeros((3, 2), dtype=complex),
@@ -332,12 +335,9 @@ def test_a_table_of_another_type_is_a_wrong_type_error(kind):
 
 
 WRONG_SHAPES = {
-    "nothing": None,
-    "a number": 3,
     "one row": [0, 1, 0],
     "three axes": np.zeros((2, 2, 2), dtype=int),
     "rows of different lengths": [[0, 1], [0]],
-    "a set": {0, 1},
 }
 
 

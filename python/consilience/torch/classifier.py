@@ -17,7 +17,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from consilience.container import target_of
+from consilience.container import path_of, target_of
 from consilience.estimator import Estimator
 from consilience.exceptions import (
     FileFormatError,
@@ -547,9 +547,9 @@ class MultiTaskClassifier(Estimator):
         OSError
             If the file cannot be written.
         """
-        network = self._fitted()
+        network, name = self._fitted(), path_of(path)
         write_file(
-            path,
+            name,
             _WEIGHTS,
             {
                 "graph": json.dumps(network.task_graph.to_json()),
@@ -575,7 +575,8 @@ class MultiTaskClassifier(Estimator):
             If it cannot be read.
         """
         settings = self._settings()
-        name, content = os.fspath(path), read_file(path, _WEIGHTS)
+        name = path_of(path)
+        content = read_file(name, _WEIGHTS)
         try:
             if json.loads(content["graph"]) != self.graph.to_json():
                 raise FileFormatError(f"{name} belongs to another task graph: give the classifier its own")
@@ -728,9 +729,10 @@ def _joined(parts: Sequence[Mapping[str, NDArray[Any]]]) -> Any:
 
 def _resume(run: TrainingRun, checkpoint: str | os.PathLike[str], identity: str) -> None:
     """Bring a run to where a checkpoint left it, where there is one already."""
-    if not target_of(checkpoint).exists():
+    name = path_of(checkpoint, "checkpoint")
+    if not target_of(name).exists():
         return
-    name, content = os.fspath(checkpoint), read_file(checkpoint, _CHECKPOINT)
+    content = read_file(name, _CHECKPOINT)
     try:
         found, wanted = json.loads(content["identity"]), json.loads(identity)
         differing = [key for key in wanted if found.get(key) != wanted[key]]
