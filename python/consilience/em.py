@@ -65,10 +65,16 @@ MIN_GAIN, MAX_IDLE = 1e-6, 5
 """It has as well when so many rounds in a row each gain less than this in log-likelihood, of all items: the
 likelihood is flat, and where on it the tables lie means nothing."""
 
+FALL, MAX_BACK = 1e-2, 5
+"""A step that lowers the log-likelihood by more than floors do is halved, so many times at most."""
+
+SETTLED, MAX_BALANCES = 1e-4, 20
+"""Imagined items have the class balance that is learned, up to this; and times that it is set anew."""
+
 MAX_TURNS = 10
 """Times that EM, having converged, may go on because another form suits the table of a column better."""
 
-MAX_STEPS, MAX_NEWTON = 5, 32
+MAX_STEPS, MAX_NEWTON = 50, 32
 """Newton's steps for tied tables of the greatest likelihood, and label vectors up to which they are made."""
 
 PRIOR_COUNT = 1e-2
@@ -310,11 +316,12 @@ class Ascent:
     """EM under way, from the arguments of :func:`fit_em`.
 
     Every third pass extrapolates along the last two steps (SQUAREM, in the logarithms of the probabilities);
-    where that lowers the likelihood the plain step is kept. With imagined items, the likelihood is that of
-    all items times ``prod(tables ** imagined)``; where the class balance is learned, they have the one that
-    each round starts at. With more than ``MAX_NEWTON`` label vectors, the steps of ``"one-coin"`` and
-    ``"tied"`` match the expected rates of each event, and stop where these agree with the tables: near the
-    maximum, not at it.
+    where that lowers the likelihood the plain step is kept, and where floors make a plain step lower it, a
+    part of that step. With imagined items, the likelihood is that of all items times
+    ``prod(tables ** imagined)``; where the class balance is learned, they are given it each time that EM has
+    converged, until it is theirs. With more than ``MAX_NEWTON`` label vectors, or of votes given who votes,
+    the steps of ``"one-coin"`` and ``"tied"`` match the expected rates of each event, and stop where these
+    agree with the tables: near the maximum, not at it.
 
     The tables of cliques begin with the forms that suit the counts expected at the start. Where EM has
     converged, they change to the forms that suit the counts expected there, and it goes on. Where abstentions
@@ -338,8 +345,11 @@ class Ascent:
         self.occurs: NDArray[np.bool_] = np.asarray((start > 0).any(axis=2), dtype=np.bool_)
         self.maximise = {"one-coin": _one_coin, "tied": _tied, "free": _free}[model]
         self.point, self.converged = Point(start, class_balance), False
+        self.imagined_balance, self.n_balances = class_balance, 0
+        self.reach = tolerance if columns.imagined is None or not learn_balance else max(tolerance, SETTLED)
         self.imagined = None if columns.imagined is None else columns.imagined.under(class_balance)
-        self.n_passes, self.n_idle, self.last = 0, 0, -np.inf
+        self.n_passes, self.n_idle, self.n_back, self.is_fresh = 0, 0, 0, True
+        self.safe: tuple[Point, float] = (self.point, -np.inf)
         self._fit: EMFit | None = None
         of_cliques = zip(columns.of_cliques, columns.cliques, strict=True)
         possible = [forms_of(clique, self.occurs[c, : len(clique.states)], model) for c, clique in of_cliques]
@@ -354,7 +364,10 @@ class Ascent:
         n_learned = np.count_nonzero(columns.single & ~columns.held & self.occurs[:, 1:].any(axis=1))
         if self.alone and sum(cells[0].size for cells, _ in self.alone) == n_learned:
             self.maximise = _free  # for cliques; the others are found one by one
+        # Other steps match rates of events, which is not quite to climb.
+        self.climbs = model == "free" or (columns.voters is None and start.shape[2] <= MAX_NEWTON)
         self.asked = _can_be_asked(columns, self.occurs, model)
+        self.smoothing = self._smoothing()
         self.missing = np.zeros_like(everything)
         self.silent: list[tuple[tuple[NDArray[Any], ...], AloneTables]] = []
         self.narrower: Ascent | None = None
@@ -373,13 +386,19 @@ class Ascent:
         """Up to so many passes over the rows, all that were made included; fewer where EM has converged."""
         while self.n_passes < n_passes and not self.converged:
             self._fit = None
-            if self.columns.imagined is not None and self.learn_balance:
-                self.imagined = self.columns.imagined.under(self.point.balance)
-            first, _ = self._step(self.point)
+            first, at = self._step(self.point)
+            if self.climbs and at < self.safe[1] - FALL:
+                self._go_back()
+                continue
             second, before = self._step(first)
-            self.n_idle = self.n_idle + 1 if before - self.last < MIN_GAIN else 0
-            self.last, move = before, second.distance(first)
-            self.converged = move < self.tolerance or self.n_idle >= MAX_IDLE
+            if self.climbs and not self.is_fresh and before < at - FALL:
+                self.safe, self.point = (self.point, at), first
+                self._go_back()
+                continue
+            self.n_idle = self.n_idle + 1 if before - self.safe[1] < MIN_GAIN else 0
+            self.safe, self.n_back, self.is_fresh = (first, before), 0, False
+            move = second.distance(first)
+            self.converged = move < self.reach or self.n_idle >= MAX_IDLE
             if not self.converged:
                 moving = self.occurs & ~self.columns.held[:, None]
                 far = _extrapolated(self.columns, self.point, first, second, moving)
@@ -387,7 +406,34 @@ class Ascent:
                 self.point = ahead if after >= before else second
             else:
                 self.point = second
-                self.converged = not self._turns()
+                self.converged = not (self._imagines_anew() or self._turns())
+
+    def _go_back(self) -> None:
+        """Half the way to the last point that is known to be higher; there at last."""
+        self.n_back += 1
+        if self.n_back <= MAX_BACK:
+            self.point = self.safe[0].between(self.point)
+        else:
+            self.point, self.converged = self.safe[0], True
+
+    def _imagines_anew(self) -> bool:
+        """Go over to imagined items with the class balance learned since; whether there are any."""
+        if self.columns.imagined is None or not self.learn_balance:
+            return False
+        balance = self.point.balance
+        moved = float(np.abs(balance - self.imagined_balance).max())
+        if self.n_balances == MAX_BALANCES or (moved < SETTLED and self.reach <= self.tolerance):
+            return False
+        self.n_balances += 1
+        self.reach = max(self.tolerance, moved / 10) if self.n_balances < MAX_BALANCES else self.tolerance
+        self.imagined, self.imagined_balance = self.columns.imagined.under(balance), balance
+        self.safe, self.n_idle = (self.point, -np.inf), 0
+        return True
+
+    def _start_afresh(self) -> None:
+        """Where tables need not be of the model that is climbed: the first step may go down."""
+        self.safe, self.is_fresh = (self.point, -np.inf), True
+        self.n_idle, self.n_back = 0, 0
 
     def _turns(self) -> bool:
         """Go over to forms that suit the tables better; whether there were any."""
@@ -400,7 +446,8 @@ class Ascent:
         turned = forms != self.forms or bool((missing != self.missing).any())
         self.forms = forms
         self._ignore_silence(missing)
-        self.n_turns, self.n_idle = self.n_turns + turned, 0
+        self.n_turns += turned
+        self._start_afresh()
         if turned and self._is_as_narrow():
             assert self.narrower is not None
             own = self.step_from(counts, weights, self.point)
@@ -471,10 +518,20 @@ class Ascent:
         return of_tables + (len(self.point.balance) - 1) * self.learn_balance
 
     def _step(self, at: Point) -> tuple[Point, float]:
-        """Next point of plain EM, and the log-likelihood of the one given, imagined items included."""
+        """Next point of plain EM, and what it climbs at the one given: the log-likelihood of all items."""
         self.n_passes += 1
-        counts, weights, log_likelihood = expect_counts(self.columns, at, self.imagined)
+        beside = self.smoothing if self.imagined is None else self.smoothing + self.imagined
+        counts, weights, log_likelihood = expect_counts(self.columns, at, beside)
         return self.step_from(counts, weights, at), log_likelihood
+
+    def _smoothing(self) -> Tables:
+        """What tables start with, where they do, (C, S, 1)."""
+        columns, smoothed = self.columns, ~self.columns.held
+        if self.maximise is not _free:
+            smoothed = smoothed & ~columns.single
+            for cells, _ in self.alone:
+                smoothed[cells[0].ravel()] = True
+        return _prior_counts(self.occurs)[:, :, None] * smoothed[:, None, None]
 
     def _all_items(self, counts: Tables, weights: NDArray[np.float64]) -> tuple[Tables, NDArray[np.float64]]:
         """Expected counts of states and of label vectors, (C, K), imagined items among as many altogether."""
@@ -518,6 +575,10 @@ class Point:
     tables: Tables
     balance: NDArray[np.float64]
 
+    def between(self, other: Point) -> Point:
+        """Half the way, along which one strength stays one, and tied tables stay tied."""
+        return Point((self.tables + other.tables) / 2, (self.balance + other.balance) / 2)
+
     def distance(self, other: Point) -> float:
         """The most that a probability differs by."""
         return float(
@@ -526,11 +587,11 @@ class Point:
 
 
 def expect_counts(
-    columns: Columns, point: Point, imagined: Tables | None = None
+    columns: Columns, point: Point, beside: Tables | None = None
 ) -> tuple[Tables, NDArray[np.float64], float]:
     """Expected counts of states, (C, S, K), and of label vectors, (K,), and the log-likelihood.
 
-    Imagined items, if given, have their part in the log-likelihood alone.
+    Further items, counted by states and label vectors, have their part in the log-likelihood alone.
     """
     tables = point.tables
     if columns.voters is not None:
@@ -545,8 +606,8 @@ def expect_counts(
         more, of_vector, of_rows = columns.known.expect(of_state, base, columns.n_threads)
         counts, weights = np.maximum(counts + more, 0.0), np.maximum(weights + of_vector, 0.0)
         log_likelihood += of_rows
-    if imagined is not None:
-        log_likelihood += float((imagined * logs).sum())
+    if beside is not None:
+        log_likelihood += float((beside * logs).sum())
     counts[:, 0] = np.maximum(weights - counts[:, 1:].sum(axis=1), 0.0)
     return counts, weights, log_likelihood
 
@@ -570,8 +631,12 @@ def _free(columns: Columns, counts: Tables, items: NDArray[np.float64], occurs: 
 
 
 def _with_prior_counts(counts: Tables, occurs: NDArray[np.bool_]) -> Tables:
-    share = PRIOR_COUNT * occurs / occurs.sum(axis=1, keepdims=True)
-    return np.asarray(counts + share[:, :, None], dtype=np.float64)
+    return np.asarray(counts + _prior_counts(occurs)[:, :, None], dtype=np.float64)
+
+
+def _prior_counts(occurs: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Of each state, (C, S)."""
+    return np.asarray(PRIOR_COUNT * occurs / occurs.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
 def _tied(columns: Columns, counts: Tables, items: NDArray[np.float64], occurs: NDArray[np.bool_]) -> Tables:

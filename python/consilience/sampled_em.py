@@ -45,6 +45,9 @@ SAMPLE = 1 << 17
 MAX_TURNS = 8
 """Passes over all rows after which EM goes on without the sample."""
 
+MOST_LEFT = 0.5
+"""It does so too where a turn goes further than this share of the one before."""
+
 
 def is_worth_a_sample(columns: Columns) -> bool:
     """Whether there are so many rows, and nothing beside them, that a sample pays."""
@@ -118,6 +121,9 @@ class _Climb:
         Over all rows.
     last_move : float
         How far the last turn went.
+    is_cut : bool
+        Whether it ended where some count of the sample, corrected, would be below zero, and was 0 instead:
+        how far it went then says nothing of what it leaves.
     """
 
     columns: Columns
@@ -131,6 +137,7 @@ class _Climb:
     log_likelihood: float
     n_passes: int = 0
     last_move: float = 0.0
+    is_cut: bool = False
 
     @staticmethod
     def of(columns: Columns, sample: Columns, start: Tables, fit: EMFit, learn_balance: bool) -> _Climb:
@@ -167,10 +174,13 @@ class _Climb:
         """The maximum."""
         climb = self
         while climb.n_passes < MAX_TURNS:
-            before = climb.last_move
-            climb = climb.turned(climb.point, expect_counts(climb.columns, climb.point))
+            before = climb
+            climb = before.turned(before.point, expect_counts(before.columns, before.point))
+            if climb.last_move > MOST_LEFT * before.last_move:
+                break
             # Each turn leaves about the share that it is of the one before.
-            if climb.last_move**2 < TOLERANCE / 2 * max(before, climb.last_move):
+            left = climb.last_move**2 / before.last_move if climb.last_move else 0.0
+            if left < TOLERANCE / 2 and not (before.is_cut or climb.is_cut):
                 return climb.fit(converged=True)
         rest = climb._ascent(climb.columns, climb.point)  # the sample is too unlike the rest
         rest.go_on(MAX_PASSES)
@@ -187,6 +197,7 @@ class _Climb:
         ascent = self._ascent(corrected, self.point, TOLERANCE / 100 if self.n_passes else TOLERANCE)
         ascent.go_on(MAX_PASSES)
         gain = ascent.fit().log_likelihood - before
+        at_end = expect_counts(self.sample, ascent.point)[0] + left_out.counts
         return replace(
             self,
             point=ascent.point,
@@ -195,6 +206,7 @@ class _Climb:
             log_likelihood=log_likelihood + gain,
             n_passes=self.n_passes + 1,
             last_move=ascent.point.distance(self.point),
+            is_cut=bool((at_end[:, 1:] < 0).any()),
         )
 
     def _ascent(self, columns: Columns, point: Point, tolerance: float = TOLERANCE) -> Ascent:

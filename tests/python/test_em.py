@@ -9,7 +9,7 @@ from enumeration import COARSE_AND_FINE, draw, hierarchy, single_task, single_ta
 import consilience as cs
 from consilience import _core
 from consilience.accuracy_prior import AccuracyPrior, ImaginedItems
-from consilience.em import MODELS, Ascent, Columns, choose_model, fit_em
+from consilience.em import FALL, MODELS, Ascent, Columns, choose_model, fit_em
 from consilience.rows import Distinct
 from consilience.tied import tied_directions
 
@@ -205,6 +205,48 @@ def test_under_a_prior_em_never_falls_and_ends_where_no_direction_goes_up(k, mod
                 moved[j] += step * direction
                 either_way.append(worth(moved))
             assert abs(either_way[1] - either_way[0]) / 2e-5 < 1
+
+
+@pytest.mark.parametrize("is_believed", [True, False], ids=["believed", "few votes"])
+@pytest.mark.parametrize("seed", [7, 13, 21])
+def test_where_imagined_items_move_with_the_balance_em_does_not_stop_on_its_way(
+    seed, is_believed, monkeypatch
+):
+    beliefs = {1: (0.33, 2000), 5: (0.89, 25)} if is_believed else None
+    rng = np.random.default_rng(seed)
+    n, m = 950, 8
+    y = (rng.random(n) < 0.4).astype(int)
+    right = rng.random((n, m)) < rng.uniform(0.4, 0.95, m)
+    votes = np.where(right, y[:, None], 1 - y[:, None])
+    coverage = np.linspace(0.25, 0.85, m) if is_believed else np.where(np.arange(m) % 2, 0.03, 0.6)
+    votes[rng.random((n, m)) > coverage] = -1
+    stopped = cs.LabelModel(n_classes=2, method="em", accuracy_prior=beliefs).fit(votes)
+    monkeypatch.setattr("consilience.em.MAX_IDLE", 10**9)
+    went_on = cs.LabelModel(n_classes=2, method="em", accuracy_prior=beliefs).fit(votes)
+    np.testing.assert_allclose(stopped.class_balance_, went_on.class_balance_, atol=2e-4)
+    np.testing.assert_allclose(stopped.predict_proba(votes), went_on.predict_proba(votes), atol=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_em_never_falls_where_classes_die_out_and_floors_hold_tables(seed):
+    rng = np.random.default_rng(seed)
+    k, m, n = int(rng.integers(3, 12)), int(rng.integers(4, 15)), int(rng.integers(60, 1500))
+    y = rng.choice(k, n, p=rng.dirichlet(np.full(k, 0.7)))
+    votes = np.where(rng.random((n, m)) < rng.uniform(0.3, 0.95, m), y[:, None], rng.integers(0, k, (n, m)))
+    votes[rng.random((n, m)) < rng.uniform(0.05, 0.7, m)] = -1
+    columns, rate = columns_of(votes, k), np.stack([(votes == v - 1).mean(axis=0) for v in range(k + 1)], 1)
+    lifted = np.where(columns.masks[0, 1:], 3.0, 1.0)  # all sources alike
+    start = np.concatenate(
+        [np.repeat(rate[:, :1, None], k, 2), rate[:, 1:, None] * lifted / lifted.mean(0)], axis=1
+    )
+    for model in MODELS:
+        run = Ascent(columns, start / start.sum(axis=1, keepdims=True), np.full(k, 1 / k), model, True)
+        known = []
+        while not run.converged and run.n_passes < 300:
+            run.go_on(run.n_passes + 1)
+            known.append(run.safe[1])
+        assert (np.diff(known) > -FALL).all()
+        assert run.fit().log_likelihood > known[0]
 
 
 @pytest.mark.parametrize("seed", [1, 12, 13])  # from the moments alone, EM ended 3.5, 9.4 and 0.5 lower

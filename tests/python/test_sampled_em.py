@@ -73,6 +73,25 @@ def test_it_ends_where_em_over_all_rows_does(name, abstentions, most_patterns, s
     np.testing.assert_allclose(sampled.class_balance_, whole.class_balance_, atol=1e-5)
 
 
+@pytest.mark.parametrize("seed", [2, 3, 5])
+def test_it_ends_there_too_where_some_votes_are_all_but_impossible(seed, monkeypatch):
+    # What the sample leaves out of a count near zero may be below zero, and the count is cut off at 0 then.
+    rng = np.random.default_rng(seed)
+    n, m, k = 40_000, 30, 3
+    y, alike = rng.choice(k, n, p=rng.dirichlet(np.full(k, 5))), rng.random(n) < 0.15
+    right = rng.random((n, m)) < rng.uniform(0.45, 0.9, m)
+    votes = np.where(right, y[:, None], (y[:, None] + rng.integers(1, k, (n, m))) % k)
+    votes[alike] = rng.integers(0, k, m)
+    votes[rng.random((n, m)) > 0.3] = -1
+    arguments = {"n_classes": k, "method": "em", "abstentions": "missing"}
+    whole = cs.LabelModel(**arguments).fit(votes)
+    monkeypatch.setattr(sampled_em, "MIN_ROWS", 10)
+    monkeypatch.setattr(sampled_em, "SAMPLE", 12_000)
+    sampled = cs.LabelModel(**arguments).fit(votes)
+    # At the edge even EM over all rows stops some 1e-6 before its end.
+    np.testing.assert_allclose(sampled.emission_, whole.emission_, atol=1e-5)
+
+
 def test_most_passes_are_over_the_sample(monkeypatch, small_samples):
     rng = np.random.default_rng(0)
     votes = draw(rng, single_task(rng, 2, 9), 50_000)[0]
