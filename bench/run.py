@@ -26,7 +26,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ from references import numpy_fit, numpy_pairs, numpy_posterior, python_statistic
 from solver import SOLVER_CASES, Answer, SolverCase, draw_moments, solve
 
 Work = dict[str, Callable[[], object]]
+
+MOST_DRAWN = 10_000_000
 
 LONGEST = 10.0
 """Seconds that all repeats of one workload may take; it runs once whatever it takes."""
@@ -91,11 +93,12 @@ QUICK = (
     Case("predict_proba", 1, 10),
 )
 GROWTH = {
-    "items": [Case("", n, 10) for n in (1000, 10_000, 100_000, 1_000_000, 10_000_000)],
+    "items": [Case("", n, 10) for n in (1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)],
     "sources": [Case("", 200_000, m) for m in (5, 10, 20, 50, 100, 200)],
     "classes": [Case("", 200_000, 20, k) for k in (2, 4, 8, 16, 32, 64)],
     "stored votes": [Case("", n, 100, abstain=0.95) for n in (20_000, 60_000, 200_000, 600_000, 2_000_000)],
 }
+QUICK_GROWTH = {"items": GROWTH["items"][:3]}
 FIXED = {
     "items": "10 sources, 2 classes",
     "sources": "200,000 items, 2 classes",
@@ -105,7 +108,10 @@ FIXED = {
 
 
 def draw(case: Case) -> np.ndarray:
-    """Votes of sources that are right on 60 to 95 % of their votes, int8."""
+    """Votes of sources that are right on 60 to 95 % of their votes, int8; those of so many items repeat."""
+    times = -(-case.n_items // MOST_DRAWN)
+    if times > 1:
+        return np.tile(draw(replace(case, n_items=case.n_items // times)), (times, 1))
     rng = np.random.default_rng(20190127)
     label = rng.integers(0, case.n_classes, case.n_items)
     votes = np.empty((case.n_items, case.n_sources), dtype=np.int8)
@@ -114,6 +120,35 @@ def draw(case: Case) -> np.ndarray:
         votes[:, j] = np.where(rng.random(case.n_items) < accuracy, label, wrong)
         votes[rng.random(case.n_items) < case.abstain, j] = cs.ABSTAIN
     return votes
+
+
+def error_of(probabilities: Any, case: Case, votes: np.ndarray) -> float:
+    """Mean total variation between labels and those by the truth that `draw` drew these first items from."""
+    rng = np.random.default_rng(20190127)
+    rng.integers(0, case.n_classes, case.n_items)
+    accuracy = rng.uniform(0.6, 0.95, case.n_sources)
+    voted = votes >= 0
+    right = np.log(accuracy * (case.n_classes - 1) / (1 - accuracy))
+    score = np.stack(
+        [np.where(voted & (votes == label), right, 0.0).sum(axis=1) for label in range(case.n_classes)],
+        axis=1,
+    )
+    truth = np.exp(score - score.max(axis=1, keepdims=True))
+    truth /= truth.sum(axis=1, keepdims=True)
+    return float(np.abs(np.asarray(probabilities) - truth).sum(axis=1).mean() / 2)
+
+
+def errors(case: Case, work: Work) -> dict[str, float]:
+    """Of the labels of the first items, by name of the fit; of those that say no more than once."""
+    if case.name != "fit auto" or not case.rivals:
+        return {}
+    first = draw(case)[:100_000]
+    fitted = {name: work[name]() for name in work if name == "consilience" or name in ALL}
+    found = {}
+    for name, fit in fitted.items():
+        predict = fit.predict_proba if name == "consilience" else fit
+        found[name] = error_of(np.asarray(predict(first))[: len(first)], case, first)
+    return found
 
 
 GRAPH = cs.TaskGraph(
@@ -260,6 +295,7 @@ RIVALS = ("numpy", "python", *ALL, "metal")
 HEAD = (
     *("case", "n", "m", "k", "abstain", "floor", "ours", "× floor", "1 ÷ 2 threads", "MB added"),
     *(f"{name} ÷ ours" for name in RIVALS),
+    "error: ours, " + ", ".join(ALL),
 )
 
 
@@ -274,6 +310,7 @@ def row_of(case: Case, result: dict) -> list[str]:
         "" if memory is None else f"{memory:.0f}",
     ]
     cells += [f"{result['ratio'][name]:,.1f}" if name in result["ratio"] else "" for name in RIVALS]
+    cells += [", ".join(f"{error:.4f}" for error in result["error"].values())]
     return [str(cell) for cell in cells]
 
 
@@ -326,10 +363,10 @@ def solver_row(result: dict) -> list[str]:
     ]
 
 
-def grow(axis: str, repeats: int) -> list[dict]:
+def grow(axis: str, cases: list[Case], repeats: int) -> list[dict]:
     """Seconds as one size grows: the floor, the statistics, a fit by the moments and a prediction."""
     points = []
-    for case in GROWTH[axis]:
+    for case in cases:
         if axis == "stored votes":
             votes = draw_sparse(case)
             check(votes[:1000].toarray() - np.int8(1), case.n_classes, votes[:1000])
@@ -397,7 +434,7 @@ def draw_growth(grown: dict[str, list[dict]], path: Path) -> None:
 def main() -> None:
     """Run the cases and write the results."""
     arguments = read_arguments(
-        __doc__, quick="small cases only: solver of 200 indicators, no growth", repeats=7
+        __doc__, quick="small cases only: solver of 200 indicators, growth to 100,000 items", repeats=7
     )
     warnings.simplefilter("ignore")  # of other packages
 
@@ -411,7 +448,8 @@ def main() -> None:
         quick = (name for name in work if name not in ("floor", "python") and seconds[name] < LONGEST)
         memory = {name: added_memory(work[name]) for name in quick}
         ratio = {name: seconds[name] / seconds["consilience"] for name in RIVALS if name in seconds}
-        results.append({**asdict(case), "seconds": seconds, "ratio": ratio, "memory_mb": memory})
+        measured = {"seconds": seconds, "ratio": ratio, "memory_mb": memory, "error": errors(case, work)}
+        results.append({**asdict(case), **measured})
         rows.append(row_of(case, results[-1]))
         print("  ".join(rows[-1]), flush=True)
 
@@ -422,11 +460,12 @@ def main() -> None:
             solver_rows.append(solver_row(solved[-1]))
             print("  ".join(solver_rows[-1]), flush=True)
 
-    axes = [] if arguments.quick else [axis for axis in GROWTH if wanted(f"growth, {axis}")]
+    grows = QUICK_GROWTH if arguments.quick else GROWTH
+    axes = [axis for axis in grows if wanted(f"growth, {axis}")]
     if "stored votes" in axes and importlib.util.find_spec("scipy") is None:
         print("growth, stored votes is left out: SciPy is not installed", flush=True)
         axes.remove("stored votes")
-    growth = {axis: grow(axis, arguments.repeats) for axis in axes}
+    growth = {axis: grow(axis, grows[axis], arguments.repeats) for axis in axes}
 
     heads = ((HEAD, rows), (SOLVER_HEAD, solver_rows), (GROWTH_HEAD, growth_rows(growth)))
     text = "\n\n".join("\n".join(table_lines(head, lines)) for head, lines in heads if lines) + "\n"

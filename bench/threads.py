@@ -22,13 +22,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 import consilience as cs
 from consilience import _core
 from output import read_arguments, table_lines
-from run import Case, draw, in_words, machine
+from run import GRAPH, Case, draw, draw_sparse, in_tasks, in_words, machine
 
 FAST, NEAR = 1.8, 1.3
 
@@ -46,13 +47,22 @@ class Votes:
     abstain: float = 0.7
     storage: str = "C"
 
-    def drawn(self) -> np.ndarray:
-        votes = draw(Case("", self.n_items, self.n_sources, self.n_classes, self.abstain))
-        return np.asarray(votes, order=self.storage)
+    def drawn(self) -> Any:
+        case = Case("", self.n_items, self.n_sources, self.n_classes, self.abstain)
+        if self.storage == "CSR":
+            return draw_sparse(case)
+        votes = draw(case)
+        return in_tasks(votes) if self.storage == "tasks" else np.asarray(votes, order=self.storage)
 
 
-def statistics_of(votes: np.ndarray, k: int) -> tuple[Kernel, int]:
-    return lambda n_threads: cs.VoteStatistics.of(votes, n_classes=k, n_threads=n_threads), 0
+def classes(votes: Any, k: int) -> dict[str, Any]:
+    """What votes are about."""
+    return {"task_graph": GRAPH} if isinstance(votes, dict) else {"n_classes": k}
+
+
+def statistics_of(votes: Any, k: int) -> tuple[Kernel, int]:
+    about = classes(votes, k)
+    return lambda n_threads: cs.VoteStatistics.of(votes, **about, n_threads=n_threads), 0
 
 
 def triples_of(votes: np.ndarray, k: int) -> tuple[Kernel, int]:
@@ -80,17 +90,22 @@ def patterns_of(votes: np.ndarray, k: int) -> tuple[Kernel, int]:
     return lambda n_threads: _core.find_patterns(view, coding, None, n_threads=n_threads), 0
 
 
-def fit(votes: np.ndarray, k: int, *, method: str) -> tuple[Kernel, int]:
-    return lambda n_threads: cs.LabelModel(n_classes=k, method=method, n_threads=n_threads).fit(votes), 0
+def fit(votes: Any, k: int, *, method: str, pairs: int = 0) -> tuple[Kernel, int]:
+    options = {**classes(votes, k), "method": method, "class_balance": "uniform" if pairs else None}
+    options["dependencies"] = [(2 * p, 2 * p + 1) for p in range(pairs)] or None
+    return lambda n_threads: cs.LabelModel(n_threads=n_threads, **options).fit(votes), 0
 
 
-def prediction(votes: np.ndarray, k: int, *, what: str) -> tuple[Kernel, int]:
-    part = votes[:100_000]
-    models = {n: cs.LabelModel(n_classes=k, method="moments", n_threads=n).fit(part) for n in (1, 2)}
+def prediction(votes: Any, k: int, *, what: str) -> tuple[Kernel, int]:
+    about, is_tasks = classes(votes, k), isinstance(votes, dict)
+    part = {task: table[:100_000] for task, table in votes.items()} if is_tasks else votes[:100_000]
+    models = {n: cs.LabelModel(**about, method="moments", n_threads=n).fit(part) for n in (1, 2)}
+    n_items = len(next(iter(votes.values()))) if is_tasks else votes.shape[0]
     if what == "labels":
-        return lambda n_threads: models[n_threads].predict(votes), 8 * len(votes)
+        return lambda n_threads: models[n_threads].predict(votes), 8 * n_items
     dtype = np.dtype(what)
-    answer = dtype.itemsize * k * len(votes)
+    width = sum(GRAPH.cardinalities) if is_tasks else k
+    answer = dtype.itemsize * width * n_items
     return lambda n_threads: models[n_threads].predict_proba(votes, dtype=dtype.type), answer
 
 
@@ -98,19 +113,27 @@ FEW, MANY = Votes(10_000_000, 10), Votes(10_000_000, 20)
 BY_COLUMN = Votes(10_000_000, 10, storage="F")
 CLASSES = Votes(1_000_000, 50, 10, 0.9)
 WIDE = Votes(1_000_000, 100, abstain=0.9)
-KERNELS: tuple[tuple[str, Votes, Callable[[np.ndarray, int], tuple[Kernel, int]]], ...] = (
+MANY_CLASSES = Votes(500_000, 20, 64, 0.7)
+SPARSE = Votes(2_000_000, 100, abstain=0.95, storage="CSR")
+TASKS = Votes(2_000_000, 12, 4, storage="tasks")
+KERNELS: tuple[tuple[str, Votes, Callable[[Any, int], tuple[Kernel, int]]], ...] = (
     ("statistics", FEW, statistics_of),
     ("statistics", BY_COLUMN, statistics_of),
     ("statistics", Votes(1_000_000, 50), statistics_of),
     ("statistics", WIDE, statistics_of),
     ("statistics", CLASSES, statistics_of),
+    ("statistics", MANY_CLASSES, statistics_of),
+    ("statistics", SPARSE, statistics_of),
+    ("statistics", TASKS, statistics_of),
     ("triples", MANY, triples_of),
     ("patterns, few", FEW, patterns_of),
     ("patterns, many", MANY, patterns_of),
     ("EM, distinct rows", MANY, partial(expectation, distinct=True)),
     ("EM, items", MANY, partial(expectation, distinct=False)),
     ("EM, items", CLASSES, partial(expectation, distinct=False)),
+    ("EM, items", MANY_CLASSES, partial(expectation, distinct=False)),
     ("fit moments", FEW, partial(fit, method="moments")),
+    ("fit moments, four pairs", FEW, partial(fit, method="moments", pairs=4)),
     ("fit auto", FEW, partial(fit, method="auto")),
     ("fit auto", MANY, partial(fit, method="auto")),
     ("predict_proba", FEW, partial(prediction, what="float64")),
@@ -118,13 +141,24 @@ KERNELS: tuple[tuple[str, Votes, Callable[[np.ndarray, int], tuple[Kernel, int]]
     ("predict_proba float32", FEW, partial(prediction, what="float32")),
     ("predict_proba", WIDE, partial(prediction, what="float64")),
     ("predict_proba", CLASSES, partial(prediction, what="float64")),
+    ("predict_proba", MANY_CLASSES, partial(prediction, what="float64")),
+    ("predict_proba", SPARSE, partial(prediction, what="float64")),
+    ("predict_proba", TASKS, partial(prediction, what="float64")),
     ("predict", FEW, partial(prediction, what="labels")),
 )
 
 
-def floor(votes: np.ndarray, n_bytes: int, threads: ThreadPoolExecutor, n_threads: int) -> None:
+def bytes_of(votes: Any) -> np.ndarray:
+    """All that is read of votes, in one piece."""
+    if isinstance(votes, dict):
+        return np.stack(list(votes.values())).ravel()
+    if not isinstance(votes, np.ndarray):
+        return np.concatenate([part.view(np.uint8) for part in (votes.data, votes.indices, votes.indptr)])
+    return votes.ravel(order="K")  # no copy
+
+
+def floor(lies: np.ndarray, n_bytes: int, threads: ThreadPoolExecutor, n_threads: int) -> None:
     """Reads the votes and fills a fresh answer, an equal part on each thread."""
-    lies = votes.ravel(order="K")  # no copy
     words = lies[: lies.size // 8 * 8].view(np.uint64)
     answer = np.empty(n_bytes // 8)
 
@@ -168,7 +202,7 @@ def main() -> None:
     """Run the kernels and write the results."""
     arguments = read_arguments(__doc__, quick="a hundredth of the items, to see that it runs", repeats=9)
     results, rows = [], []
-    drawn: dict[Votes, np.ndarray] = {}
+    drawn: dict[Votes, Any] = {}
     with ThreadPoolExecutor(2) as threads:
         for name, votes, kernel_of in KERNELS:
             if not any(word in name for word in arguments.cases):
@@ -178,7 +212,8 @@ def main() -> None:
             if votes not in drawn:
                 drawn = {votes: votes.drawn()}  # one at a time
             kernel, n_bytes = kernel_of(drawn[votes], votes.n_classes)
-            work = {f"floor {n}": partial(floor, drawn[votes], n_bytes, threads, n) for n in (1, 2)}
+            lies = bytes_of(drawn[votes])
+            work = {f"floor {n}": partial(floor, lies, n_bytes, threads, n) for n in (1, 2)}
             work |= {"one": partial(kernel, 1), "two": partial(kernel, 2)}
             seconds = measure(work, arguments.repeats)
             results.append({"kernel": name, **asdict(votes), "seconds": seconds})
