@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience import _core
+from consilience.accuracy_prior import AccuracyPrior
 from consilience.components import ComponentLayout
 from consilience.events import number_events, states_of
 from consilience.fitting import SourceFit
-from consilience.gold import Gold
+from consilience.gold import Gold, count_gold
 from consilience.held_out import MAX_HELD_OUT, gain_of_doubt
 from consilience.information import balance_error_by_rows
 from consilience.likelihood import without_copies
@@ -60,7 +61,7 @@ MIN_PAIRS_PER_STRENGTH = 2
 """Fewer, and a fit that explains everything is no evidence of anything."""
 
 SURE = 2.0
-"""Standard errors by which votes for a class must come out rarer in it than by chance to speak against it."""
+"""Standard errors that how often votes are right must differ from chance by, to speak for or against."""
 
 MAX_FEW = 6
 """Sources that are few."""
@@ -182,17 +183,7 @@ def unexplained_share(
     standardised residuals, beyond what noise adds, relative to that of a fit without any label. Where
     abstentions are `missing`, who votes on what says nothing, and only items that both sources vote on count.
     """
-    k = len(class_balance)
-    tables = np.zeros((len(statistics.node_source), k))
-    for j, source in enumerate(fit.tables):
-        if fit.first[j] != j:  # counted once with another, which may vote for other events
-            continue
-        nodes = np.flatnonzero(statistics.node_source == j)
-        votes = source.table[:-1]
-        if missing:
-            total = votes.sum(axis=0)
-            votes = np.divide(votes, total, out=np.zeros_like(votes), where=total > 0)
-        tables[nodes] = votes[states_of(source.events, statistics.node_event[nodes]) - 1]
+    tables = _tables_of_nodes(statistics, fit, missing=missing)
     explained = (tables * class_balance) @ tables.T
     together = statistics.pairs.astype(np.float64)
     if missing:
@@ -217,9 +208,24 @@ def unexplained_share(
     residual = float((((together / n - explained) ** 2 / variance)[tested]).sum())
     without_label = float((((together / n - alone) ** 2 / variance)[tested]).sum())
     n_pairs = int(tested.sum())
-    freedom = max(n_pairs - _n_strengths(statistics, fit.model or "tied", k), 1)
+    freedom = max(n_pairs - _n_strengths(statistics, fit.model or "tied", len(class_balance)), 1)
     share = max(0.0, residual - freedom) / max(without_label - n_pairs, 1.0)
     return min(share, 1.0)
+
+
+def _tables_of_nodes(statistics: VoteStatistics, fit: SourceFit, *, missing: bool) -> NDArray[np.float64]:
+    """``P(vote | Y)`` of each node, (d, K), or given that the source votes; 0 where counted with another."""
+    tables = np.zeros((len(statistics.node_source), fit.tables[0].table.shape[1]))
+    for j, source in enumerate(fit.tables):
+        if fit.first[j] != j:  # counted once with another, which may vote for other events
+            continue
+        nodes = np.flatnonzero(statistics.node_source == j)
+        votes = source.table[:-1]
+        if missing:
+            total = votes.sum(axis=0)
+            votes = np.divide(votes, total, out=np.zeros_like(votes), where=total > 0)
+        tables[nodes] = votes[states_of(source.events, statistics.node_event[nodes]) - 1]
+    return tables
 
 
 def gain_by_doubt(
@@ -327,27 +333,70 @@ def _states_in_tables(
 
 
 def spoken_against(
-    statistics: VoteStatistics, fit: SourceFit, class_balance: NDArray[np.float64]
-) -> str | None:
-    """The event that all votes of one-sided sources for it speak against, in words; None if there is none.
+    observed: Observation,
+    fit: SourceFit,
+    class_balance: NDArray[np.float64],
+    gold: Gold | None,
+    prior: AccuracyPrior | None,
+    trusted: NDArray[np.int64],
+) -> tuple[float, str]:
+    """How far a vote of a one-sided source for an event lowers its log-odds, and the event, in words.
 
-    Together they would be right less often than by chance, beyond the noise of so many votes. Sources that
-    vote for every class may all be turned round, and third moments tell which way is right. Of one-sided ones
-    that is no mirror image: whatever makes items be voted on was taken for the label.
+    All these votes pooled, beyond noise, less what votes for it of sources for every class move, whichever
+    way: where they move more, it is they that carry the label. 0 where no event is spoken against.
+
+    Sources that vote for every class may all be turned round, and third moments tell which way is right. Of
+    one-sided ones that is no mirror image: whatever makes items be voted on was taken for the label. Where
+    gold or `prior` says of a source that it is right less often than by chance, its votes are no sign of
+    that; nor is any vote for an event for which `trusted` sources turn out to speak.
     """
-    sided = np.flatnonzero(~two_sided(statistics))
-    kept = [j for j in sided.tolist() if len(fit.tables[j].events)]
-    if not kept:
-        return None
-    masks = np.vstack([mask for j, mask in enumerate(fit.event_masks()) if j in set(kept)])
-    joint = statistics.n * np.vstack([fit.tables[j].table[:-1] for j in kept]) * class_balance
-    events, event = number_events(np.vstack([fit.tables[j].events for j in kept]))
-    chance = np.zeros(len(events))
-    chance[event] = masks @ class_balance
-    votes = np.bincount(event, joint.sum(axis=1))
-    excess = np.bincount(event, (joint * masks).sum(axis=1)) - votes * chance
-    noise = np.sqrt(np.maximum(votes * chance * (1 - chance), 1e-9))
-    worst = int(np.argmin(excess / noise))
-    if excess[worst] >= -SURE * noise[worst]:
-        return None
-    return describe_event(statistics.task_graph, events[worst].tolist())
+    statistics = observed.statistics
+    source = statistics.node_source
+    masks = statistics.task_graph.event_masks(statistics.node_event)
+    joint = float(statistics.n) * _tables_of_nodes(statistics, fit, missing=False) * class_balance
+    votes, right, chance = joint.sum(axis=1), (joint * masks).sum(axis=1), masks @ class_balance
+    counted = (votes > 0) & (chance > 1e-9) & (chance < 1 - 1e-9)
+    of_many = counted & two_sided(statistics)[source]
+    of_sided = counted & ~of_many & ~_known_for_poor(observed, fit.first, chance, gold, prior)
+    of_trusted = counted & np.isin(source, fit.first[trusted])
+    events, event = number_events(statistics.node_event)
+    worst, words = 0.0, ""
+    for e in np.unique(event[of_sided]).tolist():
+        sided, many, told = (of & (event == e) for of in (of_sided, of_many, of_trusted))
+        by_chance, n_sided = float(chance[sided][0]), float(votes[sided].sum())
+        noise = SURE * np.sqrt(by_chance * (1 - by_chance))  # of a single vote
+        if told.any():
+            n_told = float(votes[told].sum())
+            if right[told].sum() / n_told > by_chance + noise / np.sqrt(n_told):
+                continue
+        at_most = min(right[sided].sum() / n_sided + noise / np.sqrt(n_sided), by_chance)
+        least = 0.5 / np.maximum(votes[many], 1.0)
+        after_many = np.clip(right[many] / votes[many], least, 1 - least)
+        moved_by_many = votes[many] @ np.abs(_log_odds(after_many) - _log_odds(by_chance))
+        lowered = float(_log_odds(by_chance) - _log_odds(at_most) - moved_by_many / n_sided)
+        if lowered > worst:
+            worst, words = lowered, describe_event(statistics.task_graph, events[e].tolist())
+    return worst, words
+
+
+def _log_odds(p: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.log(p) - np.log1p(-np.asarray(p)), dtype=np.float64)
+
+
+def _known_for_poor(
+    observed: Observation,
+    first: NDArray[np.int64],
+    chance: NDArray[np.float64],
+    gold: Gold | None,
+    prior: AccuracyPrior | None,
+) -> NDArray[np.bool_]:
+    """Nodes that gold, or somebody, holds to be right less often than by chance, (d,)."""
+    source = observed.statistics.node_source
+    poor = np.zeros(len(source), dtype=np.bool_)
+    if gold is not None:
+        found = count_gold(gold, observed)
+        poor |= found.tells[source] & (found.strength < 0)
+    if prior is not None:
+        own = prior.counted_once(first)
+        poor |= (own.votes[source] > 0) & (own.accuracy[source] < chance)
+    return poor

@@ -68,8 +68,10 @@ class LabelModel(Estimator):
         pairs that hang together more, or less, than the labels explain, see :func:`learn_dependencies`.
     method : {"auto", "completion", "moments", "em", "majority"}
         ``"auto"`` always answers. It keeps the fit of greatest likelihood (``"em"``) where that explains how
-        often every two sources vote together; what it leaves unexplained shows that sources depend on each
-        other, and labels are then an average of more cautious fits, with priors and measured confidence.
+        often every two sources vote together, foretells votes as surely as it should, knows the class balance
+        and takes votes of sources that leave out classes, together, to speak for what they say. What it
+        leaves unexplained shows that sources depend on each other, and labels are then an average of more
+        cautious fits, with priors and measured confidence.
         ``"completion"`` is the paper's Algorithm 1, one event at a time, with the inverse covariance scaled
         to unit diagonal (which changes the answer only where the fit is not exact). ``"moments"`` is its
         covariance form, all events at once. Both raise ``NotIdentifiableError`` where the votes cannot tell.
