@@ -43,38 +43,59 @@ __all__ = [
 ]
 
 PRECISION = 0.75
-"""Prior mean of a one-sided source's precision."""
+"""Prior mean of a one-sided source's precision. At 0.65 the Brier score of synthetic one-sided votes is 0.02
+worse, at 0.85 that of real ones 0.01; labels hardly change."""
 
 PRIOR_VOTES, PRIOR_PER_VOTE = 10.0, 1.0
-"""Votes that the prior precision counts as: so many, and so many for each vote of the source."""
+"""Votes that the prior precision counts as: so many, and so many for each vote of the source. The first may
+be 3 or 30; as for the second, a third of it and three times as much both lose a point on real one-sided
+votes."""
 
 ACCURACY, ACCURACY_VOTES = 0.7, 10.0
-"""Prior mean of the single accuracy of a source that votes for every class, and the votes it counts as."""
+"""Prior mean of the single accuracy of a source that votes for every class, and the votes it counts as: 0.6
+or 0.8, and 3 or 30 votes, change no family of votes by more than 0.2 points."""
 
 STRENGTHS = tuple(float(2**i) for i in range(8))
-"""Candidates for how strongly confusion tables keep to a single accuracy, in votes."""
+"""Candidates for how strongly confusion tables keep to a single accuracy, in votes: a factor of 2 apart. With
+a factor of 4 crowds lose 0.2 points, half a factor changes nothing."""
 
 LEAST_BALANCE_SHARE = 0.1
-"""Least weight of the uniform class balance, as a share of the items; one-sided votes add to it."""
+"""Least weight of the uniform class balance, as a share of the items; one-sided votes add to it. Anything
+from 0.03 to 0.3 names the same labels, but for 0.2 points."""
+
+LEAST_SEEN = 0.02
+"""Least share of the items that lifts are taken over, about: a vote for a class that no item is held to have
+would otherwise outweigh all others."""
 
 MAX_STEPS = 60
+"""Half as many, or three times as many, give the same labels and the same scores."""
+
 TOLERANCE = 2e-3
-"""Steps end when no source has more than this share of its votes counted elsewhere than before."""
+"""Steps end when no source has more than this share of its votes counted elsewhere than before. At 0.0002
+scores are the same but for 0.1 points and take longer; at 0.01 one-sided minorities lose 0.3."""
 
 GRADING_STEPS = 12
-"""Steps after which wrong votes are looked at for the order of the classes."""
+"""Steps after which wrong votes are looked at for the order of the classes: labels have mostly settled, and
+the counts need not be exact."""
 
 EVIDENCE_STEPS = (1, 3, 6, 10, 15, 25, 40)
 REDUNDANCY_STEPS = (0, 2, 5, 10)
+"""Steps in which the strength of the centre, and the weights of votes that agree, are worked out anew: often
+at first, when tables move, and then held, so that steps come to an end."""
 
 MIN_RESIDUAL = 0.1
-"""Agreement given the label, as a correlation, from which on votes count as hanging together."""
+"""Agreement given the label, as a correlation, from which on votes count as hanging together: at 0.05, or
+0.2, the Brier score of real one-sided votes is worse, by 0.0004 and 0.002."""
 
 MOST_AGAINST = 0.3
-"""Share of the votes that may come to speak against what they say, before all their sources count alike."""
+"""Share of the votes that may come to speak against what they say, before all their sources count alike.
+Where a habit divides sources it comes near a half; at 0.2 crowds with poor workers lose 1.7 points, at 0.4
+nothing changes."""
 
 ERROR_CORRELATION = 0.3
-"""Least correlation between the errors of two votes on an item, where votes on items hang together."""
+"""Least correlation between the errors of two votes on an item, where votes on items hang together. Gold
+would ask for 0.1 to 0.7; labels hardly change, Brier scores of crowds are 0.006 worse at 0.1, 0.008 at
+0.5."""
 
 Tables = NDArray[np.float64]
 
@@ -267,7 +288,7 @@ class _Reading:
             self.class_balance = panel.class_balance
         else:
             self.class_balance = (weights + self.balance_count) / (weights.sum() + k * self.balance_count)
-        self.seen = (weights + 0.02 * n) / (weights.sum() + 0.02 * n * k)
+        self.seen = (weights + LEAST_SEEN * n) / (weights.sum() + LEAST_SEEN * n * k)
         self.first_step, self.expected, self.shared = step == 0, expected, shared
         if self.many.any() and step in EVIDENCE_STEPS:
             self.strength = self._likely_strength()
