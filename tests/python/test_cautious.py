@@ -95,7 +95,7 @@ def plain_fit(table, k, one_sided, interpretation, caution, agreements, n_steps)
     for step in range(n_steps):
         total = posterior.sum(axis=0)
         balance = (total + count) / (n + k * count)
-        seen = (total + 0.02 * n) / (n + 0.02 * n * k)
+        seen = (total + 0.1 * n) / (n + 0.1 * n * k)
         expected = expected_votes(posterior, table, np.ones(n, dtype=bool), k)
         shared = expected_votes(posterior, table, (table >= 0).sum(axis=1) > 1, k)
         log = np.zeros((m, k, k))
@@ -866,7 +866,7 @@ def test_a_trait_of_items_is_not_taken_for_a_rare_class(seed):
         votes[rng.random(n) < np.where(y == j % 2, rate, rate / 10) * how_often, j] = j % 2
     model = cs.LabelModel(n_classes=2).fit(votes)
     covered = (votes >= 0).any(axis=1)
-    assert (model.predict(votes) == y)[covered].mean() > 0.8  # the likeliest tables: .45 to .55
+    assert (model.predict(votes) == y)[covered].mean() > 0.865  # the likeliest tables: .45 to .55
     assert "speak against it" in " ".join(str(model.summary()).split())
 
 
