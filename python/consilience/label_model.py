@@ -222,7 +222,8 @@ class LabelModel(Estimator):
             (a path, a glob, a folder), a stream of Arrow, an iterator of any of the former, or a callable
             that gives a fresh one. Class names need `classes`, unless files or a callable bring them.
             ``"auto"`` and ``"em"`` keep the rows of chunks that differ, in up to 256 MiB (while these are put
-            together up to eight times as much), and a sample of the items in up to 64 MiB; so does ``"majority"`` where sources are too many for pairs of their votes.
+            together up to eight times as much), and a sample of the items in up to 64 MiB; so does
+            ``"majority"`` where sources are too many for pairs of their votes.
         weights : (n_items,) array, optional
             How many items each row stands for. They come second, where scikit-learn's classifiers have their
             labels: give gold labels by name, ``fit(votes, y=gold)``. With weights, ``"auto"`` and ``"em"``
