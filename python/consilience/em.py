@@ -350,6 +350,7 @@ class Ascent:
         self.imagined = None if columns.imagined is None else columns.imagined.under(class_balance)
         self.n_passes, self.n_idle, self.n_back, self.is_fresh = 0, 0, 0, True
         self.safe: tuple[Point, float] = (self.point, -np.inf)
+        self.told = -np.inf
         self._fit: EMFit | None = None
         of_cliques = zip(columns.of_cliques, columns.cliques, strict=True)
         possible = [forms_of(clique, self.occurs[c, : len(clique.states)], model) for c, clique in of_cliques]
@@ -386,23 +387,24 @@ class Ascent:
         """Up to so many passes over the rows, all that were made included; fewer where EM has converged."""
         while self.n_passes < n_passes and not self.converged:
             self._fit = None
-            first, at = self._step(self.point)
+            first, at, _ = self._step(self.point)
             if self.climbs and at < self.safe[1] - FALL:
                 self._go_back()
                 continue
-            second, before = self._step(first)
+            second, before, told = self._step(first)
             if self.climbs and not self.is_fresh and before < at - FALL:
                 self.safe, self.point = (self.point, at), first
                 self._go_back()
                 continue
-            self.n_idle = self.n_idle + 1 if before - self.safe[1] < MIN_GAIN else 0
-            self.safe, self.n_back, self.is_fresh = (first, before), 0, False
+            # What tables start with draws them on where items tell nothing.
+            self.n_idle = self.n_idle + 1 if told - self.told < MIN_GAIN else 0
+            self.safe, self.told, self.n_back, self.is_fresh = (first, before), told, 0, False
             move = second.distance(first)
             self.converged = move < self.reach or self.n_idle >= MAX_IDLE
             if not self.converged:
                 moving = self.occurs & ~self.columns.held[:, None]
                 far = _extrapolated(self.columns, self.point, first, second, moving)
-                ahead, after = self._step(far)
+                ahead, after, _ = self._step(far)
                 self.point = ahead if after >= before else second
             else:
                 self.point = second
@@ -427,12 +429,12 @@ class Ascent:
         self.n_balances += 1
         self.reach = max(self.tolerance, moved / 10) if self.n_balances < MAX_BALANCES else self.tolerance
         self.imagined, self.imagined_balance = self.columns.imagined.under(balance), balance
-        self.safe, self.n_idle = (self.point, -np.inf), 0
+        self.safe, self.told, self.n_idle = (self.point, -np.inf), -np.inf, 0
         return True
 
     def _start_afresh(self) -> None:
         """Where tables need not be of the model that is climbed: the first step may go down."""
-        self.safe, self.is_fresh = (self.point, -np.inf), True
+        self.safe, self.told, self.is_fresh = (self.point, -np.inf), -np.inf, True
         self.n_idle, self.n_back = 0, 0
 
     def _turns(self) -> bool:
@@ -517,12 +519,13 @@ class Ascent:
         of_tables -= int(_n_saved(self.model, self.columns, self.occurs)[self.missing].sum())
         return of_tables + (len(self.point.balance) - 1) * self.learn_balance
 
-    def _step(self, at: Point) -> tuple[Point, float]:
-        """Next point of plain EM, and what it climbs at the one given: the log-likelihood of all items."""
+    def _step(self, at: Point) -> tuple[Point, float, float]:
+        """Next point of plain EM, and at the one given what it climbs, and how much of that items tell."""
         self.n_passes += 1
-        beside = self.smoothing if self.imagined is None else self.smoothing + self.imagined
-        counts, weights, log_likelihood = expect_counts(self.columns, at, beside)
-        return self.step_from(counts, weights, at), log_likelihood
+        counts, weights, told, logs = _expect(self.columns, at)
+        if self.imagined is not None:
+            told += float((self.imagined * logs).sum())
+        return self.step_from(counts, weights, at), told + float((self.smoothing * logs).sum()), told
 
     def _smoothing(self) -> Tables:
         """What tables start with, where they do, (C, S, 1)."""
@@ -586,13 +589,13 @@ class Point:
         )
 
 
-def expect_counts(
-    columns: Columns, point: Point, beside: Tables | None = None
-) -> tuple[Tables, NDArray[np.float64], float]:
-    """Expected counts of states, (C, S, K), and of label vectors, (K,), and the log-likelihood.
+def expect_counts(columns: Columns, point: Point) -> tuple[Tables, NDArray[np.float64], float]:
+    """Expected counts of states, (C, S, K), and of label vectors, (K,), and the log-likelihood."""
+    return _expect(columns, point)[:3]
 
-    Further items, counted by states and label vectors, have their part in the log-likelihood alone.
-    """
+
+def _expect(columns: Columns, point: Point) -> tuple[Tables, NDArray[np.float64], float, Tables]:
+    """The same, and the logarithms of the probabilities that an item is scored by."""
     tables = point.tables
     if columns.voters is not None:
         tables = _shares(tables, columns.voters)
@@ -606,10 +609,8 @@ def expect_counts(
         more, of_vector, of_rows = columns.known.expect(of_state, base, columns.n_threads)
         counts, weights = np.maximum(counts + more, 0.0), np.maximum(weights + of_vector, 0.0)
         log_likelihood += of_rows
-    if beside is not None:
-        log_likelihood += float((beside * logs).sum())
     counts[:, 0] = np.maximum(weights - counts[:, 1:].sum(axis=1), 0.0)
-    return counts, weights, log_likelihood
+    return counts, weights, log_likelihood, logs
 
 
 def _shares(tables: Tables, groups: NDArray[np.int64]) -> Tables:
