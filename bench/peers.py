@@ -37,7 +37,10 @@ def crowdkit() -> Fit:
         label = votes[item, source].astype(np.int64)
         model = DawidSkene(n_iter=100)
         model.fit(pd.DataFrame({"task": item, "worker": source, "label": label}))
-        return lambda _: model.probas_
+        labels = model.probas_.reindex(index=range(len(votes)), columns=range(k))
+        return lambda more: (
+            labels.iloc[: len(more)].fillna(1 / k).to_numpy()
+        )  # items without votes are left out
 
     return fit
 
