@@ -41,6 +41,7 @@ SIGN_RULES = {
     "third moments": "by third moments: sources are worse than chance on average",
     "trusted": "by a trusted source, which is better than chance",
     "gold": "by gold labels",
+    "accuracy_prior": "by what is believed of sources",
     "plain vote": "by the plain vote, from which labels of a cautious fit start",
 }
 
@@ -97,8 +98,8 @@ class IdentifiabilityReport:
     sign_rules : tuple of str
         What chose the sign of each component of a fit: ``"sum"`` (sources are better than chance on average),
         ``"third moments"`` (these contradict that), ``"trusted"`` (a source that is), ``"gold"`` (known
-        labels) or ``"plain vote"`` (a cautious fit starts from it, where no trusted source tells). Empty
-        before a fit.
+        labels), ``"accuracy_prior"`` (beliefs, which contradict it) or ``"plain vote"`` (a cautious fit starts
+        from it, where no trusted source tells). Empty before a fit.
     added_edges : tuple of (i, j)
         Edges between sources that triangulation had to add.
     sources_to_add : int

@@ -100,10 +100,11 @@ class LabelModel(Estimator):
     trusted : index or name of a source, or several, optional
         Sources that are better than chance. Votes alone leave it open whether all sources are what they seem
         or the opposite; these decide it. None: third moments, where they tell and the class balance does not
-        leave it open, else sources are better than chance on average. ``identifiability_.sign_rules`` says
-        which. ``"auto"`` follows third moments where the fit that they lead to stands its tests; its cautious
-        fits start from the plain vote, or from its opposite where trusted sources then come out better than
-        chance, and did not before.
+        leave it open, else gold labels or `accuracy_prior`, if they are likelier for the opposite, else
+        sources are better than chance on average. ``identifiability_.sign_rules`` says which. ``"auto"``
+        follows third moments where the fit that they lead to stands its tests; its cautious fits start from
+        the plain vote, or from its opposite where trusted sources then come out better than chance, and did
+        not before.
     accuracy_prior : {source: (accuracy, votes)}, optional
         What you believe of some sources, by index or name: ``{"annotator": (0.9, 50)}`` counts as 50 votes of
         which 90 % were right, beside those that are observed. For ``"auto"`` and ``"em"``; sources that are

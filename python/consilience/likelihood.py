@@ -33,6 +33,9 @@ which what is tested in the tables hardly moves."""
 CLEAR_GAIN = 0.01
 """Share of the votes that must come to be right for two label vectors to change names."""
 
+TURN = 1.0
+"""Log-likelihood by which sources must be better taken for the opposite of what they seem on average."""
+
 DRAWING_STEPS = 2
 """Of EM over very many rows, under each of two priors, for sources with few votes: they settle fast."""
 
@@ -107,7 +110,6 @@ def maximise_likelihood(
 
     choose = partial(
         choose_model_by_sample if is_worth_a_sample(columns) else choose_model,
-        start=start,
         class_balance=class_balance,
         learn_balance=learn_balance,
         is_hopeless=None if is_hopeless is None else give_up,
@@ -116,19 +118,24 @@ def maximise_likelihood(
     n_votes[: len(layout.alone)] = observed.statistics.n_votes[list(layout.alone)]
     before = first_prior(n_votes, learned)
     about_few = ""
+    starts = [start]
+    if "sum" in fit.sign_rules and (gold is not None or own is not None):
+        starts.append(_turned_round(columns, start, class_balance))
     if before is None:
-        found, bic = choose(columns)
+        found, bic, used = _best_of_starts(choose, columns, starts)
     elif is_worth_a_sample(columns):
-        found, bic = choose(columns)
+        found, bic, used = _best_of_starts(choose, columns, starts)
         if found.converged:
             found = _with_few_votes_drawn(columns, found, start, before, learned, imagined_by)
         else:
             about_few = f"sources with fewer than {FEW_VOTES:g} votes are not drawn towards the others"
     else:
-        found, bic = choose(replace(columns, imagined=imagined_by(before.where_not(own))))
+        believing = replace(columns, imagined=imagined_by(before.where_not(own)))
+        found, bic, used = _best_of_starts(choose, believing, starts)
         of_population = _prior_of_population(columns, Point(found.tables, found.class_balance), learned)
         if found.converged:  # not given up
-            found, bic = choose(replace(columns, imagined=imagined_by(of_population.where_not(own))))
+            believing = replace(columns, imagined=imagined_by(of_population.where_not(own)))
+            found, bic = choose(believing, starts[used])
         else:
             about_few = (
                 f"sources with fewer than {FEW_VOTES:g} votes are drawn towards an accuracy of "
@@ -145,6 +152,10 @@ def maximise_likelihood(
     if learn_balance and gold is None and own is None and "trusted" not in fit.sign_rules:
         found = _named_by_votes(columns, found)
     refined = _to_sources(fit, layout, found, bic)
+    if used > 0:
+        by = "gold" if own is None else "accuracy_prior"
+        rules = [by if rule == "sum" else rule for rule in fit.sign_rules]
+        refined = replace(refined, sign_rules=rules)
     if stopped is not None:
         refined = replace(refined, said=[*refined.remarks, stopped])
     if isinstance(missing, np.ndarray):
@@ -158,6 +169,41 @@ def maximise_likelihood(
         refined = replace(refined, missing=None)  # of none it was asked
     refined = replace(refined, balance_learned=learn_balance, given_voters=given_voters)
     return refined, found.class_balance
+
+
+def _turned_round(
+    columns: Columns, start: NDArray[np.float64], class_balance: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Tables of sources that are the opposite of what they seem in others, with the same rates."""
+    rate = start @ class_balance
+    turned = np.maximum(2 * rate[:, :, None] - start, 0.1 * rate[:, :, None])
+    turned[columns.held] = start[columns.held]
+    # Of each of its separator's states, or alone, a column sums to what it did.
+    for c, own in enumerate(columns.given):
+        for state in np.unique(own):
+            of_state = own == state
+            before, after = start[c, of_state].sum(axis=0), turned[c, of_state].sum(axis=0)
+            turned[c, of_state] *= np.divide(before, after, out=np.ones_like(after), where=after > 0)
+    return turned
+
+
+def _best_of_starts(
+    choose: Callable[..., tuple[EMFit, dict[str, float]]], columns: Columns, starts: list[NDArray[np.float64]]
+) -> tuple[EMFit, dict[str, float], int]:
+    """The best fit from one of some starts, what is imagined included, the BIC of each model, and which.
+
+    Known labels, and beliefs, tell sources from their opposites where votes do not.
+    """
+    found = [choose(columns, start) for start in starts]
+    worth = []
+    for fit, _ in found:
+        imagined = 0.0
+        if columns.imagined is not None:
+            logs = np.log(np.maximum(fit.tables, 1e-300))
+            imagined = float((columns.imagined.under(fit.class_balance) * logs).sum())
+        worth.append(imagined - fit.bic(columns.n) / 2)
+    best = max(range(len(found)), key=lambda i: worth[i] - TURN * i)
+    return *found[best], best
 
 
 def _named_by_votes(columns: Columns, found: EMFit) -> EMFit:

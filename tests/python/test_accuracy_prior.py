@@ -77,6 +77,27 @@ def test_two_sources_are_learned_where_something_is_believed_of_them():
     assert (model.predict(table) == y).mean() > 0.85
 
 
+MOSTLY_POOR = (0.9, 0.3, 0.25, 0.35, 0.3)
+
+
+@pytest.mark.parametrize("method", ["auto", "em"])
+@pytest.mark.parametrize("beliefs", [{0: (0.9, 20)}, {0: (0.9, 2000)}, {1: (0.3, 100)}, "all"])
+def test_beliefs_tell_sources_from_their_opposites(beliefs, method):
+    table, y = binary(4000, MOSTLY_POOR, coverage=1.0)
+    if beliefs == "all":
+        beliefs = {j: (accuracy, 500) for j, accuracy in enumerate(MOSTLY_POOR)}
+    model = cs.LabelModel(n_classes=2, method=method, accuracy_prior=beliefs).fit(table)
+    assert (model.predict(table) == y).mean() > 0.9
+    assert model.identifiability_.sign_rules == ("accuracy_prior",)
+    assert "believed of sources" in str(model.identifiability_)
+
+
+def test_beliefs_that_agree_with_the_start_leave_the_sign_to_it():
+    table, _ = binary()
+    model = cs.LabelModel(n_classes=2, accuracy_prior={0: (0.8, 100)}).fit(table)
+    assert model.identifiability_.sign_rules == ("sum",)
+
+
 def copying(seed=0, n=3000):
     rng = np.random.default_rng(seed)
     y = rng.integers(0, 2, n)

@@ -456,3 +456,17 @@ def test_gold_and_weights_as_series_go_by_the_index_of_the_votes():
     assert counted.to_bytes() == cs.VoteStatistics.of(votes, weights, n_classes=2).to_bytes()
     with pytest.raises(cs.InvalidArgumentError, match=r"y has no item 'item 0'"):
         cs.LabelModel(n_classes=2).fit(votes, y=gold.reset_index(drop=True))
+
+
+@pytest.mark.parametrize(
+    ("k", "accuracies"), [(2, (0.9, 0.3, 0.25, 0.35, 0.3, 0.4)), (3, (0.9, 0.1, 0.15, 0.05, 0.2, 0.7))]
+)
+def test_eight_gold_labels_tell_sources_from_their_opposites(k, accuracies):
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        y = rng.integers(0, k, 2000)
+        wrong = (y[:, None] + rng.integers(1, k, (2000, 6))) % k
+        votes = np.where(rng.random((2000, 6)) < accuracies, y[:, None], wrong)
+        gold = np.where(np.arange(2000) < 8, y, -1)
+        model = cs.LabelModel(n_classes=k).fit(votes, y=gold)
+        assert (model.predict(votes) == y).mean() > 0.85
