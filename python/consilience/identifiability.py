@@ -98,7 +98,7 @@ class IdentifiabilityReport:
     sign_rules : tuple of str
         What chose the sign of each component of a fit: ``"sum"`` (sources are better than chance on average),
         ``"third moments"`` (these contradict that), ``"trusted"`` (a source that is), ``"gold"`` (known
-        labels), ``"accuracy_prior"`` (beliefs, which contradict it) or ``"plain vote"`` (a cautious fit starts
+        labels), ``"accuracy_prior"`` (beliefs that contradict it) or ``"plain vote"`` (a cautious fit starts
         from it, where no trusted source tells). Empty before a fit.
     added_edges : tuple of (i, j)
         Edges between sources that triangulation had to add.
