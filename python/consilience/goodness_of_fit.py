@@ -41,9 +41,6 @@ __all__ = [
     "unexplained_share",
 ]
 
-VOTES_THAT_TELL = 10_000
-"""For each strength; where there are more, the class balance has no error to speak of."""
-
 MAX_TABLES = 1_000
 """Entries of the tables of all sources; where there are more, it would take too long to find."""
 
@@ -278,11 +275,9 @@ def balance_error(
 def _error_by_votes(
     observed: Observation, fit: SourceFit, class_balance: NDArray[np.float64], n_threads: int
 ) -> NDArray[np.float64]:
-    """Standard error of the class balance of independent sources, (K,); 0 where votes or tables are many."""
+    """Standard error of the class balance of independent sources, (K,); 0 where tables are large."""
     statistics = observed.statistics
     n_strengths = _n_strengths(statistics, fit.model or "tied", len(class_balance))
-    if statistics.n_votes.sum() > VOTES_THAT_TELL * n_strengths:
-        return np.zeros(len(class_balance))
     layout = without_copies(fit)
     rows, _ = observed.rows(layout, n_threads)
     n, n_rows = rows.n, max(MIN_ROWS, ROWS_PER_STRENGTH * n_strengths)

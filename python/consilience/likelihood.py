@@ -195,15 +195,19 @@ def _best_of_starts(
     Known labels, and beliefs, tell sources from their opposites where votes do not.
     """
     found = [choose(columns, start) for start in starts]
-    worth = []
-    for fit, _ in found:
-        imagined = 0.0
-        if columns.imagined is not None:
-            logs = np.log(np.maximum(fit.tables, 1e-300))
-            imagined = float((columns.imagined.under(fit.class_balance) * logs).sum())
-        worth.append(imagined - fit.bic(columns.n) / 2)
+    worth = [_told_by_imagined(columns, fit) - fit.bic(columns.n) / 2 for fit, _ in found]
     best = max(range(len(found)), key=lambda i: worth[i] - TURN * i)
     return *found[best], best
+
+
+def _told_by_imagined(columns: Columns, fit: EMFit) -> float:
+    """Log-likelihood ratio of what is imagined: a fit's tables beside those that are believed; 0 at most."""
+    if columns.imagined is None:
+        return 0.0
+    items = columns.imagined.under(fit.class_balance)
+    believed = items / np.maximum(items.sum(axis=1, keepdims=True), 1e-300)
+    ratio = np.log(np.maximum(fit.tables, 1e-300)) - np.log(np.maximum(believed, 1e-300))
+    return float((items * ratio).sum(where=items > 0))
 
 
 def _named_by_votes(columns: Columns, found: EMFit) -> EMFit:
