@@ -32,10 +32,12 @@ from consilience.dependence import find_dependencies, learn_from_votes
 from consilience.dependency_report import DependencyReport
 from consilience.distinct_rows import DistinctRows
 from consilience.exceptions import (
+    ConsilienceWarning,
     InvalidArgumentError,
     InvalidVotesError,
     WrongTypeError,
     listed,
+    warn_caller,
 )
 from consilience.fitted_model import FittedModel
 from consilience.fitting import SourceFit, fit_sources
@@ -90,6 +92,7 @@ def learn_votes(
         _check_gold_is_of_use(parameters, votes)
     elif weights is not None:
         _check_no_labels(weights)
+    may_be_labels = y is None and weights is not None
     saved = None if checkpoint is None else Checkpoint(checkpoint, votes, weights)
     if isinstance(votes, VoteStatistics):
         return learn(parameters, _given(parameters, votes, weights))
@@ -99,12 +102,16 @@ def learn_votes(
         observed = _observe_chunks(
             parameters, votes, weights, progress, before=None, triples=triples, checkpoint=saved
         )
+        if may_be_labels:
+            _warn_of_labels(weights, observed.statistics.task_graph)
         model = learn(parameters, observed.statistics, observed.observation())
         if saved is not None:
             saved.remove()
         return model
     observation, infers_classes = _observe(parameters, votes, weights)
     graph = observation.statistics.task_graph
+    if may_be_labels:
+        _warn_of_labels(weights, graph)
     if isinstance(y, Mapping):
         y = {task: in_item_order(labels, votes, f"y[{task!r}]") for task, labels in y.items()}
     else:
@@ -150,12 +157,16 @@ def read_further(
         statistics = _given(parameters, votes, weights)
         observed = Observed(statistics if seen is None else seen.merge(statistics), None)
     else:
+        if weights is not None:
+            _check_no_labels(weights)
         weights = in_item_order(weights, votes, "weights")
         if seen is not None and seen.is_without_pairs and rows is None:
             raise InvalidArgumentError(without_pairs(seen.n_sources))
         # A later call may be of another method.
         before = None if seen is None else Observed(seen, rows)
         observed = _observe_chunks(parameters, votes, weights, None, before=before, triples=True)
+        if weights is not None:
+            _warn_of_labels(weights, observed.statistics.task_graph)
     needs = {
         'method="em"': parameters.method == "em",
         'dependencies="learn"': parameters.learns_dependencies,
@@ -183,6 +194,25 @@ def _check_no_labels(weights: Any) -> None:
     if array.ndim == 1 and array.dtype.kind in "if" and (array < 0).any():
         row = int(np.argmax(array < 0))
         raise InvalidArgumentError(f"weights[{row}] is {array[row]}; weights must be at least 0; {remedy}")
+
+
+def _warn_of_labels(weights: Any, graph: TaskGraph) -> None:
+    """Warn of weights that could be a label for every item: whole numbers, each of them 0..k-1, one a 0.
+
+    Weights of 0 are rare elsewhere, for such rows can be left out. Booleans are a mask.
+    """
+    given = as_array(weights, "weights")
+    if graph.n_tasks > 1 or given.dtype.kind not in "iuf" or not given.size:
+        return
+    k = graph.cardinalities[0]
+    lowest, highest = given.min(), given.max()
+    if lowest == 0 and 0 < highest < k and (given.dtype.kind != "f" or np.array_equal(given, given.round())):
+        silent = "give a mask as booleans" if k == 2 else "leave out the rows of weight 0"
+        warn_caller(
+            f"weights look like class labels, whole numbers from 0 to {highest:.0f} for {k} classes; weights "
+            f"come second: give gold labels as fit(votes, y=gold). If they are weights, {silent}",
+            ConsilienceWarning,
+        )
 
 
 def _check_gold_is_of_use(parameters: Parameters, votes: Any) -> None:

@@ -99,6 +99,45 @@ def test_labels_in_the_place_of_weights_are_refused_with_a_word_on_y(data, label
         cs.LabelModel(n_classes=2).fit(votes, labels(gold))
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.float64])
+@pytest.mark.parametrize("stream", [False, True])
+def test_labels_of_every_item_in_the_place_of_weights_are_warned_of(dtype, stream):
+    rng = np.random.default_rng(0)
+    gold = rng.integers(0, 3, 300)
+    votes = np.where(rng.random((300, 5)) < 0.8, gold[:, None], rng.integers(0, 3, (300, 5)))
+    given = (lambda: iter([votes])) if stream else votes
+    with pytest.warns(
+        cs.ConsilienceWarning, match=r"0 to 2 for 3 classes; .* fit\(votes, y=gold\)"
+    ) as caught:
+        cs.LabelModel(n_classes=3).fit(given, gold.astype(dtype))
+    assert caught[0].filename == __file__
+    with pytest.warns(cs.ConsilienceWarning, match="look like class labels"):
+        cs.LabelModel(n_classes=3).partial_fit(votes, gold.astype(dtype))
+
+
+@pytest.mark.filterwarnings("ignore::consilience.NotIdentifiableWarning")
+@pytest.mark.parametrize(
+    "weights_of",
+    [
+        lambda gold: gold == 1,  # a mask
+        lambda gold: gold + 1,
+        lambda gold: 2 * gold,  # beyond the classes
+        lambda gold: gold / 2,
+        np.ones_like,
+        lambda gold: np.full(len(gold), 1.0),
+    ],
+)
+def test_weights_that_are_no_labels_are_taken_without_a_word(data, weights_of):
+    votes, gold = data
+    cs.LabelModel(n_classes=2).fit(votes, weights_of(gold))  # warnings are errors here
+    cs.LabelModel(n_classes=2).partial_fit(votes, weights_of(gold))
+
+
+def test_weights_beside_gold_are_not_taken_for_labels(data):
+    votes, gold = data
+    cs.LabelModel(n_classes=2).fit(votes, gold, gold)
+
+
 def test_labels_in_a_pipeline_or_a_cross_validation_are_refused_with_a_word_on_y(data):
     votes, gold = data
     known = np.where(np.arange(600) < 50, gold, -1)
