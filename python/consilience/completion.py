@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from consilience import _core
 from consilience.events import nodes_by_event
-from consilience.exceptions import SingularCovarianceError
+from consilience.exceptions import SingularCovarianceError, in_digits
 from consilience.identifiability import IdentifiabilityReport
 from consilience.moments import signed_start, warn_unless_converged, weak_nodes, with_weak_nodes
 from consilience.nodes import NodeSystem, describe_event
@@ -156,11 +156,34 @@ def _inverted(system: NodeSystem, members: NDArray[np.intp]) -> NDArray[np.float
     try:
         return _core.invert_covariance(np.ascontiguousarray(system.covariance[np.ix_(members, members)]))
     except _core.SingularCovariance as error:
-        statistics = system.statistics
-        node = members[error.args[0]]
-        event = describe_event(statistics.task_graph, statistics.node_event[node].tolist())
-        source = system.source_graph.source_names[statistics.node_source[node]]
-        raise SingularCovarianceError(
-            f"the votes of {source!r} for {event} are determined by those of the sources before it; "
-            'remove the copy, or use method="moments", which inverts nothing'
-        ) from None
+        raise SingularCovarianceError(_singular(system, members[: error.args[0] + 1])) from None
+
+
+def _singular(system: NodeSystem, members: NDArray[np.intp]) -> str:
+    """What to say of the last of some nodes of an event, whose votes the others determine.
+
+    A source that copies another does so for every event; with few items two may vote for one event alike.
+    """
+    statistics, names = system.statistics, system.source_graph.source_names
+    *before, node = members.tolist()
+    event = describe_event(statistics.task_graph, statistics.node_event[node].tolist())
+    own = statistics.node_source[node]
+    scale = np.sqrt(np.diag(system.covariance))
+    alike = np.abs(system.covariance) >= (1 - 1e-9) * np.outer(scale, scale)
+    others = [statistics.node_source[b] for b in before if alike[node, b]]
+    mine = np.flatnonzero(system.live & (statistics.node_source == own))
+    for other in others:
+        theirs = system.live & (statistics.node_source == other)
+        if (alike & system.same_event)[np.ix_(mine, theirs)].any(axis=1).all():
+            return (
+                f"the votes of {names[own]!r} for {event} are determined by those of {names[other]!r}, as "
+                'are its others; remove the copy, or use method="moments", which inverts nothing'
+            )
+    by = f"{names[others[0]]!r}" if others else f"the {len(before)} sources before it together"
+    most = in_digits(float(np.rint(system.means[members].max() * statistics.n)))
+    return (
+        f"the votes of {names[own]!r} for {event} are determined by those of {by}, though it is no copy: "
+        f"there are {len(system.means)} kinds of votes on {in_digits(statistics.n)} items, and no source "
+        f"votes for {event} on more than {most} of them. Give more items, or use "
+        'method="moments" or "auto", which invert nothing'
+    )

@@ -53,8 +53,28 @@ def test_linearly_dependent_votes_are_a_singular_covariance_that_names_the_sourc
     exact = single_task(np.random.default_rng(0), 2, 3)
     votes = np.column_stack([exact.votes, exact.votes[:, 0]])
     model = cs.LabelModel(n_classes=2, method="completion", dependencies=[])
-    with pytest.raises(cs.SingularCovarianceError, match="source 3"):
+    with pytest.raises(cs.SingularCovarianceError, match=r"'source 3' .* 'source 0', .* remove the copy"):
         model.fit(votes, weights=exact.weights)
+
+
+def test_sources_that_vote_alike_for_one_class_on_few_items_are_not_called_copies():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 10, 100)
+    votes = np.where(rng.random((100, 12)) < 0.95, y[:, None], rng.integers(0, 10, (100, 12)))
+    said = r"it is no copy: there are 120 kinds of votes on 100 items, .* Give more items"
+    with pytest.raises(cs.SingularCovarianceError, match=said):
+        cs.LabelModel(n_classes=10, method="completion").fit(votes)
+
+
+def test_votes_that_several_sources_determine_together_are_not_called_a_copy():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 400)
+    votes = np.where(rng.random((400, 4)) < 0.8, y[:, None], 1 - y[:, None])
+    votes[::2, 0] = votes[1::2, 1] = -1
+    both = np.maximum(votes[:, 0], votes[:, 1])  # what one of the two said
+    model = cs.LabelModel(n_classes=2, method="completion", dependencies=[])
+    with pytest.raises(cs.SingularCovarianceError, match=r"'source 4' .* the 4 sources before it together, "):
+        model.fit(np.column_stack([votes, both]))
 
 
 def test_a_constant_source_does_not_disturb_the_others():
