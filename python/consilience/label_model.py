@@ -92,7 +92,7 @@ class LabelModel(Estimator):
         Moments have no likelihood to choose by: to ``"moments"`` and ``"completion"`` an abstention is what
         remains beside the votes, a state whose rates come out alike, but for noise, where it says nothing.
         ``abstentions_`` tells what was found.
-    random_state : int, optional
+    random_state : int or numpy.random.Generator, optional
         Seed of :meth:`label_uncertainty`; fits do not depend on it.
     n_threads : int, optional
         By default one a core. No result depends on it. With more than one Parquet files are decoded on as
@@ -178,7 +178,7 @@ class LabelModel(Estimator):
         dependencies: Iterable[Sequence[int | str]] | str | None = None,
         method: str = "auto",
         abstentions: str = "auto",
-        random_state: int | None = None,
+        random_state: int | np.random.Generator | None = None,
         n_threads: int | None = None,
         trusted: Trusted = None,
         accuracy_prior: Beliefs = None,

@@ -44,7 +44,7 @@ class Parameters:
     dependencies: Iterable[Sequence[int | str]] | str | None
     method: str
     abstentions: str
-    random_state: int | None
+    random_state: int | np.random.Generator | None
     n_threads: int | None
     trusted: Trusted
     accuracy_prior: Beliefs
@@ -93,6 +93,7 @@ class Parameters:
             )
         if self.method not in METHODS:
             raise InvalidArgumentError(f"method must be one of {listed(METHODS)}, got {self.method!r}")
+        _check_random_state(self.random_state)
         if self.abstentions not in ABSTENTIONS:
             raise InvalidArgumentError(
                 f"abstentions must be one of {listed(ABSTENTIONS)}, got {self.abstentions!r}"
@@ -144,3 +145,14 @@ class Parameters:
             k = self.n_classes if self.classes is None else len(self.classes)
             return (k if graph is None else graph.n_vectors) != 2
         return self.class_balance is None or not is_even(self.class_balance)
+
+
+def _check_random_state(seed: Any) -> None:
+    """Refuse what random numbers cannot begin from."""
+    allowed = "give None, an int of at least 0, or numpy.random.default_rng(...)"
+    if seed is None or isinstance(seed, np.random.Generator):
+        return
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+        raise WrongTypeError(f"random_state must be an int or a Generator, got {seed!r:.80}; {allowed}")
+    if seed < 0:
+        raise InvalidArgumentError(f"random_state must be at least 0, got {seed}; {allowed}")
