@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +15,14 @@ from consilience.class_balance import read_class_balance
 from consilience.completion import completion_report
 from consilience.dependency_report import DependencyReport
 from consilience.duplicates import find_duplicates
-from consilience.exceptions import InvalidArgumentError
+from consilience.exceptions import InvalidArgumentError, WrongTypeError
 from consilience.identifiability import IdentifiabilityReport, structure_report
 from consilience.moments import moments_report
 from consilience.nodes import NodeSystem
 from consilience.source_graph import Dependencies, SourceGraph
 from consilience.statistics import VoteStatistics
 from consilience.task_graph import TaskGraph
+from consilience.votes import Votes
 
 __all__ = ["Structure", "check_identifiability", "find_structure"]
 
@@ -156,6 +158,11 @@ def check_identifiability(
             statistics, dependencies=dependencies, class_balance=balance, method=method
         ).report
     assert n_sources is not None
+    if isinstance(n_sources, (str, os.PathLike, Votes)) or hasattr(n_sources, "__iter__"):
+        raise WrongTypeError(
+            f"n_sources must be an int, got {type(n_sources).__name__}; if these are votes, give them as "
+            "check_identifiability(votes=...)"
+        )
     source_graph = SourceGraph(n_sources, () if dependencies is None else dependencies)
     return structure_report(
         source_graph=source_graph,

@@ -817,7 +817,11 @@ def read_weights(weights: ArrayLike, n_items: int | None = None) -> NDArray[np.i
         total = float(array.sum(dtype=np.float64))
     if total == 0:
         raise InvalidArgumentError("weights are all 0; give at least one item a positive weight")
-    _check_total(total, 1)
+    if total > _MAX_TOTAL:
+        raise InvalidArgumentError(
+            f"weights have the sum {total:g}, weights[{int(np.argmax(array))}] is the largest with "
+            f"{array.max():g}, and at most 2^53 can be counted exactly; divide all weights by one number"
+        )
     if array.dtype.kind in "biu" or np.array_equal(array, np.floor(array)):
         return np.ascontiguousarray(array, dtype=np.int64)
     return np.ascontiguousarray(array, dtype=np.float64)

@@ -483,6 +483,8 @@ class Votes:
             allowed = f"it must lie in -1..{cardinality - 1}, -1 to abstain"
         where = f"{self._of_task(self.tasks[task])}, row {self._first_row + row}, {self.source_label(source)}"
         hint = "" if label < ABSTAIN else "; give n_classes or classes if there are more classes"
+        if hint and cardinality == 1:
+            hint = "; one class leaves nothing to learn: give n_classes or classes with all of them"
         if isinstance(table, tuple):
             allowed += f", and a sparse matrix stores label + 1 (here {label + 1})"
         return InvalidVotesError(f"{where}: label {label} is not allowed, {allowed}{hint}")
@@ -812,7 +814,9 @@ def _as_csr(matrix: Any, where: str) -> tuple[Table, tuple[int, int]]:
     if len(matrix.shape) != 2:
         raise InvalidVotesError(f"{where} must have shape (n_items, n_sources), got {matrix.shape}")
     if matrix.dtype.kind not in "iu":
-        raise WrongTypeError(f"{where} must store integers (label + 1), got dtype {matrix.dtype}")
+        raise WrongTypeError(
+            f"{where} must store integers (label + 1), got dtype {matrix.dtype}; convert it with .astype(int)"
+        )
     try:
         if hasattr(matrix, "check_format"):
             matrix.check_format(full_check=True)  # SciPy itself trusts it, at the price of a crash

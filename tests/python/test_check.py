@@ -214,3 +214,9 @@ def test_a_hierarchy_without_votes_for_one_level_says_nothing_about_it():
     votes = {"kind": np.random.default_rng(0).integers(0, 2, (100, 3))}
     report = cs.check_identifiability(votes=votes, task_graph=graph)
     assert len(report.nodes) == 6
+
+
+@pytest.mark.parametrize("votes", [np.zeros((5, 3), dtype=int), {"a": [[0]]}, "votes.parquet", [[0, 1]]])
+def test_votes_in_the_place_of_the_number_of_sources_are_refused_with_a_word_on_their_name(votes):
+    with pytest.raises(cs.WrongTypeError, match=r"n_sources must be an int, got \w+; .*votes=\.\.\."):
+        cs.check_identifiability(votes)

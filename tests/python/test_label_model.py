@@ -707,6 +707,30 @@ def test_votes_at_random_are_answered_with_finite_probabilities(seed):
     assert np.isfinite(model.accuracy_interval_).all()
 
 
+def test_a_vote_for_a_second_class_where_there_is_to_be_one_says_that_one_leaves_nothing_to_learn(votes):
+    with pytest.raises(cs.InvalidVotesError, match="one class leaves nothing to learn: give n_classes"):
+        cs.LabelModel(n_classes=1).fit(votes)
+
+
+@pytest.mark.parametrize(
+    ("seed", "error"),
+    [
+        ("a", cs.WrongTypeError),
+        (1.5, cs.WrongTypeError),
+        (True, cs.WrongTypeError),
+        (-1, cs.InvalidArgumentError),
+    ],
+)
+def test_a_random_state_that_is_no_seed_is_refused_by_fit(votes, seed, error):
+    with pytest.raises(error, match=f"random_state must be .*, got {seed!r}; give None, an int"):
+        cs.LabelModel(random_state=seed).fit(votes)
+
+
+def test_a_random_state_may_be_a_generator(votes):
+    model = cs.LabelModel(random_state=np.random.default_rng(0)).fit(votes)
+    assert model.label_uncertainty(votes, n_draws=2).mean >= 0
+
+
 def test_one_class_is_certain():
     model = cs.LabelModel(n_classes=1, method="majority").fit(np.zeros((10, 3), dtype=int))
     assert (model.predict_proba(np.zeros((2, 3), dtype=int)) == 1).all()
@@ -797,7 +821,7 @@ def test_votes_without_any_vote_are_an_error():
 
 def test_an_item_that_weighs_nothing_is_no_vote():
     with pytest.raises(cs.InvalidVotesError):
-        cs.LabelModel(n_classes=2).fit([[0, 1, 1], [-1, -1, -1]], weights=[0, 1])
+        cs.LabelModel(n_classes=2).fit([[0, 1, 1], [-1, -1, -1]], weights=[0.0, 2.0])
 
 
 WRONG_PARAMETERS = {

@@ -440,3 +440,10 @@ def test_counts_above_their_limit_are_refused_whole_ones_exactly(name):
             more = replace(more, n_covered=more.n_covered.item())
         with pytest.raises(cs.FileFormatError, match="must"):
             cs.VoteStatistics.from_bytes(more.to_bytes())
+
+
+@pytest.mark.parametrize("heavy", [1e200, 1e308])
+def test_weights_beyond_exact_counts_are_refused_by_name_with_a_remedy(heavy):
+    weights = np.array([1.0, heavy, heavy])
+    with pytest.raises(cs.InvalidArgumentError, match=r"weights have the sum .* weights\[1\] .*; divide all"):
+        cs.VoteStatistics.of(np.zeros((3, 2), dtype=int), weights, n_classes=2)

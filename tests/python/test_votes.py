@@ -90,6 +90,12 @@ def test_a_bad_value_of_a_sparse_matrix_is_named_as_it_is_stored():
         cs.Votes.from_sparse(stored, n_classes=2)
 
 
+def test_a_sparse_matrix_of_floats_is_refused_with_what_converts_it():
+    sparse = pytest.importorskip("scipy.sparse")
+    with pytest.raises(cs.WrongTypeError, match=r"dtype float64; convert it with \.astype\(int\)"):
+        cs.Votes.from_sparse(sparse.csr_matrix(np.ones((3, 2))))
+
+
 def test_explicit_zeros_of_a_sparse_matrix_abstain():
     sparse = pytest.importorskip("scipy.sparse")
     table = random_votes()
