@@ -38,7 +38,8 @@ __all__ = ["main"]
 _VOTES_HELP = (
     "file of votes, .csv, .npz or .parquet, or a folder or quoted pattern ('votes/*.parquet') of Parquet "
     "files, which may be larger than memory: a row an item, a column a source (or task:source), cells class "
-    "indices or names, empty or -1 to abstain; a first column 'item' or 'id' is kept"
+    "indices or names, empty or -1 to abstain (in CSV among indices also nan, NA, None or null); a first "
+    "column 'item' or 'id' is kept"
 )
 
 
@@ -61,8 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.simplefilter("always", ConsilienceWarning)
         warnings.showwarning = _show_warning
         try:
-            options = _parser().parse_args(argv)
-            options.run(options)
+            parser = _parser()
+            options = parser.parse_args(argv)
+            if options.run is None:
+                parser.print_help()
+            else:
+                options.run(options)
             sys.stdout.flush()
         except ConsilienceError as error:
             return _fail(str(error), 2)
@@ -101,6 +106,14 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors are the package's own."""
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        options, others = self.parse_known_args(args, namespace)
+        if others:
+            files = any(other.endswith((".parquet", ".csv", ".npz")) for other in others)
+            quote = "; VOTES is one file, or a pattern in quotes, such as 'votes/*.parquet'" if files else ""
+            self.error(f"unrecognized arguments: {' '.join(others)}{quote}")
+        return options
+
     def error(self, message: str) -> NoReturn:
         raise InvalidArgumentError(f"{message}; see {self.prog} --help")
 
@@ -112,7 +125,8 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"consilience {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
 
     def command(name: str, run: Any, about: str) -> argparse.ArgumentParser:
         added = commands.add_parser(
@@ -268,6 +282,7 @@ def _demo(options: argparse.Namespace) -> None:
 
 def _fit(options: argparse.Namespace) -> None:
     files = _keep(options.votes, options.task_graph, options.gold, of=options.output)
+    _check_checkpoint(options)
     graph = None if options.task_graph is None else _read_task_graph(options.task_graph)
     classes = options.classes if graph is None else graph.classes
     gold = None
@@ -302,12 +317,32 @@ def _fit(options: argparse.Namespace) -> None:
     print(f"{model.summary()}\n\n{model.identifiability_}\n\nWrote the model to {options.output}")
 
 
+def _check_checkpoint(options: argparse.Namespace) -> None:
+    """Refuse a checkpoint of votes that are not read chunk by chunk."""
+    if options.checkpoint is None:
+        return
+    if options.gold is not None:
+        raise InvalidArgumentError(
+            "--checkpoint does not go with --gold, for which votes are read whole; leave one of them out"
+        )
+    if not is_stream(options.votes):
+        raise InvalidArgumentError(
+            f"--checkpoint goes with votes in Parquet files, and {options.votes} is none; leave it out"
+        )
+
+
 def _predict(options: argparse.Namespace) -> None:
     files = _keep(options.votes, options.model, of=options.output)
     check_output(options.output, options.votes)  # an ending that cannot be written is refused before the work
     model = load(options.model)
     with _naming(options.output, files):
         written = model.predict_proba(options.votes, out=options.output, progress=sys.stderr.isatty())
+    if written.n_kept == len(written.files) > 0:
+        print(
+            f"All files of {options.votes} were labelled before by this model ({written.n_kept}); "
+            f"{options.output} is as it was"
+        )
+        return
     kept = f" ({written.n_kept} of {len(written.files)} files were finished before)" * bool(written.n_kept)
     print(
         f"Labelled {written.n_items} items, {written.n_voted} of them with a vote; "

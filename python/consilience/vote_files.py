@@ -69,7 +69,8 @@ def read_votes(path: str | os.PathLike[str], *, classes: Classes | None = None) 
     An empty cell, a null and -1 abstain. If all other cells of a task are whole numbers (``1`` or ``1.0``),
     they are class indices; if none is a number, all are class names, sorted; words among numbers are an
     error. With `classes`, the cells are these names if they can be, and indices if not; numbers of a binary
-    format are always indices.
+    format are always indices. In CSV ``nan``, ``NA``, ``<NA>``, ``None`` and ``null``, in any case, abstain
+    among numbers, and where `classes` are given; unless a class is called so.
 
     Parameters
     ----------
@@ -126,7 +127,8 @@ def _votes(cells: VoteTexts, ids: list[Any] | None, classes: Classes | None, *, 
     for task in dict.fromkeys(task for task, _ in cells.owners):
         columns = [column for column, owner in enumerate(cells.owners) if owner[0] == task]
         texts = {cells.texts[code] for code in np.unique(cells.codes[:, columns]).tolist()}
-        meaning = Meaning.of(texts, classes_of(cells.path, task, classes), is_text=is_text)
+        given = classes_of(cells.path, task, classes)
+        meaning = Meaning.of(texts, given, is_text=is_text, spells_nulls=cells.spells_nulls)
         votes, names[task] = decode(cells, columns, meaning), meaning.classes
         tables[task] = np.full((len(votes), len(source_names)), ABSTAINS, votes.dtype)
         tables[task][:, [position[cells.owners[column][1]] for column in columns]] = votes
@@ -159,6 +161,7 @@ def _read_csv(path: str, classes: Classes | None) -> VoteFile:
         texts=texts,
         owners=owners_of(path, rows.columns),
         place=lambda row: f"line {rows.lines[row]}",
+        spells_nulls=True,
     )
     return _votes(cells, rows.ids, classes, is_text=True)
 

@@ -22,6 +22,7 @@ Classes: TypeAlias = Sequence[Hashable] | Mapping[str, Sequence[Hashable]]
 
 ABSTAINS = -1
 _LARGEST_VOTE = int(np.iinfo(np.int32).max)
+_NULLS = frozenset(("nan", "na", "<na>", "none", "null"))
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?(e[-+]?\d+)?|inf)|nan", re.ASCII | re.IGNORECASE)
 
 
@@ -34,6 +35,7 @@ class VoteTexts:
     texts: list[str]
     owners: list[tuple[str, str]]  # task and source of each column; task "" if the file names no tasks
     place: Callable[[int], str]
+    spells_nulls: bool = False  # whether words such as NA may stand for no vote
 
     def refuse(self, columns: Sequence[int], text: str, rule: str) -> NoReturn:
         """Raise an error that points at the first cell with that text in these columns."""
@@ -111,7 +113,14 @@ class Meaning:
     are_names: bool
 
     @classmethod
-    def of(cls, texts: Iterable[str], classes: list[Hashable] | None, *, is_text: bool) -> Meaning:
+    def of(
+        cls,
+        texts: Iterable[str],
+        classes: list[Hashable] | None,
+        *,
+        is_text: bool,
+        spells_nulls: bool = False,
+    ) -> Meaning:
         """Meaning of all the texts of a task, by the rule of `read_votes`.
 
         Parameters
@@ -122,11 +131,14 @@ class Meaning:
             Class names that the caller gave.
         is_text : bool
             Whether class names are possible: not in columns of numbers.
+        spells_nulls : bool
+            Whether words such as NA, where they are no classes, stand for no vote.
         """
         voting = {text for text in texts if not abstains(text)}
-        if classes is not None and is_text and voting <= {str(name) for name in classes}:
+        words = {text for text in voting if not (spells_nulls and _is_null(text, classes))}
+        if classes is not None and is_text and words <= {str(name) for name in classes}:
             return cls(classes, are_names=True)
-        numbers = [_number(text) for text in voting]
+        numbers = [_number(text) for text in words or voting]
         # A word among numbers is more likely to be a slip than a class, unless the caller names it.
         is_mixed = classes is None and any(number is not None and np.isfinite(number) for number in numbers)
         if is_mixed or None not in numbers:
@@ -145,6 +157,8 @@ def decode(cells: VoteTexts, columns: Sequence[int], meaning: Meaning) -> VoteTa
     codes, classes = cells.codes[:, columns], meaning.classes
     used = np.flatnonzero(np.bincount(codes.ravel(), minlength=len(cells.texts)))
     voting = {cells.texts[code]: None for code in used if not abstains(cells.texts[code])}
+    if cells.spells_nulls:
+        voting = {text: None for text in voting if not _is_null(text, classes)}
     vote_of: dict[str, int] = {}
     if meaning.are_names:
         by_name = {str(name): index for index, name in enumerate(classes or ())}
@@ -176,6 +190,11 @@ def decode(cells: VoteTexts, columns: Sequence[int], meaning: Meaning) -> VoteTa
 def abstains(text: str) -> bool:
     """Whether a cell with this text is no vote."""
     return not text or _number(text) == ABSTAINS
+
+
+def _is_null(text: str, classes: Sequence[Hashable] | None) -> bool:
+    """Whether a text is what other programs write for a null, and no class."""
+    return text.lower() in _NULLS and text not in {str(name) for name in classes or ()}
 
 
 def looks_like_number(text: str) -> bool:

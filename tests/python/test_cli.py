@@ -615,8 +615,28 @@ def test_a_checkpoint_is_for_parquet_files(run: Run) -> None:
     _write_csv("votes.csv", _sample(), SPORTS)
     status, _, err = run("fit", "votes.csv", "-o", "model", "--checkpoint", "kept")
     assert status == 2
-    assert "checkpoint goes with votes in Parquet files" in err
+    assert "--checkpoint goes with votes in Parquet files, and votes.csv is none" in err
     assert os.listdir() == ["votes.csv"]
+
+
+def test_a_checkpoint_does_not_go_with_gold(run: Run) -> None:
+    _write_csv("votes.csv", _sample(), SPORTS)
+    status, _, err = run("fit", "votes.csv", "-o", "model", "--gold", "votes.csv", "--checkpoint", "kept")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "--checkpoint does not go with --gold" in err
+
+
+def test_the_command_alone_prints_its_help(run: Run) -> None:
+    status, out, err = run()
+    assert (status, err) == (0, "")
+    assert "label items by their votes" in out
+
+
+@pytest.mark.parametrize("command", [("fit",), ("predict", "model")])
+def test_several_files_without_a_pattern_are_refused_with_a_word_on_quotes(run: Run, command: Any) -> None:
+    status, _, err = run(*command, "a.parquet", "b.parquet", "-o", "out")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "unrecognized arguments: b.parquet; VOTES is one file, or a pattern in quotes" in err
 
 
 def test_a_full_disk_leaves_the_old_labels_as_they_were(run: Run) -> None:
@@ -691,6 +711,10 @@ def test_a_folder_of_labels_is_completed_by_the_same_command(run: Run) -> None:
     assert "Labelled 200 items" in out
     assert out.endswith("wrote labels/ (2 of 3 files were finished before)\n")
     assert sorted(os.listdir("labels")) == ["0.parquet", "1.parquet", "2.parquet"]
+
+    status, out, err = run("predict", "model", votes, "-o", "labels/")
+    assert (status, err) == (0, "")
+    assert out == f"All files of {votes} were labelled before by this model (3); labels/ is as it was\n"
 
 
 @pytest.mark.parametrize(

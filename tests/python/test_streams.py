@@ -171,7 +171,7 @@ def dense(votes, task="label"):
 
 
 def test_weights_of_a_stream_are_those_of_all_items(folder):
-    weights = np.random.default_rng(0).integers(0, 3, len(TABLE))
+    weights = np.random.default_rng(0).integers(0, 4, len(TABLE))
     stream = cs.LabelModel(method="em").fit(folder, weights=weights)
     assert learned(stream) == learned(cs.LabelModel(method="em").fit(VOTES, weights=weights))
 

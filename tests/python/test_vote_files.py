@@ -87,6 +87,26 @@ def test_csv_class_names_share_one_sorted_list(tmp_path: Path) -> None:
     assert table(found) == [[0, -1], [-1, 1], [2, 0]]
 
 
+@pytest.mark.parametrize("null", ["nan", "NaN", "NA", "<NA>", "None", "null"])
+def test_nulls_of_other_programs_abstain_in_a_csv_of_indices(tmp_path: Path, null: str) -> None:
+    found = read_csv(tmp_path, f"a,b\n0,{null}\n{null},1.0\n")
+    assert (table(found), found["classes"]) == ([[0, -1], [-1, 1]], None)
+    found = read_csv(tmp_path, f"x:a,y:a\n0,{null}\n{null},ham\n")
+    assert np.array_equal(found["votes"]["x"], [[0], [-1]])
+    assert found["classes"] == {"x": None, "y": sorted([null, "ham"])}  # beside names it is one
+
+
+def test_nulls_of_other_programs_abstain_where_classes_are_given_unless_one_is_called_so(
+    tmp_path: Path,
+) -> None:
+    text = "a,b\nno,NA\nNA,yes\n"
+    assert table(read_csv(tmp_path, text, classes=["no", "yes"])) == [[0, -1], [-1, 1]]
+    assert table(read_csv(tmp_path, text, classes=["no", "yes", "NA"])) == [[0, 2], [2, 1]]
+    with pytest.raises(FileFormatError, match="found '0', expected one of the class names"):
+        read_csv(tmp_path, "a,b\n0,NA\n1,2\n", classes=["no", "yes", "NA"])
+    assert read_csv(tmp_path, "a,b\nNA,NA\n")["classes"] == ["NA"]
+
+
 def test_a_word_among_indices_in_a_csv_is_an_error_that_names_its_place(tmp_path: Path) -> None:
     with pytest.raises(
         FileFormatError, match=r"line 3, column 'b': found 'x'.*numbers \('0'\).*give classes"
@@ -183,7 +203,7 @@ def test_csv_gives_the_votes_that_were_written_whatever_the_names(
         ('a,b\n0,"1"x\n', "line 2: "),
         ("a,b\n0,1\n1,-2\n", "line 3, column 'b': found '-2'"),
         ("a,b\n0,1\n0.5,1\n", "line 3, column 'a': found '0.5'"),
-        ("a,b\n0,1\n1,nan\n", "line 3, column 'b': found 'nan'"),
+        ("a,b\n0,1\n1,inf\n", "line 3, column 'b': found 'inf'"),
         ("a,b\n0,1e99\n", "line 2, column 'b': found '1e99'"),
         ("a,b\n0,3000000000\n", "line 2, column 'b'"),
         ("t:a,b\n0,1\n", "column 'b' is not named task:source"),
