@@ -112,7 +112,7 @@ def test_a_crowd_is_learned_from_chunk_by_chunk(method, weighted, monkeypatch):
     monkeypatch.setattr(many_sources, "FEW_INDICATORS", 10)
     monkeypatch.setattr(many_sources, "MAX_PAIRED", 10)
     votes, _ = crowd(np.random.default_rng(7), 60, 3, 600, 8)
-    weights = np.random.default_rng(3).integers(0, 3, 600) if weighted else [None] * 600
+    weights = np.random.default_rng(3).integers(0, 4, 600) if weighted else [None] * 600
     whole = cs.LabelModel(n_classes=3, method=method).fit(votes, weights if weighted else None)
     model = cs.LabelModel(n_classes=3, method=method)
     for begin, end in [(0, 100), (100, 101), (101, 600)]:
