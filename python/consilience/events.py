@@ -32,6 +32,10 @@ __all__ = [
 ]
 
 
+_ROWS = 2**16
+"""Rows that are searched at once for a vote to show."""
+
+
 @dataclass(frozen=True, eq=False)
 class CodedVotes:
     """Votes ready for the core under a task graph.
@@ -64,18 +68,46 @@ class CodedVotes:
         return table
 
 
-def warn_of_infeasible(n_infeasible: NDArray[np.int64], source_names: Sequence[str] | None) -> None:
-    """Warn, naming the sources, if there are infeasible votes; `n_infeasible` counts them by source, (m,)."""
-    total = int(n_infeasible.sum())
-    if total:
-        culprits = np.flatnonzero(n_infeasible).tolist()
-        names = [f"source {j if source_names is None else repr(source_names[j])}" for j in culprits]
-        others = " and others" if len(names) > 8 else ""
-        warn_caller(
-            f"{total} votes of {', '.join(names[:8])}{others} agree with no feasible label vector and "
-            "were taken as abstentions; check how these sources combine tasks",
-            InfeasibleVotesWarning,
-        )
+def warn_of_infeasible(
+    n_infeasible: NDArray[np.int64],
+    source_names: Sequence[str] | None,
+    votes: Votes | None = None,
+    task_graph: TaskGraph | None = None,
+) -> None:
+    """Warn, naming the sources, if there are infeasible votes; `n_infeasible` counts them by source, (m,).
+
+    With the votes themselves the warning shows the first of the source that has most of them.
+    """
+    if not n_infeasible.any():
+        return
+    worst = np.argsort(-n_infeasible, kind="stable")[: np.count_nonzero(n_infeasible)].tolist()
+    names = [f"source {j if source_names is None else repr(source_names[j])}" for j in worst]
+    times = ["1 vote" if n == 1 else f"{n} votes" for n in n_infeasible[worst].tolist()]
+    counts = [f"{n_votes} of {name}" for n_votes, name in zip(times, names, strict=True)]
+    more = f" and {len(counts) - 8} more sources" if len(counts) > 8 else ""
+    example = "" if votes is None or task_graph is None else _first_infeasible(votes, task_graph, worst[0])
+    warn_caller(
+        f"{', '.join(counts[:8])}{more} agree with no feasible label vector and were taken as abstentions"
+        f"{example}; check how these sources combine tasks",
+        InfeasibleVotesWarning,
+    )
+
+
+def _first_infeasible(votes: Votes, task_graph: TaskGraph, j: int) -> str:
+    """The first vote of a source that no feasible label vector agrees with, for a message."""
+    order = votes.view(task_graph)[1]
+    for begin in range(0, votes.n_items, _ROWS):
+        part = votes.rows(begin, min(begin + _ROWS, votes.n_items))
+        vectors = np.full((part.n_items, task_graph.n_tasks), ABSTAIN, dtype=np.int64)
+        vectors[:, list(order)] = part.column(j)
+        distinct, at = np.unique(vectors, axis=0, return_inverse=True)
+        infeasible: NDArray[np.bool_] = np.asarray(~task_graph.event_masks(distinct).any(axis=1))
+        if infeasible.any():
+            row = int(np.argmax(infeasible[at.reshape(-1)]))
+            said = zip(task_graph.tasks, vectors[row].tolist(), strict=True)
+            example = {task: task_graph.classes[task][v] for task, v in said if v != ABSTAIN}
+            return f", such as {example} at row {part.first_row + row}"
+    return ""
 
 
 def has_plain_events(task_graph: TaskGraph) -> bool:

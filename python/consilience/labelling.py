@@ -100,7 +100,7 @@ class Labeller:
         """Answer for all items, of votes in one piece or in chunks."""
         if not is_stream(votes):
             coded = self.code(self.read(votes))
-            warn_of_infeasible(coded.n_infeasible, coded.votes.source_names)
+            warn_of_infeasible(coded.n_infeasible, coded.votes.source_names, coded.votes, self._graph)
             return answer(coded)
         chunks = open_chunks(votes, self._form(), n_threads=self.n_threads)
         with reporting(progress) as report:
@@ -109,7 +109,7 @@ class Labeller:
     def frame(self, votes: Any) -> Any:
         """Labels and probabilities of a frame of votes, as such a frame: see ``LabelModel.transform``."""
         coded = self.code(self.read(votes))
-        warn_of_infeasible(coded.n_infeasible, coded.votes.source_names)
+        warn_of_infeasible(coded.n_infeasible, coded.votes.source_names, coded.votes, self._graph)
         return frame_like(votes, label_columns(self._graph, self.labels(coded), self.probabilities(coded)))
 
     def write(

@@ -72,7 +72,7 @@ def observe_alone(
         return None
     if not observed.statistics.n_votes.any():
         raise InvalidVotesError(f"none of the {votes.n_sources} sources votes on any item; give a vote")
-    warn_of_infeasible(observed.coded.n_infeasible, votes.source_names)
+    warn_of_infeasible(observed.coded.n_infeasible, votes.source_names, votes, task_graph)
     return observed
 
 

@@ -648,7 +648,7 @@ def observe(
     read = None if weights is None else read_weights(weights, votes.n_items)
     component = component_of(votes, dependencies) if triples else None
     observed = observe_part(votes, task_graph, read, threads, component=component)
-    warn_of_infeasible(observed.coded.n_infeasible, votes.source_names)
+    warn_of_infeasible(observed.coded.n_infeasible, votes.source_names, votes, task_graph)
     return (
         observed if dependencies is None else count_together(observed, dependencies, threads, strict=strict)
     )

@@ -296,7 +296,7 @@ class Votes:
             Dense tables of indices or class names, or sparse ones of ``label + 1``; ``-1`` where a source
             says nothing about that task on that item.
         task_graph : TaskGraph, optional
-            Gives the class names of each task.
+            Gives the class names of each task. A task of it without a table is one that no source votes on.
         source_names : sequence of str, or {task: sequence of str}, optional
             With names for each task, columns are matched by name and a missing column abstains.
 
@@ -438,6 +438,23 @@ class Votes:
         return voted
 
     # --- what the rest of the package asks ----------------------------------------------------------------
+
+    @property
+    def first_row(self) -> int:
+        """Row of the first item among those that these are a part of, as messages count it."""
+        return self._first_row
+
+    def column(self, j: int) -> NDArray[np.int64]:
+        """What a source says of each task that has a table, (n_items, n_tables); -1 where it says nothing."""
+        said = np.full((self.n_items, len(self._tables)), ABSTAIN, dtype=np.int64)
+        for r, table in enumerate(self._tables.values()):
+            if isinstance(table, tuple):
+                indptr, indices, data = table
+                at = np.flatnonzero(indices == j)
+                said[np.searchsorted(indptr, at, side="right") - 1, r] = data[at].astype(np.int64) - 1
+            else:
+                said[:, r] = table[:, j]
+        return said
 
     def view(self, task_graph: TaskGraph) -> tuple[_core.VoteView, tuple[int, ...]]:
         """View for the core under a task graph, and the index in it of each table's task.

@@ -43,6 +43,20 @@ def test_infeasible_votes_are_counted_by_source_and_warned_about():
     assert found.n_infeasible.tolist() == [0, 2]
 
 
+@pytest.mark.parametrize("form", ["dense", "sparse"])
+def test_the_warning_counts_by_source_the_worst_first_and_shows_a_vote(form):
+    odd = (-1, 1, 0)
+    rows = [[PERSON, ORG, PERSON], [PERSON, ORG, odd], [odd, PERSON, (0, -1, 1)]]
+    votes = {task: np.asarray(table) for task, table in tables(*rows).items()}
+    if form == "sparse":
+        sparse = pytest.importorskip("scipy.sparse")
+        votes = {task: sparse.csr_matrix(table + 1) for task, table in votes.items()}
+    first = {task: GRAPH.classes[task][v] for task, v in zip(GRAPH.tasks, odd, strict=True) if v >= 0}
+    said = f"2 votes of source 2, 1 vote of source 0 agree .* such as {first} at row 1; check how"
+    with pytest.warns(cs.InfeasibleVotesWarning, match=said):
+        cs.VoteStatistics.of(votes, task_graph=GRAPH)
+
+
 def test_infeasible_votes_are_taken_as_abstentions():
     with pytest.warns(cs.InfeasibleVotesWarning):
         found = statistics([PERSON, (0, -1, 0)], [ORG, ORG])
