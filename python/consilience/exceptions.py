@@ -77,7 +77,7 @@ class ConsilienceWarning(UserWarning):
 
 
 class NotIdentifiableWarning(ConsilienceWarning):
-    """What cannot be learned about the named sources keeps its prior."""
+    """What cannot be learned about the named sources keeps its prior; in cautious fits, is drawn to it."""
 
 
 class InfeasibleVotesWarning(ConsilienceWarning):

@@ -36,9 +36,12 @@ from consilience.statistics import VoteStatistics, layout_of
 from consilience.suspects import unexplained_pairs
 from consilience.tied import SourceTable, expand_tied, feasible_strength, vote_accuracy
 
-__all__ = ["METHODS", "SUSPECTS", "SourceFit", "fit_sources", "learned_layout", "structure_for"]
+__all__ = ["METHODS", "PRIOR_KEPT", "SUSPECTS", "SourceFit", "fit_sources", "learned_layout", "structure_for"]
 
 METHODS = ("auto", "completion", "moments", "em", "majority")
+
+PRIOR_KEPT = "prior kept"
+"""Note on a source whose accuracy was not learned."""
 
 SUSPECTS = "votes that hang together more than the accuracies explain"
 """How the remark on such pairs begins."""
@@ -319,7 +322,7 @@ def fit_sources(
     tables = expand_tied(system, strength, known)
     votes = statistics.n_votes > 0
     if warns and method in ("auto", "em") and not learned[votes].all():
-        _warn_of_priors([report.source_names[j] for j in np.flatnonzero(votes & ~learned)], report)
+        _warn_of_priors([report.source_names[j] for j in np.flatnonzero(votes & ~learned)], report, method)
     teams = dependencies.teams if isinstance(dependencies, DependencyReport) else ()
     in_team = {j for team in teams for j in team}
     notes: list[list[str]] = [[] for _ in range(m)]
@@ -330,7 +333,7 @@ def fit_sources(
         if not votes[j]:
             notes[j].append("never votes")
         elif not learned[j]:
-            notes[j].append("not estimated" if method == "majority" else "prior kept")
+            notes[j].append("not estimated" if method == "majority" else PRIOR_KEPT)
     fit = SourceFit(
         [tables[j] for j in first],
         learned,
@@ -446,9 +449,12 @@ def _warn_of_duplicates(names: Sequence[str], first: NDArray[np.int64]) -> None:
         )
 
 
-def _warn_of_priors(names: Sequence[str], report: IdentifiabilityReport) -> None:
+def _warn_of_priors(names: Sequence[str], report: IdentifiabilityReport, method: str) -> None:
+    left_to = "keeps its prior, or is drawn to it where the fit is cautious (see summary())"
+    if method == "em":
+        left_to = "keeps its prior"
     warn_caller(
-        f"the accuracy of {listed(names)} cannot be learned from these votes and keeps its prior; "
+        f"the accuracy of {listed(names)} cannot be learned from these votes and {left_to}; "
         + (" ".join(report.advice) or "see identifiability_"),
         NotIdentifiableWarning,
     )

@@ -142,7 +142,8 @@ class LabelModel(Estimator):
         for every label and say nothing about it; or ``"averaged"``, where ``"auto"`` is cautious and averages
         labels for which they do and for which they do not.
     accuracy_ : (m,) float64 array
-        ``P(vote right | source votes)``; that of guessing for a source that never votes.
+        ``P(vote right | source votes)``; that of guessing for a source that never votes. Where it was not
+        learned, the prior; in cautious fits by ``"auto"``, what the prior and the votes come to.
     accuracy_interval_ : (m, 2) float64 array
         95 % interval of each accuracy, for the class balance as given; (0, 1) where it was not learned. Where
         ``"auto"`` is cautious it spans what the other votes tell of a source's votes, and what these come to
@@ -219,12 +220,13 @@ class LabelModel(Estimator):
         Parameters
         ----------
         votes : (n_items, n_sources) table, sparse matrix, {task: table}, Votes, or VoteStatistics
-            ``-1`` abstains. Or votes that are read chunk by chunk, in memory for one chunk: Parquet files
-            (a path, a glob, a folder), a stream of Arrow, an iterator of any of the former, or a callable
-            that gives a fresh one. Class names need `classes`, unless files or a callable bring them.
-            ``"auto"`` and ``"em"`` keep the rows of chunks that differ, in up to 256 MiB (while these are put
-            together up to eight times as much), and a sample of the items in up to 64 MiB; so does
-            ``"majority"`` where sources are too many for pairs of their votes.
+            ``-1`` abstains; on a task without a table every source does. Or votes that are read chunk by
+            chunk, in memory for one chunk: Parquet files (a path, a glob, a folder), a stream of Arrow, an
+            iterator of any of the former, or a callable that gives a fresh one. Class names need `classes`,
+            unless files or a callable bring them. ``"auto"`` and ``"em"`` keep the rows of chunks that
+            differ, in up to 256 MiB (while these are put together up to eight times as much), and a sample of
+            the items in up to 64 MiB; so does ``"majority"`` where sources are too many for pairs of their
+            votes.
         weights : (n_items,) array, optional
             How many items each row stands for. They come second, where scikit-learn's classifiers have their
             labels: give gold labels by name, ``fit(votes, y=gold)``. With weights, ``"auto"`` and ``"em"``

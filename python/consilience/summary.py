@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from consilience.class_balance import is_told
 from consilience.exceptions import InvalidArgumentError, in_digits
 from consilience.fitted_model import FittedModel
+from consilience.fitting import PRIOR_KEPT
 from consilience.joint_forms import FORMS
 from consilience.local_identifiability import local_identifiability_of
 from consilience.table import Table
@@ -61,6 +62,12 @@ def summarise(
     infeasible = int(statistics.n_infeasible.sum())
     if infeasible:
         notes.append(f"{infeasible} infeasible votes were taken as abstentions")
+    # A cautious fit has taken up what other votes say, if little.
+    prior = "drawn to prior" if model.fit.parts else PRIOR_KEPT
+    of_sources = [[prior if note == PRIOR_KEPT else note for note in own] for own in model.fit.notes]
+    if any(prior in own for own in of_sources):
+        holds = "what prior and votes come to" if model.fit.parts else "the prior"
+        notes.append(f"accuracies without a figure were not learned: accuracy_ holds {holds}")
     items, voted = in_digits(n), statistics.n_covered / n
     return Table(
         {
@@ -73,7 +80,7 @@ def summarise(
                 tuple(interval) if known else None
                 for interval, known in zip(intervals.tolist(), learned, strict=True)
             ],
-            "notes": ["; ".join(of_source) for of_source in model.fit.notes],
+            "notes": ["; ".join(own) for own in of_sources],
         },
         title=f"{statistics.n_sources} sources, {items} items, {voted:.1%} with a vote",
         notes=notes,

@@ -731,6 +731,22 @@ def test_a_random_state_may_be_a_generator(votes):
     assert model.label_uncertainty(votes, n_draws=2).mean >= 0
 
 
+def test_a_summary_and_a_warning_say_whether_an_accuracy_is_the_prior_or_drawn_to_it():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 50)
+    votes = np.where(rng.random((50, 5)) < [0.9, 0.8, 0.7, 0.75, 0.65], y[:, None], 1 - y[:, None])
+    with pytest.warns(cs.NotIdentifiableWarning, match="keeps its prior, or is drawn to it where"):
+        drawn = cs.LabelModel(n_classes=2).fit(votes)
+    assert len(set(drawn.accuracy_.tolist())) > 1
+    assert [row["notes"] for row in drawn.summary()] == ["drawn to prior"] * 5
+    assert "accuracy_ holds what prior and votes come to" in " ".join(str(drawn.summary()).split())
+    with pytest.warns(cs.NotIdentifiableWarning, match="and keeps its prior; "):
+        kept = cs.LabelModel(n_classes=2, method="em").fit(votes)
+    assert kept.accuracy_.tolist() == [0.75] * 5
+    assert [row["notes"] for row in kept.summary()] == ["prior kept"] * 5
+    assert "accuracy_ holds the prior" in " ".join(str(kept.summary()).split())
+
+
 def test_one_class_is_certain():
     model = cs.LabelModel(n_classes=1, method="majority").fit(np.zeros((10, 3), dtype=int))
     assert (model.predict_proba(np.zeros((2, 3), dtype=int)) == 1).all()
