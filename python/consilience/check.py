@@ -158,9 +158,11 @@ def check_identifiability(
             statistics, dependencies=dependencies, class_balance=balance, method=method
         ).report
     assert n_sources is not None
-    if isinstance(n_sources, (str, os.PathLike, Votes)) or hasattr(n_sources, "__iter__"):
+    given: Any = n_sources
+    if isinstance(given, (str, os.PathLike, Votes)) or hasattr(given, "__iter__"):
+        found = repr(given) if isinstance(given, str) else type(given).__name__
         raise WrongTypeError(
-            f"n_sources must be an int, got {type(n_sources).__name__}; if these are votes, give them as "
+            f"n_sources must be an int, got {found}; if these are votes, give them as "
             "check_identifiability(votes=...)"
         )
     source_graph = SourceGraph(n_sources, () if dependencies is None else dependencies)

@@ -218,5 +218,5 @@ def test_a_hierarchy_without_votes_for_one_level_says_nothing_about_it():
 
 @pytest.mark.parametrize("votes", [np.zeros((5, 3), dtype=int), {"a": [[0]]}, "votes.parquet", [[0, 1]]])
 def test_votes_in_the_place_of_the_number_of_sources_are_refused_with_a_word_on_their_name(votes):
-    with pytest.raises(cs.WrongTypeError, match=r"n_sources must be an int, got \w+; .*votes=\.\.\."):
+    with pytest.raises(cs.WrongTypeError, match=r"n_sources must be an int, got \S+; .*votes=\.\.\."):
         cs.check_identifiability(votes)

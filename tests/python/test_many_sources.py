@@ -1,5 +1,7 @@
 """Sources so many that pairs of their votes are not counted."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -148,7 +150,8 @@ def test_infeasible_votes_of_a_crowd_in_chunks_are_counted_one_by_one(monkeypatc
         whole = cs.LabelModel(task_graph=graph).fit(votes)
     with pytest.warns(cs.InfeasibleVotesWarning) as of_chunks:
         stream = cs.LabelModel(task_graph=graph).fit(iter(parts))
-    assert [str(w.message) for w in of_chunks] == [str(w.message) for w in of_whole]
+    without_example = [re.sub(", such as .* at row [0-9]+", "", str(w.message)) for w in of_whole]
+    assert [str(w.message) for w in of_chunks] == without_example
     np.testing.assert_array_equal(stream.predict_joint(votes), whole.predict_joint(votes))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -250,7 +251,8 @@ def test_infeasible_votes_of_a_stream_are_counted_and_warned_of_once():
             run(tables)
         with pytest.warns(cs.InfeasibleVotesWarning) as streamed:
             run(stream())
-        assert [str(w.message) for w in streamed] == [str(w.message) for w in whole]
+        without_example = [re.sub(", such as .* at row [0-9]+", "", str(w.message)) for w in whole]
+        assert [str(w.message) for w in streamed] == without_example
 
 
 # What is read from the chunks
