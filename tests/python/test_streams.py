@@ -491,6 +491,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path):
     assert cs.LabelModel().fit(tmp_path / "votes[1].parquet").summary()
 
 
+@pytest.mark.filterwarnings("ignore::consilience.ConsilienceWarning")  # what is left may look odd
 @settings(max_examples=40)
 @given(data=st.data())
 def test_a_damaged_file_never_raises_another_error(tmp_path_factory, data):
