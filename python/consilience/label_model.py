@@ -148,7 +148,9 @@ class LabelModel(Estimator):
         95 % interval of each accuracy, for the class balance as given; (0, 1) where it was not learned. Where
         ``"auto"`` is cautious it spans what the other votes tell of a source's votes, and what these come to
         with its own: sources that depend on each other can be wrong together, which no votes can show.
-        Worked out when first asked for.
+        Of a source that tells more than all others together the upper end is too low where the estimate is:
+        of one of 0.95 among six of 0.55, fits by ``"em"`` to 3,000 to 30,000 items hold the truth in 80 to
+        90 % of draws, and nearly all others lie below it. Worked out when first asked for.
     task_graph_ : TaskGraph
         Tasks, classes and feasible set: as given, or read from the votes.
     identifiability_ : IdentifiabilityReport

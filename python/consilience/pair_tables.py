@@ -10,7 +10,8 @@ each other do not pull the fit:
 - *free*: ``C_ij = F_i F_j'`` of rank ``K - 1``, which holds for any tables.
 
 Each pair is then compared with what the *other* pairs say about it: a fit that has seen the pair could
-explain it by itself.
+explain it by itself. What they say has an error, which is large where one source tells more than all others
+together: its strength then follows from pairs of the others alone, of which each says little.
 """
 
 from __future__ import annotations
@@ -37,6 +38,18 @@ BALANCE_SPREAD = 0.3
 N_MARGIN_STEPS = 10
 """Of iterative proportional fitting."""
 
+MAX_SIZES = 300
+"""Sources up to which a prediction's error counts that the other sources' strengths are not known either."""
+
+SURE = 2.0
+"""Standard errors of the logarithm of a strength by which it is taken to be less, for what it explains."""
+
+MIN_REST = 0.05
+"""Least share of votes for anything else that a vote's is taken to have."""
+
+MAX_EXPLAINED = 0.9
+"""Most of a source's variance that the label is taken to explain when its pairs are tested."""
+
 RIDGE = 4.0
 """Precision, in units of 1 / n, with which the factors of the free model are held at 0."""
 
@@ -56,11 +69,16 @@ class Null:
         Of these predictions, times n.
     parameters : array
         Of the fit, to start another one from.
+    unexplained : (M,) float64 array or None
+        Share of each source's variance that the label does not explain, at the most; None: not known. A fit
+        follows what the labels at hand happen to add to a covariance; only what the rest of two sources'
+        votes adds by chance is left for a test.
     """
 
     covariance: Array
     variance: Array
     parameters: Array
+    unexplained: Array | None = None
 
 
 class PairTables:
@@ -93,6 +111,8 @@ class PairTables:
         Degrees of freedom of the table of each pair.
     opinionated : (M, M) bool array
         Pairs of which both have opinions: they vote for events that exclude each other.
+    coverage : (M,) float64 array
+        Share of items that each source votes on.
     opinion_df : (M, M) float64 array
         Degrees of freedom of the table of what both vote, where both do.
     """
@@ -110,7 +130,8 @@ class PairTables:
         self.node_covariance = pairs - np.outer(self.node_rate, self.node_rate)
 
         # A source's remaining state is whatever its nodes leave.
-        rest = 1 - np.bincount(self.node_owner, self.node_rate, minlength=self.n_sources)
+        self.coverage = np.bincount(self.node_owner, self.node_rate, minlength=self.n_sources)
+        rest = 1 - self.coverage
         kept = np.flatnonzero(rest * n >= 1)
         order = np.lexsort((np.r_[np.zeros(len(nodes)), np.ones(len(kept))], np.r_[self.node_owner, kept]))
         self._order = order  # nodes, then what remains of sources, in the order of the states
@@ -192,9 +213,13 @@ class PairTables:
         product = np.outer(self.rate, self.rate)
         observed = self.n * np.maximum(product + self.covariance, 0.0)
         expected = self.n * np.maximum(product + null.covariance, 0.0)
-        extra = self.n * null.variance if with_error else np.zeros_like(product)
-        extra = extra + 1e-6 * self.n * product + 1e-9
-        return self.per_pair(_deviance(observed, expected, extra))
+        extra = 1e-6 * self.n * product + 1e-9
+        if not with_error:
+            return self.per_pair(_deviance(observed, expected, extra))
+        of_cells = self._of_cells(self.rate, self.owner, self.df)
+        left = _left_to_chance(null, self.n_sources)
+        extra += self.n * null.variance * of_cells / left[np.ix_(self.owner, self.owner)]
+        return self.per_pair(_deviance(observed, expected, extra)) / left
 
     def opinion_misfit(self, null: Null) -> Array:
         """The same for the votes alone, on the items on which both sources vote, (M, M).
@@ -214,11 +239,25 @@ class PairTables:
                 found = np.add.reduceat(expected, self.first_node, axis=1)
                 ratio = np.divide(margin, found, out=np.zeros_like(margin), where=found > 0)
                 expected = (expected * ratio[:, self.node_owner]).T
-        extra = self.n * null.variance[at] + 1e-6 * self.n * product + 1e-9
+        of_cells = self._of_cells(
+            self.node_rate / self.coverage[self.node_owner], self.node_owner, self.opinion_df
+        )
+        left = _left_to_chance(null, self.n_sources)
+        extra = self.n * null.variance[at] * of_cells / left[np.ix_(self.node_owner, self.node_owner)]
+        extra += 1e-6 * self.n * product + 1e-9
         deviance = _deviance(observed, expected, extra)
         sums = np.add.reduceat(np.add.reduceat(deviance, self.first_node, axis=0), self.first_node, axis=1)
         symmetric: Array = (sums + sums.T) / 2
-        return symmetric
+        return symmetric / left
+
+    def _of_cells(self, rate: Array, owner: NDArray[np.int64], df: Array) -> Array:
+        """What a prediction's variance is taken times, to be compared with Poisson's of a count.
+
+        In a table of one degree of freedom all four cells err together: their squared deviations in units of
+        Poisson's variance add up to one in units of that of a table with such margins.
+        """
+        rest = np.maximum(1 - rate, MIN_REST)
+        return np.where(df[np.ix_(owner, owner)] == 1, 1 / np.outer(rest, rest), 1.0)
 
     @cached_property
     def agreements(self) -> Array:
@@ -262,10 +301,22 @@ class PairTables:
         return np.asarray(found, dtype=np.float64)
 
 
+def _left_to_chance(null: Null, n_sources: int) -> Array:
+    """Variance of each pair's covariance about a fit, relative to that of sources without a label, (M, M)."""
+    own = np.ones(n_sources) if null.unexplained is None else null.unexplained
+    return np.asarray(np.outer(own, own), dtype=np.float64)
+
+
 def _deviance(observed: Array, expected: Array, extra: Array) -> Array:
     """Deviance of counts whose variance is `extra` more than Poisson's: as that of so many more items."""
     deviance = (observed + extra) * np.log((observed + extra) / (expected + extra))
     return np.asarray(2 * np.maximum(deviance - (observed - expected), 0.0))
+
+
+def _of_others(of_sources: Array) -> Array:
+    """What all sources but each one tell, from what each one does, (d, M)."""
+    total = of_sources.sum(axis=1, keepdims=True)
+    return np.asarray(np.maximum(total - of_sources, 1e-2 * total + 1e-12))
 
 
 class TiedModel:
@@ -305,7 +356,8 @@ class TiedModel:
         if len(t.class_balance) > 2:  # with two classes all events have correlation 1 or -1
             gamma, of_event = self._correlations(weights, e)
             gammas = self._of_nodes(gamma)
-        return self._predict(weights, gammas, e, of_event, np.concatenate([e, gamma.ravel()]))
+        null = self._predict(weights, gammas, e, of_event, np.concatenate([e, gamma.ravel()]))
+        return self._with_errors_of_all(null, weight, e)
 
     def _weights(self, weight: Array) -> Array:
         of_nodes = weight[np.ix_(self.tables.node_owner, self.tables.node_owner)]
@@ -333,15 +385,52 @@ class TiedModel:
         t = self.tables
         seen = np.add.reduceat(weights * gammas * t.node_covariance * e, t.first_node, axis=1)
         told = np.add.reduceat(weights * (gammas * e) ** 2, t.first_node, axis=1)
-        total = told.sum(axis=1, keepdims=True)
-        without = np.maximum(total - told, 1e-2 * total + 1e-12)
+        without = _of_others(told)
         strength = ((seen.sum(axis=1, keepdims=True) - seen) / without)[:, t.node_owner]
-        error = (1 / without)[:, t.node_owner] * strength.T**2
+        error = (1 / _of_others(self._information(weights, gammas * e)))[:, t.node_owner] * strength.T**2
         covariance = gammas * strength * strength.T * self._apart
         variance = gammas**2 * (error + error.T)
         if len(t.class_balance) > 2:
             variance += t.n * of_event[np.ix_(t.node_event, t.node_event)] * (strength * strength.T) ** 2
         return Null(t.of_states(covariance), t.variance_of_states(variance * self._apart), parameters)
+
+    def _information(self, weights: Array, along: Array) -> Array:
+        """What each source's states tell of each node's strength, (d, M), times 1 / n.
+
+        The nodes of a source tell less than the sum of what each does, for they exclude each other.
+        """
+        t = self.tables
+        told = np.add.reduceat(along**2 / t.node_rate, t.first_node, axis=1)
+        beside = np.add.reduceat(along, t.first_node, axis=1)[:, t._has_rest]
+        told[:, t._has_rest] += beside**2 / (1 - t.coverage[t._has_rest])
+        of_pair = weights[:, t.first_node] / self._precision[:, t.first_node]  # whichever node: all alike
+        spread = np.maximum(t.node_rate * (1 - t.node_rate), 0.5 * t.n**-0.5)
+        return np.asarray(told * of_pair / spread[:, None])
+
+    def _with_errors_of_all(self, null: Null, weight: Array, e: Array) -> Null:
+        """The prediction with an error that counts that no strength is known, as if each source had one.
+
+        The logarithm of a pair's covariance is then the sum of two numbers. What the fit tells of it without
+        the pair is what it tells with it, less what the pair does.
+        """
+        t = self.tables
+        told = weight * t.per_pair(null.covariance**2 / np.outer(t.rate, t.rate)) * t.apart
+        total = told.sum(axis=1)
+        least = 1e-9 * max(float(total.max()), 1e-290)
+        own = 1 / np.maximum(total, least)
+        variance = null.variance
+        if t.n_sources <= MAX_SIZES:
+            inverse = np.linalg.inv(np.diag(total + least) + told)
+            own = np.diag(inverse)
+            of_pair = own[:, None] + own + 2 * inverse
+            unknown = of_pair / np.maximum(1 - told * of_pair, 1e-3)
+            others = 1 / np.maximum(total[:, None] - told, least)  # with the strengths of all others known
+            more = np.maximum(unknown - others - others.T, 0.0) * t.apart
+            variance = variance + null.covariance**2 * more[np.ix_(t.owner, t.owner)]
+        spread = t.node_rate * np.maximum(1 - t.node_rate, MIN_REST)
+        explained = np.add.reduceat(e**2 / spread, t.first_node) / np.bincount(t.node_owner)
+        explained *= np.exp(-2 * SURE * np.sqrt(own / t.n))
+        return replace(null, variance=variance, unexplained=1 - np.minimum(explained, MAX_EXPLAINED))
 
 
 class FreeModel:

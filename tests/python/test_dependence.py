@@ -361,6 +361,50 @@ def test_each_pair_is_predicted_from_the_others():
     np.testing.assert_allclose(*predicted, atol=1e-6)
 
 
+def beside_an_expert(seed, accuracies, n=3000):
+    """Votes of sources that always vote and are independent given one of two even classes, and the labels."""
+    rng = np.random.default_rng(seed)
+    y = rng.choice(2, n)
+    return np.where(rng.random((n, len(accuracies))) < accuracies, y[:, None], 1 - y[:, None]), y
+
+
+def test_an_expert_among_weak_sources_depends_on_none():
+    accuracies = [0.95] + [0.55] * 6
+    found = [bool(learned(beside_an_expert(seed, accuracies)[0], 2)) for seed in range(60)]
+    assert sum(found) <= 3  # one search of a hundred; 11 with the others' strengths taken for known
+
+
+def test_weak_sources_that_copy_each_other_beside_an_expert_are_found_alone():
+    for seed in range(15):
+        votes, _ = beside_an_expert(seed, [0.95] + [0.55] * 6)
+        copied = np.random.default_rng([seed, 1]).random(len(votes)) < 0.25
+        votes[copied, 4] = votes[copied, 3]
+        assert learned(votes, 2) == [(3, 4)]
+
+
+def test_the_default_labels_beside_an_expert_by_no_made_up_dependency():
+    votes, y = beside_an_expert(0, [0.95] + [0.55] * 6)
+    model = cs.LabelModel(n_classes=2).fit(votes)
+    assert not hasattr(model, "dependencies_")
+    assert (model.predict(votes) == y).mean() > 0.93  # 0.905 with an invented one
+
+
+@pytest.mark.parametrize("accuracies", [[0.9] + [0.6] * 5, [0.7] * 8])
+def test_the_error_of_a_prediction_from_the_other_pairs_is_that_over_draws(accuracies):
+    predicted, error = [], []
+    m, n = len(accuracies), 20_000
+    for seed in range(150):
+        statistics = cs.VoteStatistics.of(beside_an_expert(seed, accuracies, n)[0], n_classes=2)
+        pair_tables = PairTables(statistics, np.array([0.5, 0.5]), np.ones(m, dtype=bool))
+        model = TiedModel(pair_tables)
+        weight = equal_weights(pair_tables)
+        weight[0, 1] = weight[1, 0] = 1e-9
+        null = model.fit(weight, model.start(weight), 200)
+        predicted.append(null.covariance[0, 2])
+        error.append(null.variance[0, 2] / n)
+    assert np.median(error) / np.var(predicted) == pytest.approx(1, abs=0.4)
+
+
 def test_association_given_the_others_is_that_of_a_table_spelled_out():
     rng = np.random.default_rng(0)
     layout = ComponentLayout(3, ((0, 1, 2),), ((),), (np.arange(2)[:, None],) * 3, ("a", "b", "c"))
