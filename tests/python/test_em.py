@@ -375,7 +375,7 @@ def test_em_falls_back_like_auto_where_nothing_can_be_learned():
 
 
 def test_extrapolation_is_not_held_up_by_what_gets_rarer_for_ever():
-    # One vote is all but impossible under a class, and the class balance hardly known: every long step failed.
+    # A vote is all but impossible under a class, and the class balance hardly known: every long step failed.
     rng = np.random.default_rng(0)
     y = rng.choice(2, 3000)
     votes = np.where(rng.random((3000, 5)) < (0.9, 0.8, 0.7, 0.75, 0.65), y[:, None], 1 - y[:, None])
