@@ -68,7 +68,7 @@ likelihood is flat, and where on it the tables lie means nothing."""
 FALL, MAX_BACK = 1e-2, 5
 """A step that lowers the log-likelihood by more than floors do is halved, so many times at most."""
 
-LONGER = 4.0
+LONGER = 10.0
 """How much shorter extrapolations may be after one that lowered the likelihood, and longer after one that was
 as long as they might be and did not."""
 

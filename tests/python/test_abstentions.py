@@ -44,7 +44,7 @@ def test_exact_votes_tell_whose_abstentions_say_nothing(k):
     assert model.abstentions_ == expected(KINDS[: exact.n_sources])
     for table, source in zip(model._model.fit.tables, exact.sources, strict=True):
         np.testing.assert_allclose(table.table, source.table, atol=1e-4)  # PRIOR_COUNT, flat directions
-    np.testing.assert_allclose(model.predict_proba(exact.votes), exact.posterior, atol=4e-3)
+    np.testing.assert_allclose(model.predict_proba(exact.votes), exact.posterior, atol=1e-3)
 
 
 @pytest.mark.parametrize("method", ["auto", "em"])
