@@ -68,10 +68,6 @@ likelihood is flat, and where on it the tables lie means nothing."""
 FALL, MAX_BACK = 1e-2, 5
 """A step that lowers the log-likelihood by more than floors do is halved, so many times at most."""
 
-LONGER = 10.0
-"""How much shorter extrapolations may be after one that lowered the likelihood, and longer after one that was
-as long as they might be and did not."""
-
 SETTLED, MAX_BALANCES = 1e-4, 20
 """Imagined items have the class balance that is learned, up to this; and times that it is set anew."""
 
@@ -354,7 +350,7 @@ class Ascent:
         self.imagined = None if columns.imagined is None else columns.imagined.under(class_balance)
         self.n_passes, self.n_idle, self.n_back, self.is_fresh = 0, 0, 0, True
         self.safe: tuple[Point, float] = (self.point, -np.inf)
-        self.told, self.longest = -np.inf, np.inf
+        self.told = -np.inf
         self._fit: EMFit | None = None
         of_cliques = zip(columns.of_cliques, columns.cliques, strict=True)
         possible = [forms_of(clique, self.occurs[c, : len(clique.states)], model) for c, clique in of_cliques]
@@ -407,13 +403,9 @@ class Ascent:
             self.converged = move < self.reach or self.n_idle >= MAX_IDLE
             if not self.converged:
                 moving = self.occurs & ~self.columns.held[:, None]
-                far, length = _extrapolated(self.columns, self.point, first, second, moving, self.longest)
+                far = _extrapolated(self.columns, self.point, first, second, moving)
                 ahead, after, _ = self._step(far)
                 self.point = ahead if after >= before else second
-                if after < before:
-                    self.longest = max(length / LONGER, 1.0)
-                elif length == self.longest:
-                    self.longest *= LONGER
             else:
                 self.point = second
                 self.converged = not (self._imagines_anew() or self._turns())
@@ -832,17 +824,14 @@ def _floored(columns: Columns, tables: Tables, counts: Tables, occurs: NDArray[n
 
 
 def _extrapolated(
-    columns: Columns, at: Point, first: Point, second: Point, occurs: NDArray[np.bool_], most: float
-) -> tuple[Point, float]:
-    """Where the sequence of three points seems to go, in steps of up to `most` times theirs; and how long."""
+    columns: Columns, at: Point, first: Point, second: Point, occurs: NDArray[np.bool_]
+) -> Point:
+    """Where the sequence of three points seems to go."""
     points = [np.concatenate([_logs(p.tables, occurs), np.log(p.balance)]) for p in (at, first, second)]
     step = points[1] - points[0]
     bend = points[2] - points[1] - step
-    # What is all but impossible gets rarer for ever: it has no say in how far to go.
-    weight = np.exp(points[2])
     # The sum of numpy has one order, whatever the number of threads of BLAS.
-    ratio = (weight * np.square(step)).sum() / max((weight * np.square(bend)).sum(), 1e-300)
-    length = min(max(1.0, float(np.sqrt(ratio))), most)
+    length = max(1.0, float(np.sqrt(np.square(step).sum() / max(np.square(bend).sum(), 1e-300))))
     ahead = points[0] + 2 * length * step + length**2 * bend
     n_cells = len(ahead) - len(at.balance)
     # A step far out is cut: the likelihood, not the extrapolation, is trusted.
@@ -851,7 +840,7 @@ def _extrapolated(
     tables[occurs] = np.exp(ahead[:n_cells]).reshape(-1, tables.shape[2])
     tables[moving] = _shares(tables[moving], columns.given[moving])
     balance = np.exp(ahead[n_cells:])
-    return Point(tables, balance / balance.sum()), length
+    return Point(tables, balance / balance.sum())
 
 
 def _logs(tables: Tables, occurs: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -372,19 +372,3 @@ def test_em_falls_back_like_auto_where_nothing_can_be_learned():
     with pytest.warns(cs.NotIdentifiableWarning):
         model = cs.LabelModel(n_classes=2, method="em").fit([[0, 0], [1, 1], [0, -1]])
     assert model.predict([[0, 0], [1, 1]]).tolist() == [0, 1]
-
-
-def test_extrapolation_is_not_held_up_by_what_gets_rarer_for_ever():
-    # A vote is all but impossible under a class, and the class balance hardly known: every long step failed.
-    rng = np.random.default_rng(0)
-    y = rng.choice(2, 3000)
-    votes = np.where(rng.random((3000, 5)) < (0.9, 0.8, 0.7, 0.75, 0.65), y[:, None], 1 - y[:, None])
-    votes[rng.random((3000, 5)) > 0.4] = -1
-    columns = columns_of(votes, 2)
-    start = np.stack(
-        [np.roll(t.table, 1, axis=0) for t in cs.LabelModel(method="moments").fit(votes)._model.fit.tables]
-    )
-    for model in MODELS:
-        fit = fit_em(columns, start, np.full(2, 0.5), model=model, learn_balance=True)
-        assert fit.converged
-        assert fit.n_passes < 500
