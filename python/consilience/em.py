@@ -26,6 +26,7 @@ from consilience.accuracy_prior import ImaginedItems
 from consilience.gold import KnownRows
 from consilience.joint_forms import PENALTY, AloneTables, Clique, JointForm, best_form, forms_of
 from consilience.rows import Rows
+from consilience.secants import Secants
 from consilience.tied import n_parameters
 
 __all__ = [
@@ -58,12 +59,15 @@ then is not the only one that is tried."""
 LIFT = 3.0
 """In the second start, how much likelier each vote is where it is right."""
 
-TOLERANCE = 1e-6
+TOLERANCE = 3e-7
 """EM has converged when no probability moves by more than this in a step."""
 
-MIN_GAIN, MAX_IDLE = 1e-6, 5
-"""It has as well when so many rounds in a row each gain less than this in log-likelihood, of all items: the
+MIN_GAIN, MAX_IDLE = 1e-6, 10
+"""It has as well when so many passes in a row each change the log-likelihood of all items by less: the
 likelihood is flat, and where on it the tables lie means nothing."""
+
+MOST_AHEAD = 10.0
+"""How many times greater, or smaller, than by a plain step a probability may become."""
 
 FALL, MAX_BACK = 1e-2, 5
 """A step that lowers the log-likelihood by more than floors do is halved, so many times at most."""
@@ -315,9 +319,9 @@ def fit_em(
 class Ascent:
     """EM under way, from the arguments of :func:`fit_em`.
 
-    Every third pass extrapolates along the last two steps (SQUAREM, in the logarithms of the probabilities);
-    where that lowers the likelihood the plain step is kept, and where floors make a plain step lower it, a
-    part of that step. With imagined items, the likelihood is that of all items times
+    Each step goes beyond the plain one, as far as the last ones tell (:mod:`consilience.secants`); where that
+    lowers the likelihood the plain step is made instead, and where floors make a plain step lower it, a part
+    of that step. With imagined items, the likelihood is that of all items times
     ``prod(tables ** imagined)``; where the class balance is learned, they are given it each time that EM has
     converged, until it is theirs. With more than ``MAX_NEWTON`` label vectors, or of votes given who votes,
     the steps of ``"one-coin"`` and ``"tied"`` match the expected rates of each event, and stop where these
@@ -348,8 +352,12 @@ class Ascent:
         self.imagined_balance, self.n_balances = class_balance, 0
         self.reach = tolerance if columns.imagined is None or not learn_balance else max(tolerance, SETTLED)
         self.imagined = None if columns.imagined is None else columns.imagined.under(class_balance)
+        self.moving = self.occurs & ~columns.held[:, None]
+        self.secants = Secants()
         self.n_passes, self.n_idle, self.n_back, self.is_fresh = 0, 0, 0, True
         self.safe: tuple[Point, float] = (self.point, -np.inf)
+        self.instead: Point | None = None
+        """The plain step, where the point is beyond it."""
         self.told = -np.inf
         self._fit: EMFit | None = None
         of_cliques = zip(columns.of_cliques, columns.cliques, strict=True)
@@ -387,28 +395,46 @@ class Ascent:
         """Up to so many passes over the rows, all that were made included; fewer where EM has converged."""
         while self.n_passes < n_passes and not self.converged:
             self._fit = None
-            first, at, _ = self._step(self.point)
-            if self.climbs and at < self.safe[1] - FALL:
+            plain, at, told = self._step(self.point)
+            if self.is_fresh:
+                self.point, self.is_fresh = plain, False
+            elif self.instead is not None and at < self.safe[1]:
+                self.point, self.instead = self.instead, None
+                self.secants.went_down()
+            elif self.climbs and at < self.safe[1] - FALL:
                 self._go_back()
-                continue
-            second, before, told = self._step(first)
-            if self.climbs and not self.is_fresh and before < at - FALL:
-                self.safe, self.point = (self.point, at), first
-                self._go_back()
-                continue
-            # What tables start with draws them on where items tell nothing.
-            self.n_idle = self.n_idle + 1 if told - self.told < MIN_GAIN else 0
-            self.safe, self.told, self.n_back, self.is_fresh = (first, before), told, 0, False
-            move = second.distance(first)
-            self.converged = move < self.reach or self.n_idle >= MAX_IDLE
-            if not self.converged:
-                moving = self.occurs & ~self.columns.held[:, None]
-                far = _extrapolated(self.columns, self.point, first, second, moving)
-                ahead, after, _ = self._step(far)
-                self.point = ahead if after >= before else second
             else:
-                self.point = second
-                self.converged = not (self._imagines_anew() or self._turns())
+                self._go_from(plain, at, told)
+        if self.instead is not None:  # nobody has looked how high the point is
+            self.point, self.instead = self.instead, None
+
+    def _go_from(self, plain: Point, at: float, told: float) -> None:
+        """On from a point that is not below the last, whose plain step is known."""
+        if self.instead is not None:
+            self.secants.went_up()
+        # What tables start with draws them on where items tell nothing.
+        self.n_idle = self.n_idle + 1 if abs(told - self.told) < MIN_GAIN else 0
+        self.safe, self.told, self.n_back = (self.point, at), told, 0
+        self.converged = plain.distance(self.point) < self.reach or self.n_idle >= MAX_IDLE
+        if not self.converged:
+            ahead = self._ahead(plain)
+            self.point, self.instead = (plain, None) if ahead is None else (ahead, plain)
+        else:
+            self.point, self.instead = plain, None
+            self.converged = not (self._imagines_anew() or self._turns())
+
+    def _ahead(self, plain: Point) -> Point | None:
+        """Beyond a plain step, as far as the last steps tell; None where they tell nothing yet."""
+        point, next_one = (at.of_cells(self.moving) for at in (self.point, plain))
+        of_cell = np.broadcast_to(plain.balance, (np.count_nonzero(self.moving), len(plain.balance)))
+        # Of as many items for which the tables and the class balance were drawn.
+        metric = np.append(of_cell, np.ones(len(plain.balance))) / np.maximum(next_one, 1e-12)
+        beyond = self.secants.beyond(point, next_one - point, metric)
+        if beyond is None:
+            return None
+        # Far out, the likelihood is trusted and not the secants.
+        ahead = np.clip(next_one + beyond, next_one / MOST_AHEAD, next_one * MOST_AHEAD)
+        return plain.with_cells(self.moving, ahead, self.columns.given)
 
     def _go_back(self) -> None:
         """Half the way to the last point that is known to be higher; there at last."""
@@ -430,12 +456,14 @@ class Ascent:
         self.reach = max(self.tolerance, moved / 10) if self.n_balances < MAX_BALANCES else self.tolerance
         self.imagined, self.imagined_balance = self.columns.imagined.under(balance), balance
         self.safe, self.told, self.n_idle = (self.point, -np.inf), -np.inf, 0
+        self.secants.forget()
         return True
 
     def _start_afresh(self) -> None:
         """Where tables need not be of the model that is climbed: the first step may go down."""
         self.safe, self.told, self.is_fresh = (self.point, -np.inf), -np.inf, True
         self.n_idle, self.n_back = 0, 0
+        self.secants.forget()
 
     def _turns(self) -> bool:
         """Go over to forms that suit the tables better; whether there were any."""
@@ -581,6 +609,20 @@ class Point:
     def between(self, other: Point) -> Point:
         """Half the way, along which one strength stays one, and tied tables stay tied."""
         return Point((self.tables + other.tables) / 2, (self.balance + other.balance) / 2)
+
+    def of_cells(self, cells: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Probabilities of some cells, (C, S), for each label vector, and the class balance: in one row."""
+        return np.append(self.tables[cells], self.balance)
+
+    def with_cells(
+        self, cells: NDArray[np.bool_], values: NDArray[np.float64], given: NDArray[np.int64]
+    ) -> Point:
+        """With others in such a row, which are made to sum to 1 for each state of `given`, (C, S)."""
+        k, among = len(self.balance), cells.any(axis=1)
+        tables, balance = self.tables.copy(), values[-k:]
+        tables[cells] = values[:-k].reshape(-1, k)
+        tables[among] = _shares(tables[among], given[among])
+        return Point(tables, balance / balance.sum())
 
     def distance(self, other: Point) -> float:
         """The most that a probability differs by."""
@@ -821,31 +863,6 @@ def _floored(columns: Columns, tables: Tables, counts: Tables, occurs: NDArray[n
     rate = np.maximum(counts.sum(axis=2, keepdims=True), 1.0) / columns.n
     floored = np.where(occurs[:, :, None], np.maximum(tables, MIN_RATIO * rate), 0.0)
     return _shares(floored, columns.given)
-
-
-def _extrapolated(
-    columns: Columns, at: Point, first: Point, second: Point, occurs: NDArray[np.bool_]
-) -> Point:
-    """Where the sequence of three points seems to go."""
-    points = [np.concatenate([_logs(p.tables, occurs), np.log(p.balance)]) for p in (at, first, second)]
-    step = points[1] - points[0]
-    bend = points[2] - points[1] - step
-    # The sum of numpy has one order, whatever the number of threads of BLAS.
-    length = max(1.0, float(np.sqrt(np.square(step).sum() / max(np.square(bend).sum(), 1e-300))))
-    ahead = points[0] + 2 * length * step + length**2 * bend
-    n_cells = len(ahead) - len(at.balance)
-    # A step far out is cut: the likelihood, not the extrapolation, is trusted.
-    ahead = np.clip(ahead, points[2] - 3.0, points[2] + 3.0)
-    tables, moving = at.tables.copy(), occurs.any(axis=1)
-    tables[occurs] = np.exp(ahead[:n_cells]).reshape(-1, tables.shape[2])
-    tables[moving] = _shares(tables[moving], columns.given[moving])
-    balance = np.exp(ahead[n_cells:])
-    return Point(tables, balance / balance.sum())
-
-
-def _logs(tables: Tables, occurs: NDArray[np.bool_]) -> NDArray[np.float64]:
-    logs: NDArray[np.float64] = np.log(np.maximum(tables[occurs], 1e-300)).ravel()
-    return logs
 
 
 def _n_parameters(

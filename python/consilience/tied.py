@@ -48,6 +48,10 @@ class SourceTable:
     events: NDArray[np.int64]
     table: NDArray[np.float64]
 
+    def __post_init__(self) -> None:
+        # Sums go in the order of the memory: a table that was saved and read again adds up the same.
+        object.__setattr__(self, "table", np.ascontiguousarray(self.table))
+
     def with_one_silence(self, class_balance: NDArray[np.float64]) -> SourceTable:
         """The table of a source that votes alike, given that it votes, and abstains whatever the label is."""
         votes = self.table[:-1]

@@ -98,6 +98,28 @@ def test_em_with_free_tables_ends_where_many_plain_steps_end():
     assert fit.log_likelihood == pytest.approx(log_likelihood, abs=1e-2)
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_em_needs_far_fewer_passes_than_plain_steps(seed):
+    rng = np.random.default_rng(seed)
+    label = (rng.random(5000) < 0.03).astype(int)
+    votes = np.where(rng.random((5000, 10)) < rng.uniform(0.6, 0.9, 10), label[:, None], 1 - label[:, None])
+    votes[rng.random((5000, 10)) > 0.3] = -1
+    columns, balance = columns_of(votes, 2), np.array([0.9, 0.1])
+    start = np.tile(np.array([[0.7, 0.7], [0.2, 0.1], [0.1, 0.2]]), (10, 1, 1))
+    run = Ascent(columns, start, balance, "free", learn_balance=True)
+    run.go_on(1000)
+    assert run.converged
+    plain = Ascent(columns, start, balance, "free", learn_balance=True)
+    for _ in range(3 * run.n_passes):
+        plain.point = plain._step(plain.point)[0]
+    assert plain.point.distance(run.point) > 1e-3
+    # Plain steps stay where it ended.
+    plain.point = run.point
+    for _ in range(200):
+        plain.point = plain._step(plain.point)[0]
+    assert plain.point.distance(run.point) < 1e-4
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_em_ends_at_a_likelihood_no_lower_than_that_of_its_start(model):
     for seed in range(5):
