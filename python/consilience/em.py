@@ -426,7 +426,7 @@ class Ascent:
     def _ahead(self, plain: Point) -> Point | None:
         """Beyond a plain step, as far as the last steps tell; None where they tell nothing yet."""
         point, next_one = (at.of_cells(self.moving) for at in (self.point, plain))
-        of_cell = np.broadcast_to(plain.balance, (np.count_nonzero(self.moving), len(plain.balance)))
+        of_cell = np.broadcast_to(plain.balance, (int(self.moving.sum()), len(plain.balance)))
         # Of as many items for which the tables and the class balance were drawn.
         metric = np.append(of_cell, np.ones(len(plain.balance))) / np.maximum(next_one, 1e-12)
         beyond = self.secants.beyond(point, next_one - point, metric)

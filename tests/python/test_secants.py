@@ -57,7 +57,8 @@ def test_steps_get_shorter_after_a_failure_and_longer_again():
     secants.went_down()
     shorter = length(secants)
     secants.went_up()
-    assert shorter == pytest.approx(free / 4) and shorter < length(secants) <= 2 * shorter + 1e-9
+    assert shorter == pytest.approx(free / 4)
+    assert shorter < length(secants) <= 2 * shorter + 1e-9
     secants.forget()
     assert secants.beyond(np.zeros(2), np.ones(2), np.ones(2)) is None
 
