@@ -227,6 +227,7 @@ def _likelihood(
         is_hopeless=is_hopeless if may_be_hopeless else None,
         gold=gold,
         prior=prior,
+        trusted=trusted,
         warns=not is_trial,
     )
     if given or not can_be_tested(observed, likely, len(balance), missing=missing, n_threads=n_threads):

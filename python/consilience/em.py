@@ -43,6 +43,7 @@ __all__ = [
     "expect_counts",
     "first_of_best",
     "fit_em",
+    "voted_shares",
 ]
 
 MODELS = ("one-coin", "tied", "free")
@@ -271,7 +272,7 @@ def _alike(columns: Columns, start: Tables, class_balance: NDArray[np.float64]) 
     lifted = np.where(inside, LIFT, 1.0) / (1 + (LIFT - 1) * (inside @ class_balance))[:, :, None]
     tables = np.repeat(rate[:, :, None], len(class_balance), axis=2)
     tables[:, 1:] *= lifted
-    tables = _shares(tables, columns.given)
+    tables = voted_shares(tables, columns.given)
     kept = ~columns.single | columns.held
     tables[kept] = start[kept]
     return tables
@@ -621,7 +622,7 @@ class Point:
         k, among = len(self.balance), cells.any(axis=1)
         tables, balance = self.tables.copy(), values[-k:]
         tables[cells] = values[:-k].reshape(-1, k)
-        tables[among] = _shares(tables[among], given[among])
+        tables[among] = voted_shares(tables[among], given[among])
         return Point(tables, balance / balance.sum())
 
     def distance(self, other: Point) -> float:
@@ -640,7 +641,7 @@ def _expect(columns: Columns, point: Point) -> tuple[Tables, NDArray[np.float64]
     """The same, and the logarithms of the probabilities that an item is scored by."""
     tables = point.tables
     if columns.voters is not None:
-        tables = _shares(tables, columns.voters)
+        tables = voted_shares(tables, columns.voters)
     logs = np.log(np.where(tables > 0, tables, 1.0))
     silent = np.where(columns.held[:, None], 0.0, logs[:, 0])
     of_state = logs - silent[:, None]
@@ -655,7 +656,7 @@ def _expect(columns: Columns, point: Point) -> tuple[Tables, NDArray[np.float64]
     return counts, weights, log_likelihood, logs
 
 
-def _shares(tables: Tables, groups: NDArray[np.int64]) -> Tables:
+def voted_shares(tables: Tables, groups: NDArray[np.int64]) -> Tables:
     """States divided by the sum over those of their column that have the same number in `groups`, (C, S)."""
     plain = ~groups.any(axis=1)
     if plain.all():
@@ -670,7 +671,7 @@ def _shares(tables: Tables, groups: NDArray[np.int64]) -> Tables:
 
 
 def _free(columns: Columns, counts: Tables, items: NDArray[np.float64], occurs: NDArray[np.bool_]) -> Tables:
-    return _shares(_with_prior_counts(counts, occurs), columns.given)
+    return voted_shares(_with_prior_counts(counts, occurs), columns.given)
 
 
 def _with_prior_counts(counts: Tables, occurs: NDArray[np.bool_]) -> Tables:
@@ -862,7 +863,7 @@ def _floored(columns: Columns, tables: Tables, counts: Tables, occurs: NDArray[n
     """Probabilities that no state that occurs has too little of, with columns that sum to 1."""
     rate = np.maximum(counts.sum(axis=2, keepdims=True), 1.0) / columns.n
     floored = np.where(occurs[:, :, None], np.maximum(tables, MIN_RATIO * rate), 0.0)
-    return _shares(floored, columns.given)
+    return voted_shares(floored, columns.given)
 
 
 def _n_parameters(

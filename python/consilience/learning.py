@@ -485,14 +485,11 @@ def _learn_from_rows(
     """Where "em" and "auto" go on to from the moments: a fit, and its class balance."""
     go_on: Callable[..., tuple[SourceFit, NDArray[np.float64]]] = maximise_by_evidence
     if parameters.method == "auto":
-        statistics = observed.statistics
-        names = names_of_sources(statistics.source_names, statistics.n_sources)
         go_on = partial(
-            fit_automatically,
-            dependencies_learned=dependencies_learned,
-            ordered=parameters.ordered,
-            trusted=read_trusted(parameters.trusted, names),
+            fit_automatically, dependencies_learned=dependencies_learned, ordered=parameters.ordered
         )
+    statistics = observed.statistics
+    names = names_of_sources(statistics.source_names, statistics.n_sources)
     return go_on(
         observed,
         fit,
@@ -503,6 +500,7 @@ def _learn_from_rows(
         n_threads=threads_of(parameters.n_threads),
         gold=gold,
         prior=prior,
+        trusted=read_trusted(parameters.trusted, names),
     )
 
 

@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 from consilience import _core
 from consilience.accuracy_prior import AccuracyPrior, ImaginedItems
 from consilience.components import ComponentLayout
-from consilience.em import MAX_PASSES, Ascent, Columns, EMFit, Point, choose_model, expect_counts, fit_em
+from consilience.em import (
+    MAX_PASSES,
+    Ascent,
+    Columns,
+    EMFit,
+    Point,
+    choose_model,
+    expect_counts,
+    fit_em,
+    voted_shares,
+)
 from consilience.events import states_of
 from consilience.exceptions import ConvergenceWarning, warn_caller
 from consilience.fitting import SourceFit
@@ -52,6 +62,7 @@ def maximise_likelihood(
     is_hopeless: Callable[[SourceFit, NDArray[np.float64]], bool] | None = None,
     gold: Gold | None = None,
     prior: AccuracyPrior | None = None,
+    trusted: NDArray[np.int64] | None = None,
     warns: bool = True,
 ) -> tuple[SourceFit, NDArray[np.float64]]:
     """Tables, and class balance, of the greatest likelihood, with the model of a source chosen by BIC.
@@ -80,6 +91,8 @@ def maximise_likelihood(
         What is known of the labels.
     prior : AccuracyPrior or None
         What is believed of the sources; sources that are modelled together have none.
+    trusted : array of int, optional
+        Sources that are better than chance; `fit` has their signs already.
     warns : bool
         Whether to warn of a fit that stops before it has converged.
 
@@ -149,8 +162,12 @@ def maximise_likelihood(
         )
         if warns:
             warn_caller(stopped, ConvergenceWarning)
-    if learn_balance and gold is None and own is None and "trusted" not in fit.sign_rules:
-        found = _named_by_votes(columns, found)
+    if gold is None and own is None:
+        if learn_balance and "trusted" not in fit.sign_rules:
+            found = _named_by_votes(columns, found)
+        if "third moments" not in fit.sign_rules and (learn_balance or np.ptp(class_balance) == 0):
+            of_trusted = np.isin(layout.alone, [] if trusted is None else fit.first[trusted])
+            found = _right_way_round(columns, found, np.flatnonzero(of_trusted))
     refined = _to_sources(fit, layout, found, bic)
     if used > 0:
         by = "gold" if own is None else "accuracy_prior"
@@ -231,6 +248,26 @@ def _named_by_votes(columns: Columns, found: EMFit) -> EMFit:
             break
         order[[a, b]], agreement[:, [a, b]] = order[[b, a]], agreement[:, [b, a]]
     return replace(found, tables=found.tables[:, :, order], class_balance=found.class_balance[order])
+
+
+def _right_way_round(columns: Columns, found: EMFit, trusted: NDArray[np.int64]) -> EMFit:
+    """A fit of two label vectors or its mirror image: that in which trusted columns, or all, beat chance.
+
+    Both are equally likely. By the sum of the strengths, as the start was chosen; but where abstentions say
+    nothing of the votes alone, and the start was chosen by abstentions too, which may tell of anything.
+    """
+    if len(found.class_balance) != 2:
+        return found
+    tables = found.tables if columns.voters is None else voted_shares(found.tables, columns.voters)
+    inside = columns.masks[:, 1:]
+    about_one = inside.sum(axis=2) == 1
+    strength = np.where(inside, tables[:, 1:], -tables[:, 1:]).sum(axis=2, where=about_one[:, :, None])
+    strength[~columns.single | columns.held] = 0.0
+    total = float(strength[trusted].sum()) or float(strength.sum())
+    if total >= 0:
+        return found
+    mirrored = np.where(columns.held[:, None, None], found.tables, found.tables[:, :, ::-1])
+    return replace(found, tables=mirrored, class_balance=found.class_balance[::-1])
 
 
 def likely_components(

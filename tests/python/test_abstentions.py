@@ -234,3 +234,25 @@ def test_a_source_for_one_of_many_classes_is_not_taken_for_one_that_met_no_other
     few[:, 0] = -1
     few[0, 0] = 0  # one vote: whether it would vote for more is not known
     assert two_sided(cs.VoteStatistics.of(few, n_classes=k))[0]
+
+
+def waves_of_annotation(seed, n=5000, m=6, minority=0.15):
+    """Half of the items go to half of the sources, the others to all: who votes says nothing of the label."""
+    rng = np.random.default_rng(seed)
+    label, accuracy = (rng.random(n) < minority).astype(int), rng.uniform(0.55, 0.9, m)
+    votes = np.where(rng.random((n, m)) < accuracy, label[:, None], 1 - label[:, None])
+    asked = np.ones((n, m), dtype=bool)
+    asked[: n // 2, m // 2 :] = False
+    votes[~asked | (rng.random((n, m)) > 0.7)] = -1
+    return votes, label, int(np.argmax(accuracy))
+
+
+def test_whom_items_are_given_to_does_not_turn_the_labels_round():
+    n_right = 0
+    for seed in range(12):
+        votes, label, best = waves_of_annotation(seed)
+        covered = (votes >= 0).any(axis=1)
+        for trusted in (None, [best]):
+            model = cs.LabelModel(n_classes=2, trusted=trusted).fit(votes)
+            n_right += (model.predict(votes) == label)[covered].mean() > 0.6
+    assert n_right == 24
