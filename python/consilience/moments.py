@@ -128,13 +128,18 @@ def moments_influence(
     """
     weak = weak_nodes(report, system.related)
     pairs = np.where(weak[:, None], system.related & ~weak, report.omega_mask)
-    g = np.where(pairs, system.events.g, 0.0)
+    # What is always 1, or never, has no noise and says nothing.
+    g = np.where(pairs & np.outer(system.live, system.live), system.events.g, 0.0)
     slope = g * strength / system.variance  # d equation_a / d C_ab
     derivative = slope * g * strength[:, None]
-    derivative[np.diag_indices_from(derivative)] = (slope * g * strength).sum(axis=1)
-    equations = centred * (centred @ slope.T)
+    own = (slope * g * strength).sum(axis=1)
+    derivative[np.diag_indices_from(derivative)] = own
+    # Equations of rare and of frequent nodes differ by orders of magnitude.
+    scale = 1 / np.sqrt(np.where(own > 0, own, 1.0))
+    derivative *= np.outer(scale, scale)
+    equations = centred * (centred @ slope.T) * scale
     equations -= equations.mean(axis=0)
-    influence: NDArray[np.float64] = equations @ np.linalg.pinv(derivative, rcond=1e-10).T
+    influence: NDArray[np.float64] = equations @ np.linalg.pinv(derivative, rcond=1e-10).T * scale
     return influence
 
 

@@ -160,3 +160,16 @@ def test_votes_that_hardly_occur_leave_intervals_as_they_are():
         n=1e9,
     )
     assert (np.diff(intervals) < 0.1).all()
+
+
+@pytest.mark.parametrize("last", [np.ones(2000, dtype=int), np.append(0, np.ones(1999, dtype=int))])
+def test_a_source_that_says_always_the_same_leaves_the_intervals_of_others_as_they_are(last):
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 2, 2000)
+    votes = np.where(rng.random((2000, 5)) < 0.8, label[:, None], 1 - label[:, None])
+    votes[rng.random((2000, 5)) > 0.9] = -1
+    without = cs.LabelModel(n_classes=2, method="moments").fit(votes)
+    beside = cs.LabelModel(n_classes=2, method="moments").fit(np.column_stack([votes, last]))
+    widths = np.ptp(without.accuracy_interval_, axis=1)
+    np.testing.assert_allclose(np.ptp(beside.accuracy_interval_[:5], axis=1), widths, rtol=0.1)
+    assert beside.plan(0.01).n_items > 2000
