@@ -35,6 +35,8 @@ from consilience.exceptions import (
     ConsilienceWarning,
     InvalidArgumentError,
     InvalidVotesError,
+    NotIdentifiableError,
+    NotIdentifiableWarning,
     WrongTypeError,
     listed,
     warn_caller,
@@ -74,6 +76,9 @@ MIN_VOTES_PER_INDICATOR = {"auto": MIN_VOTES_PER_STRENGTH, "em": MIN_VOTES_PER_S
 
 CHANCE = 10.0
 """Difference of BIC from which on the signs that third moments choose are followed."""
+
+LEAST_SOURCES = 3
+"""Sources that must say something where abstentions say nothing."""
 
 
 # --- votes are read ----------------------------------------------------------------------------------------
@@ -328,6 +333,13 @@ def learn(
         )
     parameters.check_order(statistics.task_graph)
     balance = read_class_balance(parameters.class_balance, statistics.task_graph)
+    remark = _about_mute(parameters, statistics)
+    if remark is not None and parameters.method != "majority":
+        if parameters.is_strict:
+            raise NotIdentifiableError(remark)
+        warn_caller(f"{remark} Labels are those of the majority", NotIdentifiableWarning)
+        model = _learn_given(replace(parameters, method="majority"), statistics, observed, None, None)
+        return replace(model, fit=replace(model.fit, said=[*model.fit.remarks, remark]))
     if parameters.learns_dependencies and observed is None:
         return _learn_given(parameters, statistics, None, gold, _of_statistics(statistics, balance))
     threads = threads_of(parameters.n_threads)
@@ -360,6 +372,23 @@ def learn(
         return model
     other = _learn_given(parameters, counted.statistics, counted, gold, found, warns=False)
     return model if other.fit.parts else other
+
+
+def _about_mute(parameters: Parameters, statistics: VoteStatistics) -> str | None:
+    """Why votes say nothing where abstentions are said to: the kind of vote is all the same. Or None."""
+    if parameters.abstentions != "missing":
+        return None
+    of_source = np.bincount(statistics.node_source, minlength=statistics.n_sources)
+    of_nodes = np.bincount(statistics.node_source, np.diag(statistics.pairs), statistics.n_sources)
+    is_mute = (of_source == 1) & (of_nodes == statistics.n_votes)
+    if not is_mute.any() or np.count_nonzero((statistics.n_votes > 0) & ~is_mute) >= LEAST_SOURCES:
+        return None
+    names = names_of_sources(statistics.source_names, statistics.n_sources)
+    return (
+        f'abstentions="missing" leaves nothing to tell from the votes of '
+        f"{listed(names[j] for j in np.flatnonzero(is_mute))}: whenever they vote they say the same, and "
+        f'fewer than {LEAST_SOURCES} other sources vote. Let it count whether they vote: abstentions="auto".'
+    )
 
 
 def _of_statistics(statistics: VoteStatistics, balance: NDArray[np.float64]) -> DependencyReport:

@@ -256,3 +256,41 @@ def test_whom_items_are_given_to_does_not_turn_the_labels_round():
             model = cs.LabelModel(n_classes=2, trusted=trusted).fit(votes)
             n_right += (model.predict(votes) == label)[covered].mean() > 0.6
     assert n_right == 24
+
+
+def keyword_rules(seed=0, n=2000):
+    """Six sources that vote for one class each."""
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, 2, n)
+    votes = np.full((n, 6), -1)
+    for j in range(6):
+        fires = rng.random(n) < np.where(label == j % 2, 0.4, 0.1)
+        votes[fires, j] = j % 2
+    return votes, label
+
+
+@pytest.mark.parametrize("method", ["auto", "em"])
+def test_sources_that_only_say_one_thing_are_counted_where_abstentions_say_nothing(method):
+    votes, _ = keyword_rules()
+    with pytest.warns(cs.NotIdentifiableWarning, match="'source 0', 'source 1'.*they say the same.*majority"):
+        model = cs.LabelModel(n_classes=2, method=method, abstentions="missing").fit(votes)
+    majority = cs.LabelModel(n_classes=2, method="majority").fit(votes)
+    np.testing.assert_array_equal(model.predict_proba(votes), majority.predict_proba(votes))
+    assert "leaves nothing to tell from the votes of" in str(model.summary())
+
+
+@pytest.mark.parametrize("method", ["moments", "completion"])
+def test_methods_that_must_learn_refuse_them(method):
+    votes, _ = keyword_rules()
+    with pytest.raises(cs.NotIdentifiableError, match=r"'source 5'.*abstentions=\"auto\""):
+        cs.LabelModel(n_classes=2, method=method, abstentions="missing").fit(votes)
+
+
+def test_beside_three_sources_that_tell_they_may_say_nothing():
+    votes, label = keyword_rules()
+    rng = np.random.default_rng(1)
+    annotators = np.where(rng.random((2000, 3)) < 0.8, label[:, None], 1 - label[:, None])
+    both = np.hstack([votes, annotators])
+    model = cs.LabelModel(n_classes=2, method="em", abstentions="missing").fit(both)
+    without = cs.LabelModel(n_classes=2, method="em", abstentions="missing").fit(annotators)
+    np.testing.assert_allclose(model.predict_proba(both), without.predict_proba(annotators), atol=0.05)
