@@ -10,7 +10,7 @@ habits, items that many sources speak about. This module keeps to weaker stateme
   a single accuracy for all its votes: as strongly as the tables of all sources together suggest, and further
   by a *caution*, a weight for each vote, that is chosen so that two halves of the sources, fitted apart,
   name the same labels (:mod:`consilience.halves`). Where many votes would come to speak against what they
-  say, they are taken to say nothing: a habit that splits the sources fits the votes as well as the label.
+  say, all count alike and as usual: a habit that splits the sources fits the votes as well as the label.
 * What a silence says, and how much votes that hang together count, is not known: labels average fits that
   answer differently (``INTERPRETATIONS``).
 * How sure labels are is measured: each vote is foretold by the other votes of its row, and the posterior is
@@ -93,7 +93,8 @@ MIN_RESIDUAL = 0.1
 MOST_AGAINST = 0.3
 """Share of the votes that may come to speak against what they say, before all their sources count alike.
 Where a habit divides sources it comes near a half; at 0.2 crowds with poor workers lose 1.7 points, at 0.4
-nothing changes."""
+nothing changes. How right they then are, fits in which they are not cannot tell: it is what is usual
+(``ACCURACY``), with which judges of two orders have a Brier score of 0.28 (0.36 where it was learned)."""
 
 ERROR_CORRELATION = 0.3
 """Least correlation between the errors of two votes on an item, where votes on items hang together. Gold
@@ -382,7 +383,8 @@ class _Reading:
         if beliefs is not None:
             prior = np.where(beliefs.votes > 0, beliefs.votes, prior)
             mean = np.where(beliefs.votes > 0, beliefs.accuracy, mean)
-        return self._table_of(cells, np.minimum((hits + prior * mean) / (votes + prior), 0.995), slope)
+        accuracy = (hits + prior * mean) / (votes + prior)
+        return self._table_of(cells, np.minimum(accuracy, 0.995), slope)
 
     def _table_of(self, cells: Cells, accuracy: NDArray[np.float64], slope: float) -> NDArray[np.float64]:
         """``P(state | votes, Y = y)`` of sources with these accuracies, (m,), for all their votes.
@@ -439,24 +441,9 @@ class _Reading:
             # Against one of two classes is for the other; for which of more, a habit would decide.
             table = np.where(self.turned[cells.source, None], centre, table)
         if self.counts_all_alike:
-            alike = self.many & ~self.is_known
-            accuracy = np.full(len(alike), self._mean_accuracy(alike & ~self.turned))
-            if self.turned.any():
-                accuracy[self.turned] = self._mean_accuracy(alike & self.turned)
-            table = np.where(
-                alike[cells.source, None], self._table_of(cells, accuracy, self.panel.slope), table
-            )
+            alike = (self.many & ~self.is_known)[cells.source, None]
+            table = np.where(alike, self._table_of(cells, self.usual, self.panel.slope), table)
         return table
-
-    def _mean_accuracy(self, among: NDArray[np.bool_]) -> float:
-        """Share of the votes of some sources that are expected to be right, drawn towards what is usual."""
-        kept = among[self.panel.cells.source]
-        votes = float(self.shared[kept].sum())
-        right = float((self.shared * self.panel.cells.masks)[kept].sum())
-        prior = ACCURACY_VOTES * np.count_nonzero(among)
-        # The mean of equal numbers need not be equal to them.
-        usual = float(self.usual[among].mean()) if prior and self.turned.any() else ACCURACY
-        return min((right + prior * usual) / (votes + max(prior, 1e-300)), 0.995)
 
     def _share_against(self) -> float:
         """Share of the votes of sources for every class that speak against what they are taken to say."""
