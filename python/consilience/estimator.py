@@ -6,10 +6,14 @@ import inspect
 from functools import cache
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from consilience.exceptions import InvalidArgumentError, listed
 from consilience.optional import require
+from consilience.task_graph import ClassName, TaskGraph
 
-__all__ = ["Estimator"]
+__all__ = ["Estimator", "class_names"]
 
 EstimatorT = TypeVar("EstimatorT", bound="Estimator")
 
@@ -64,6 +68,15 @@ class Estimator:
             )
         ]
         return f"{estimator.__name__}({', '.join(changed)})"
+
+
+def class_names(graph: TaskGraph) -> NDArray[Any] | dict[str, list[ClassName]]:
+    """What estimators keep as ``classes_``: for one task an array, as scikit-learn asks for; else by task."""
+    if graph.n_tasks > 1:
+        return graph.classes
+    names = graph.classes[graph.tasks[0]]
+    array = np.array(names)
+    return array if array.tolist() == names else np.array(names, dtype=object)  # of names of several types
 
 
 @cache

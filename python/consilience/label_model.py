@@ -15,7 +15,7 @@ from consilience.arrays import in_item_order
 from consilience.class_balance import ClassBalance
 from consilience.container import path_of, read_file, write_atomically
 from consilience.distinct_rows import DistinctRows
-from consilience.estimator import Estimator
+from consilience.estimator import Estimator, class_names
 from consilience.events import has_plain_events
 from consilience.exceptions import (
     ConsilienceWarning,
@@ -118,7 +118,7 @@ class LabelModel(Estimator):
 
     Attributes
     ----------
-    classes_ : list, or {task: list}
+    classes_ : (k,) array, or {task: list}
         Class names, or ``0..k-1``: the order of every class axis.
     class_balance_ : (K,) float64 array
         ``P(Y)`` over the classes, or the feasible set.
@@ -336,7 +336,7 @@ class LabelModel(Estimator):
             self.dependencies_ = model.dependencies
         self.task_graph_ = graph
         self.class_balance_ = balance
-        self.classes_ = graph.classes if graph.n_tasks > 1 else graph.classes[graph.tasks[0]]
+        self.classes_ = class_names(graph)
         self.source_names_ = fit.report.source_names
         self.n_features_in_ = model.statistics.n_sources
 

@@ -6,6 +6,7 @@ import pytest
 import consilience as cs
 
 base = pytest.importorskip("sklearn.base")
+from sklearn.metrics import get_scorer  # noqa: E402
 from sklearn.model_selection import cross_val_predict  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import FunctionTransformer  # noqa: E402
@@ -69,6 +70,20 @@ def test_cross_validation_hands_over_gold_and_weights_by_name(data):
     first, rest = np.arange(300), np.arange(300, 600)
     model = cs.LabelModel(n_classes=2).fit(votes[rest], params["weights"][rest], known[rest])
     np.testing.assert_array_equal(found[first], model.predict_proba(votes[first]))
+
+
+@pytest.mark.parametrize("scoring", ["roc_auc", "neg_log_loss", "f1", "average_precision", "accuracy"])
+def test_scikit_learn_scores_the_labels_by_gold(data, scoring):
+    votes, gold = data
+    score = get_scorer(scoring)(cs.LabelModel(n_classes=2).fit(votes), votes, gold)
+    assert score > (-0.5 if scoring == "neg_log_loss" else 0.85)
+
+
+def test_classes_are_an_array_of_one_type_or_of_the_names_as_they_are(data):
+    votes, _ = data
+    assert cs.LabelModel().fit(votes).classes_.dtype.kind == "i"
+    assert cs.LabelModel(classes=["ham", "spam"]).fit(votes).classes_.dtype.kind == "U"
+    assert cs.LabelModel(classes=["ham", 1]).fit(votes).classes_.tolist() == ["ham", 1]
 
 
 def test_a_pipeline_ends_with_a_label_model(data):

@@ -279,7 +279,7 @@ def test_class_names_in_files_are_those_of_all_files(tmp_path, kind):
     whole = cs.LabelModel().fit(cs.Votes.from_dense(WORDS[TABLE], source_names=NAMES))
     model = cs.LabelModel().fit(tmp_path)
     assert learned(model) == learned(whole)
-    assert model.classes_ == ["bear", "lynx", "wolf"]
+    assert list(model.classes_) == ["bear", "lynx", "wolf"]
     assert model.predict(tmp_path).tobytes() == model.predict(WORDS[TABLE]).tobytes()
 
 

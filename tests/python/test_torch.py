@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 from sklearn.base import clone  # noqa: E402
+from sklearn.calibration import CalibratedClassifierCV  # noqa: E402
 from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: E402
 from sklearn.model_selection import GridSearchCV, cross_val_score  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
@@ -686,7 +687,7 @@ def test_one_task_takes_and_gives_arrays():
     graph = cs.TaskGraph.single(["person", "org"])
     soft = np.eye(2)[gold["kind"]] * 0.8 + 0.1
     clf = MultiTaskClassifier(graph, random_state=0, max_epochs=9, learning_rate=1e-2).fit(X, soft)
-    assert clf.classes_ == ["person", "org"]
+    assert list(clf.classes_) == ["person", "org"]
     assert clf.n_features_in_ == 4
     assert clf.predict(X).shape == (400,)
     assert clf.predict_proba(X).shape == (400, 2)
@@ -897,6 +898,21 @@ def test_it_clones_pickles_and_goes_through_scikit_learn():
     assert cross_val_score(clf, X, y, cv=2).shape == (2,)
     assert GridSearchCV(clf, {"learning_rate": [1e-3, 1e-2]}, cv=2).fit(X, y).best_score_ > 0.4
     assert make_pipeline(StandardScaler(), clf).fit(X, y).predict(X).shape == (90,)
+
+
+@pytest.mark.parametrize("scoring", ["roc_auc", "neg_log_loss", "f1", "average_precision"])
+def test_scikit_learn_scores_it_by_probabilities_and_by_classes(scoring):
+    X, gold, _ = learnable(200)
+    clf = MultiTaskClassifier(cs.TaskGraph.single(2), random_state=0, max_epochs=9, learning_rate=1e-2)
+    scores = cross_val_score(clf, X, gold["kind"], cv=2, scoring=scoring, error_score="raise")
+    assert (scores > (-0.5 if scoring == "neg_log_loss" else 0.9)).all()
+
+
+def test_scikit_learn_calibrates_it():
+    X, gold, _ = learnable(200)
+    clf = MultiTaskClassifier(cs.TaskGraph.single(2), random_state=0, max_epochs=9, learning_rate=1e-2)
+    calibrated = CalibratedClassifierCV(clf, cv=2).fit(X, gold["kind"])
+    assert (calibrated.predict(X) == gold["kind"]).mean() > 0.9
 
 
 def test_its_repr_shows_what_differs_from_the_defaults():
@@ -1185,7 +1201,7 @@ def test_saved_weights_predict_as_the_model_that_learned_them(make, hidden_sizes
     loaded = clone(clf)
     assert loaded.load_weights(tmp_path / "weights.pt") is loaded
     np.testing.assert_array_equal(loaded.predict_joint(X), clf.predict_joint(X))
-    assert loaded.classes_ == clf.classes_
+    assert loaded.classes_ == clf.classes_ == GRAPH.classes
 
 
 @pytest.mark.parametrize(

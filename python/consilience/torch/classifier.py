@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from consilience.container import path_of, target_of
-from consilience.estimator import Estimator
+from consilience.estimator import Estimator, class_names
 from consilience.exceptions import (
     FileFormatError,
     InvalidArgumentError,
@@ -121,7 +121,7 @@ class MultiTaskClassifier(Estimator):
     ----------
     network_ : MultiTaskNetwork
         What was trained.
-    classes_ : list, or {task: list}
+    classes_ : (k,) array, or {task: list}
         Class names: the order of every class axis.
     history_ : list of dict
         One an epoch: "epoch", "loss", "learning_rate", "validation_loss", "validation_accuracy".
@@ -296,7 +296,7 @@ class MultiTaskClassifier(Estimator):
             delattr(self, name)
         graph = network.task_graph
         self.network_ = network.eval()
-        self.classes_: Any = graph.classes if graph.n_tasks > 1 else graph.classes[graph.tasks[0]]
+        self.classes_ = class_names(graph)
 
     def _settings(self) -> Settings:
         """Parameters, checked."""
