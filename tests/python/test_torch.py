@@ -460,6 +460,21 @@ def test_a_bag_of_embeddings_is_their_mean_and_zero_for_an_empty_text():
     assert (found[1] == 0).all()
 
 
+@pytest.mark.parametrize("make", [BagOfEmbeddings, LSTM])
+def test_a_text_is_read_alike_whatever_the_given_embedding_of_padding(make):
+    trunk = make(9, embeddings=np.random.default_rng(0).normal(size=(9, 4))).eval()
+    alone, padded = torch.tensor([[2, 3]]), torch.tensor([[2, 3, 0, 0], [4, 5, 6, 7]])
+    torch.testing.assert_close(trunk(padded)[:1], trunk(alone))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e200])
+def test_given_embeddings_that_are_not_finite_are_refused(value):
+    table = np.zeros((4, 2))
+    table[3, 1] = value
+    with pytest.raises(cs.InvalidArgumentError, match="embeddings, row 3: must be finite"):
+        LSTM(4, embeddings=table)
+
+
 def test_a_sparse_matrix_goes_through_an_mlp_as_a_dense_one():
     X = scipy.sparse.random_array((30, 12), density=0.2, rng=np.random.default_rng(0))
     trunk = MLP(12, (6, 3))

@@ -140,6 +140,12 @@ class _WordTrunk(Trunk):
                     f"embeddings must have one row a word, shape ({n_words}, d), got {table.shape}"
                 )
             weights = torch.tensor(table, dtype=torch.float32)
+            finite = weights.isfinite().all(dim=1)
+            if not finite.all():
+                row = int(finite.int().argmin())
+                raise InvalidArgumentError(
+                    f"embeddings, row {row}: must be finite in float32; draw those of words that have none"
+                )
             self.embedding = nn.Embedding.from_pretrained(weights, freeze=freeze, padding_idx=PADDING)
 
     def reset_parameters(self) -> None:
@@ -181,8 +187,9 @@ class BagOfEmbeddings(_WordTrunk):
 
     def forward(self, words: Tensor) -> Tensor:
         """(n, length) word indices -> (n, out_features); zeros for an empty text."""
-        n_words = (words != PADDING).sum(dim=1, keepdim=True).clamp_min(1)
-        mean: Tensor = self.embedding(words).sum(dim=1) / n_words
+        is_word = (words != PADDING)[:, :, None]
+        total = (self.embedding(words) * is_word).sum(dim=1)  # given embeddings of padding may be any
+        mean: Tensor = total / is_word.sum(dim=1).clamp_min(1)
         return self.dropout(mean)
 
 
