@@ -73,18 +73,16 @@ def compare(
 ) -> dict[str, Any]:
     """Scores of the labels themselves and of the end model trained on them, for each column and trial.
 
-    The setting of the end model is chosen on the first trial, with the labels of the first column that is
-    trained on items with votes, and is the same for all such columns: choices of their own would differ by
-    chance more than the columns do. `known` holds what came out for columns in an earlier experiment. Their
-    setting stands, and trials that were run are not run again.
+    The setting of the end model is chosen on the first trial, for all columns that are trained on items with
+    votes by majority vote's labels: choices of their own would differ by chance more than the columns do.
+    `known` holds what came out for columns in an earlier experiment. Their setting stands, trials that were
+    run are not run again, and all of them are in the result, be they more than `trials`.
     """
     settings = {c.items: known[c.name]["setting"] for c in chosen if c.name in known}
     result: dict[str, Any] = {}
     for column in chosen:
         before = known.get(column.name, {})
-        result[column.name] = {
-            key: before.get(key, [])[:trials] for key in ("labels", "end model", "seconds")
-        }
+        result[column.name] = {key: list(before.get(key, [])) for key in ("labels", "end model", "seconds")}
         if before:
             result[column.name]["setting"] = before["setting"]
     for trial in range(trials):
@@ -98,7 +96,9 @@ def compare(
             labeler = column.labeler(problem, split.train, **column.options)
             seconds = time.perf_counter() - start
             if column.items not in settings:
-                settings[column.items] = choose(problem, split, network, column, labeler)
+                by_votes = column.items == "votes"
+                guide = columns.hierarchical_majority(problem, split.train) if by_votes else labeler
+                settings[column.items] = choose(problem, split, network, column, guide)
             labels = end_labels(problem, split, network, column, labeler, settings[column.items], trial)
             of = result[column.name]
             of["setting"] = settings[column.items]
@@ -155,11 +155,20 @@ def choose(
 
 
 def sizes(
-    problem: Problem, column: Column, setting: Mapping[str, float], trials: int, trunk: Trunk, report: Report
+    problem: Problem,
+    column: Column,
+    setting: Mapping[str, float],
+    trials: int,
+    trunk: Trunk,
+    known: Sequence[Mapping[str, Any]],
+    report: Report,
 ) -> list[dict[str, Any]]:
-    """Figure 5: scores against the number of unlabeled items."""
-    rows: list[dict[str, Any]] = []
-    for trial in range(trials):
+    """Figure 5: scores against the number of unlabeled items.
+
+    Trials that `known` holds with the same setting are not run again, and all of them are in the result.
+    """
+    rows = [dict(row) for row in known if row.get("setting", setting) == setting]
+    for trial in sorted(set(range(trials)) - {row["trial"] for row in rows}):
         split = problem.split(trial)
         network = EndModel(problem.graph, problem.texts, split.train, trunk)
         for n in [*(s for s in SIZES if s < len(split.train)), len(split.train)]:
@@ -170,6 +179,7 @@ def sizes(
                 {
                     "trial": trial,
                     "n": n,
+                    "setting": dict(setting),
                     "labels": score(problem, labeler.hard(split.test), split.test)["finest"],
                     "end model": score(problem, labels, split.test)["finest"],
                 }

@@ -2,11 +2,15 @@
 
     python bench/paper/run.py table1|ablations|fig4|fig5|fig6|reasons --data DIR --out DIR [--trials 10]
 
-``DIR`` of ``--data`` holds the data sets ``trec``, ``clinc150_hier`` and ``conll03_tokens``, each a
-folder with ``labels.npz``, ``meta.json`` and, but for the last, ``texts.jsonl.gz``. Results are written
-to the folder of ``--out``: ``results.json`` with the scores of every trial, a table and a picture for each
-experiment. What the file holds already is kept and not run again: give another folder to start anew. Needs
-PyTorch, scikit-learn, SciPy and matplotlib.
+DIR of --data holds the data sets trec (problem trec), clinc150_hier (household and clinc) and conll03_tokens
+(tokens): folders with labels.npz, meta.json and, but for the last, texts.jsonl.gz. fig4 draws its votes.
+
+Results are written to the folder of --out: results.json with the scores of every trial, a table and, but for
+reasons, a picture for each experiment. Trials that results.json holds already are kept and not run again, and
+the table and the picture are of the first N: give another folder to start anew. The times of fig4, and
+reasons, are measured again.
+
+Needs PyTorch, scikit-learn and SciPy, and matplotlib for the pictures.
 """
 
 from __future__ import annotations
@@ -44,6 +48,8 @@ PROBLEMS: dict[str, Callable[[Path], Problem]] = {
     "clinc": clinc.load,
     "tokens": tokens.load,
 }
+DATA = {"trec": "trec", "household": "clinc150_hier", "clinc": "clinc150_hier", "tokens": "conll03_tokens"}
+"""The folder that a problem is read from."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -96,12 +102,17 @@ def run_ablations(options: argparse.Namespace) -> list[str]:
 
 def run_fig4(options: argparse.Namespace) -> list[str]:
     """Error against the number of items, with dependencies too, and time beside Gibbs sampling."""
+    known = known_problems(options, "fig4")
     results = {
-        "error": synthetic.error_against_n(options.trials, note),
-        "dependencies": synthetic.error_with_dependencies(options.trials, note),
+        "error": synthetic.error_against_n(options.trials, known.get("error", ()), note),
+        "dependencies": synthetic.error_with_dependencies(
+            options.trials, known.get("dependencies", ()), note
+        ),
         "time": synthetic.time_against_n(note),
     }
     keep(options, "fig4", results)
+    for name in ("error", "dependencies"):
+        results[name] = [row for row in results[name] if row["trial"] < options.trials]
     tables.draw_synthetic(results, options.out / "fig4.png")
     return tables.synthetic_table(results)
 
@@ -131,20 +142,32 @@ def run_fig5(options: argparse.Namespace) -> list[str]:
         if JOINT not in known:
             known |= compare(problem, [joint], 1, trunk(options), known, note)
         setting = known[JOINT]["setting"]
-        results[problem.name] = sizes(problem, joint, setting, options.trials, trunk(options), note)
+        before = results.get(problem.name, ())
+        results[problem.name] = sizes(problem, joint, setting, options.trials, trunk(options), before, note)
         keep(options, "fig5", results)
+    results = {name: [r for r in rows if r["trial"] < options.trials] for name, rows in results.items()}
     tables.draw_sizes(results, options.out / "fig5.png")
     return tables.sizes_table(results)
 
 
 def compared(experiment: str, options: argparse.Namespace, chosen: tuple[Column, ...]) -> dict[str, Any]:
-    """Results of :func:`compare` for each problem, written down as they come."""
+    """Results of :func:`compare` for each problem, written down as they come; the first trials of them."""
     results = known_problems(options, experiment)
     for problem in problems(options):
         known = known_columns(options, problem)
         results[problem.name] = compare(problem, chosen, options.trials, trunk(options), known, note)
         keep(options, experiment, results)
-    return {name: results[name] for name in PROBLEMS if name in results}
+    return {name: first(results[name], options.trials) for name in PROBLEMS if name in results}
+
+
+def first(result: dict[str, Any], trials: int) -> dict[str, Any]:
+    """The same with so many trials at most, and with equally many of every column."""
+    of_column = {name: of for name, of in result.items() if isinstance(of, dict)}
+    n = min([trials, *(len(of["end model"]) for of in of_column.values())])
+    return result | {
+        name: of | {key: of[key][:n] for key in ("labels", "end model", "seconds")}
+        for name, of in of_column.items()
+    }
 
 
 def known_problems(options: argparse.Namespace, experiment: str) -> dict[str, Any]:
@@ -188,8 +211,12 @@ def problems(options: argparse.Namespace) -> list[Problem]:
 
 def keep(options: argparse.Namespace, experiment: str, results: Any) -> None:
     """Write results beside those of other experiments."""
-    content = {**conditions(options), "trials": options.trials, "problems": results}
-    keep_result(options.out / "results.json", experiment, content)
+    path = options.out / "results.json"
+    before = (
+        read_results(path).get(experiment, {}).get("trials", 0) if known_problems(options, experiment) else 0
+    )
+    trials = max(options.trials, before)
+    keep_result(path, experiment, {**conditions(options), "trials": trials, "problems": results})
 
 
 def note(line: str) -> None:
@@ -199,20 +226,33 @@ def note(line: str) -> None:
 
 def read(arguments: list[str] | None) -> argparse.Namespace:
     """Options of the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("experiment", choices=["table1", "ablations", "fig4", "fig5", "fig6", "reasons"])
-    parser.add_argument("--data", type=Path, help="folder that holds the data sets; fig4 needs none")
+    parser.add_argument("--data", type=Path, help="folder that holds the data sets")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
-    parser.add_argument("--trials", type=int, default=10)
+    parser.add_argument("--trials", type=int, default=10, metavar="N", help="1 or more, by default 10")
     parser.add_argument("--method", default="auto", help="method of the label models")
     parser.add_argument("--trunk", choices=["mlp", "lstm"], default="mlp", help="of the end model")
     parser.add_argument("--embeddings", type=Path, help="file of word vectors that the lstm starts from")
     parser.add_argument("--problems", nargs="+", choices=list(PROBLEMS), default=list(PROBLEMS))
     options = parser.parse_args(arguments)
-    if options.data is None and options.experiment != "fig4":
-        parser.error(f"{options.experiment} reads data: give --data DIR")
+    if options.trials < 1:
+        parser.error(f"--trials must be 1 or more, got {options.trials}")
+    if options.experiment != "fig4":
+        if options.data is None:
+            parser.error(f"{options.experiment} reads data: give --data DIR")
+        for name in options.problems:
+            folder = options.data / DATA[name]
+            needed = ("labels.npz", "meta.json", *(() if name == "tokens" else ("texts.jsonl.gz",)))
+            missing = [file for file in needed if not (folder / file).is_file()]
+            if missing:
+                parser.error(f"--data: {name} needs {folder / missing[0]}; or leave {name} out of --problems")
     if options.embeddings and options.trunk != "lstm":
         parser.error("--embeddings are read by --trunk lstm alone")
+    if options.embeddings and not options.embeddings.is_file():
+        parser.error(f"--embeddings: there is no file {options.embeddings}")
     return options
 
 

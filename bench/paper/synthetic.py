@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,10 +27,13 @@ HIERARCHY = cs.TaskGraph(
 """The task graph of the paper's example, with four feasible label vectors."""
 
 
-def error_against_n(trials: int, report: Report) -> list[dict[str, Any]]:
-    """Mean absolute error of accuracies in a hierarchy, for sources that vote on one task each or abstain."""
-    rows: list[dict[str, Any]] = []
-    for trial in range(trials):
+def error_against_n(trials: int, known: Sequence[Mapping[str, Any]], report: Report) -> list[dict[str, Any]]:
+    """Mean absolute error of accuracies in a hierarchy, for sources that vote on one task each or abstain.
+
+    Trials that `known` holds are not run again, and all of them are in the result.
+    """
+    rows = [dict(row) for row in known]
+    for trial in sorted(set(range(trials)) - {row["trial"] for row in rows}):
         rng = np.random.default_rng([4, trial])
         truth = rng.uniform(0.6, 0.9, 12)
         for n in SIZES:
@@ -61,12 +64,17 @@ def hierarchical_votes(
     return tables
 
 
-def error_with_dependencies(trials: int, report: Report) -> list[dict[str, Any]]:
-    """Error of twelve binary sources of which four pairs share votes: ignored, given, and learned."""
+def error_with_dependencies(
+    trials: int, known: Sequence[Mapping[str, Any]], report: Report
+) -> list[dict[str, Any]]:
+    """Error of twelve binary sources of which four pairs share votes: ignored, given, and learned.
+
+    Trials that `known` holds are not run again, and all of them are in the result.
+    """
     pairs = [(2 * i, 2 * i + 1) for i in range(4)]
     ways: dict[str, Any] = {"ignored": (), "given": pairs, "learned": "learn"}
-    rows: list[dict[str, Any]] = []
-    for trial in range(trials):
+    rows = [dict(row) for row in known]
+    for trial in sorted(set(range(trials)) - {row["trial"] for row in rows}):
         rng = np.random.default_rng([5, trial])
         own = rng.uniform(0.6, 0.85, 12)
         for n in DEPENDENT_SIZES:

@@ -3,6 +3,7 @@
 import importlib
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -183,9 +184,7 @@ def test_trials_go_on_from_those_that_were_run(hierarchy, monkeypatch):
     monkeypatch.setattr(experiments.EndModel, "fit", lambda *a: run.append(1) or fits(*a))
 
     def compare(trials, known):
-        return experiments.compare(problem, [column], trials, experiments.Trunk(), known, lambda line: None)[
-            "Majority"
-        ]
+        return experiments.compare(problem, [column], trials, experiments.Trunk(), known, len)["Majority"]
 
     straight = compare(2, {})
     first = compare(1, {})
@@ -194,4 +193,88 @@ def test_trials_go_on_from_those_that_were_run(hierarchy, monkeypatch):
     assert len(run) == 1
     assert appended["end model"] == straight["end model"]
     assert appended["labels"] == straight["labels"]
-    assert compare(1, {"Majority": appended})["end model"] == first["end model"]
+    assert compare(1, {"Majority": appended}) == appended
+    run.clear()
+    rows = [experiments.sizes(problem, column, appended["setting"], 1, experiments.Trunk(), (), len)]
+    assert len(run) == 1
+    rows.append(experiments.sizes(problem, column, appended["setting"], 2, experiments.Trunk(), rows[0], len))
+    assert len(run) == 2
+    assert rows[1][:1] == rows[0]
+
+
+def test_every_experiment_chooses_by_the_labels_of_majority_vote(hierarchy, monkeypatch):
+    pytest.importorskip("torch")
+    pytest.importorskip("sklearn")
+    experiments, columns = load("experiments"), load("columns")
+    truth = np.tile(hierarchy.feasible_set, (10, 1))
+    gold = {task: truth[:, r] for r, task in enumerate(hierarchy.tasks)}
+    problem = make_problem(
+        {t: np.stack([y, y], 1).astype(np.int16) for t, y in gold.items()}, gold, hierarchy
+    )
+    problem.texts[:] = [f"{'abcd'[v]} x" for v in problem.vectors]
+    made, guides = [], []
+
+    def majority(*args, **options):
+        made.append(original(*args, **options))
+        return made[-1]
+
+    def choose(problem, split, network, column, labeler):
+        guides.append(labeler)
+        return {"steps": 2, "learning_rate": 1e-2, "dropout": 0.0}
+
+    original = columns.hierarchical_majority
+    monkeypatch.setattr(columns, "hierarchical_majority", majority)
+    monkeypatch.setattr(experiments, "choose", choose)
+    column = experiments.joint_column("majority")
+    experiments.compare(problem, [column], 1, experiments.Trunk(), {}, len)
+    assert [labeler in made for labeler in guides] == [True]
+
+
+@pytest.fixture
+def command():
+    """The command, and the arguments that every call needs."""
+    for extra in ("torch", "sklearn", "scipy"):
+        pytest.importorskip(extra)
+    return load("run")
+
+
+def test_fewer_trials_than_are_held_show_the_first_and_delete_none(command, monkeypatch, tmp_path):
+    scores = [{"finest": 0.5 + t / 100} for t in range(3)]
+    column = {"setting": {}, "labels": scores, "end model": scores, "seconds": [1.0, 2.0, 3.0]}
+    monkeypatch.setattr(command, "problems", lambda options: [SimpleNamespace(name="trec")])
+    monkeypatch.setattr(command, "compare", lambda problem, chosen, trials, trunk, known, note: known)
+    options = command.read(["fig4", "--out", str(tmp_path), "--trials", "3", "--problems", "trec"])
+    command.keep(options, "fig6", {"trec": {"Joint": column, "n_train": 9, "n_test": 3}})
+    options.trials = 1
+    shown = command.compared("fig6", options, ())
+    assert shown["trec"]["Joint"]["end model"] == scores[:1]
+    held = command.read_results(tmp_path / "results.json")["fig6"]
+    assert held["problems"]["trec"]["Joint"]["end model"] == scores
+    assert held["trials"] == 3
+    fewer = column | {"end model": scores[:2]}
+    assert command.first({"A": column, "B": fewer}, 9)["A"]["end model"] == scores[:2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fig4", "--trials", "0"], "--trials must be 1 or more, got 0"),
+        (["table1"], "table1 reads data: give --data DIR"),
+        (["table1", "--data", "."], "--data: trec needs trec/labels.npz"),
+        (["fig6", "--data", ".", "--problems", "tokens"], "--data: tokens needs conll03_tokens/labels.npz"),
+        (["fig4", "--trunk", "lstm", "--embeddings", "none.txt"], "there is no file none.txt"),
+    ],
+)
+def test_a_call_that_cannot_be_is_refused_before_anything_is_run(
+    command, arguments, message, capsys, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        command.read([*arguments, "--out", "out"])
+    assert message in capsys.readouterr().err.replace("\\", "/")
+
+
+def test_help_says_what_the_folder_of_data_must_hold(command, capsys):
+    with pytest.raises(SystemExit):
+        command.read(["--help"])
+    assert "conll03_tokens" in capsys.readouterr().out
