@@ -11,6 +11,14 @@ from scipy import stats
 
 from output import pyplot
 
+SHOWN_POINTS = 22
+STYLES: tuple[dict[str, Any], ...] = (  # a later one leaves those under it visible
+    {"color": "tab:blue", "marker": "o", "linestyle": "-", "markersize": 8, "markerfacecolor": "none"},
+    {"color": "tab:orange", "marker": "s", "linestyle": "-", "markersize": 6},
+    {"color": "tab:green", "marker": "D", "linestyle": "--", "markersize": 3},
+    {"color": "tab:red", "marker": "^", "linestyle": "-.", "markersize": 5},
+)
+
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean over trials and half the width of its 95 % interval (Student's t), in points."""
@@ -141,59 +149,101 @@ def curve(rows: Sequence[Mapping[str, Any]]) -> tuple[list[float], float]:
 
 def draw_synthetic(results: Mapping[str, Any], path: Path) -> None:
     """Figure 4 as a picture: error, error with dependent sources, and time, against the number of items."""
-    figure, axes = _figure(3)
+    drawn = _figure(3)
+    if drawn is None:
+        return
+    figure, axes = drawn
+    titles = {"method": "Independent sources, by method", "dependencies": "Four dependent pairs of sources"}
     for axis, name, key in ((axes[0], "error", "method"), (axes[1], "dependencies", "dependencies")):
         rows = results[name]
         ns = np.array(sorted({row["n"] for row in rows}))
-        for kind in dict.fromkeys(row[key] for row in rows):
+        for style, kind in zip(STYLES, dict.fromkeys(row[key] for row in rows), strict=False):
             means, slope = curve([row for row in rows if row[key] == kind])
-            axis.plot(ns, means, "o-", label=f"{kind} (slope {slope:.2f})")
+            what = f"dependencies {kind}" if key == "dependencies" else kind
+            axis.plot(ns, means, label=f"{what} (slope {slope:.2f})", **style)
         axis.plot(ns, means[0] * np.sqrt(ns[0] / ns), "k:", label="slope -1/2")
-        axis.set(xscale="log", yscale="log", xlabel="items", title=f"{key}")
-        axis.legend()
-    axes[0].set_ylabel("mean error of the accuracies")
-    for name in list(results["time"][0])[1:]:
+        axis.set(title=titles[key], ylabel="mean error of the accuracies")
+    for style, name in zip(STYLES, list(results["time"][0])[1:], strict=False):
         seconds = [row[name]["seconds"] for row in results["time"]]
-        axes[2].plot([row["n"] for row in results["time"]], seconds, "o-", label=name)
-    axes[2].set(xscale="log", yscale="log", xlabel="items", ylabel="seconds", title="time to fit")
-    axes[2].legend()
+        axes[2].plot([row["n"] for row in results["time"]], seconds, label=name, **style)
+    axes[2].set(title="Time of one fit of ten sources", ylabel="seconds")
+    for axis in axes:
+        axis.set(xscale="log", yscale="log", xlabel="items")
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2))
     _write(figure, path)
 
 
 def draw_sizes(results: Mapping[str, Any], path: Path) -> None:
     """Figure 5 as a picture."""
-    figure, axes = _figure(len(results))
+    drawn = _figure(len(results))
+    if drawn is None:
+        return
+    figure, axes = drawn
     for axis, (problem, rows) in zip(axes, results.items(), strict=True):
         ns = sorted({row["n"] for row in rows})
-        for key, style in (("labels", "o--"), ("end model", "s-")):
+        for style, key in zip(STYLES, ("labels", "end model"), strict=False):
             means, halves = zip(
                 *(interval([row[key] for row in rows if row["n"] == n]) for n in ns), strict=True
             )
-            axis.errorbar(ns, means, yerr=np.nan_to_num(halves), fmt=style, capsize=2, label=key)
+            axis.plot(ns, means, label=key, **style)
+            _whiskers(axis, ns, means, halves, style["color"], upright=True)
         axis.set(xscale="log", xlabel="unlabeled items", title=problem)
     axes[0].set_ylabel("accuracy, finest level (%)")
-    axes[0].legend()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     _write(figure, path)
 
 
 def draw_comparison(results: Mapping[str, Any], columns: Sequence[str], path: Path) -> None:
-    """Accuracy of each column as bars: the labels beside the end model."""
-    figure, axes = _figure(len(results))
+    """Accuracy of each column as points, that of the labels above that of the end model.
+
+    All axes are cut to as many points, up to the best. What lies further down is an arrow with its number.
+    """
+    drawn = _figure(len(results), 1.6 + 0.45 * len(columns))
+    if drawn is None:
+        return
+    figure, axes = drawn
     for axis, (problem, result) in zip(axes, results.items(), strict=True):
-        for shift, level in ((-0.2, "labels"), (0.2, "end model")):
-            present = [(i, c) for i, c in enumerate(columns) if result[c][level]]
-            means, halves = zip(*(interval(finest(result, c, level)) for _, c in present), strict=True)
-            places = [i + shift for i, _ in present]
-            axis.bar(places, means, 0.4, yerr=np.nan_to_num(halves), capsize=2, label=level)
-        axis.set_title(problem)
-        axis.set_xticks(range(len(columns)), columns, rotation=30, ha="right")
-    axes[0].set_ylabel("accuracy, finest level (%)")
-    axes[0].legend()
+        marks: list[tuple[float, float, float, Any]] = []
+        for style, shift, level in zip(STYLES, (-0.15, 0.15), ("labels", "end model"), strict=False):
+            look = style | {"linestyle": "none"}
+            axis.plot([], [], label=level, **look)
+            marks += [
+                (place + shift, *interval(finest(result, column, level)), look)
+                for place, column in enumerate(columns)
+                if result[column][level]
+            ]
+        most = max(mean for _, mean, _, _ in marks) + 1.5
+        least = most - SHOWN_POINTS
+        for place, mean, half, look in marks:
+            if mean < least:
+                axis.text(least + 0.3, place, f"← {mean:.1f}", va="center", fontsize=8, color=look["color"])
+            else:
+                axis.plot(mean, place, **look)
+                _whiskers(axis, [mean], [place], [half], look["color"], upright=False)
+        axis.set(title=problem, xlabel="accuracy, finest level (%)", xlim=(least, most))
+        axis.set_yticks(range(len(columns)), columns if axis is axes[0] else [])
+        axis.set_ylim(len(columns) - 0.5, -0.5)
+        axis.set_xticks(np.arange(np.ceil(least / 5) * 5, most, 5))
+        axis.grid(alpha=0.3)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     _write(figure, path)
 
 
-def _figure(n: int) -> tuple[Any, Any]:
-    figure, axes = pyplot().subplots(1, n, figsize=(4.2 * n, 3.6), squeeze=False, layout="constrained")
+def _whiskers(
+    axis: Any, x: Sequence[float], y: Sequence[float], halves: Sequence[float], color: str, upright: bool
+) -> None:
+    """95 % intervals around points; none where there is but one trial."""
+    for a, b, half in zip(x, y, halves, strict=True):
+        if np.isfinite(half):
+            axis.errorbar(a, b, **{"yerr" if upright else "xerr": half}, color=color, capsize=2)
+
+
+def _figure(n: int, height: float = 4.2) -> tuple[Any, Any] | None:
+    """A figure with panels side by side; None without matplotlib."""
+    plot = pyplot()
+    if plot is None:
+        return None
+    figure, axes = plot.subplots(1, n, figsize=(4.2 * n, height), squeeze=False, layout="constrained")
     return figure, axes[0]
 
 

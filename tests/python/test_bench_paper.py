@@ -278,3 +278,45 @@ def test_help_says_what_the_folder_of_data_must_hold(command, capsys):
     with pytest.raises(SystemExit):
         command.read(["--help"])
     assert "conll03_tokens" in capsys.readouterr().out
+
+
+@pytest.fixture
+def comparison():
+    rng = np.random.default_rng(0)
+
+    def scores(mean, trials):
+        return [{"finest": value} for value in rng.normal(mean, 0.01, trials)]
+
+    def column(labels, end, trials):
+        return {"labels": scores(labels, trials) if labels else [], "end model": scores(end, trials)}
+
+    return lambda trials: {
+        "small": {"Gold (dev)": column(None, 0.3, trials), "Joint": column(0.8, 0.85, trials)}
+    }
+
+
+def test_without_matplotlib_there_is_no_picture_and_no_error(comparison, monkeypatch, tmp_path):
+    pytest.importorskip("scipy")
+    tables = load("tables")
+    monkeypatch.setattr(tables, "pyplot", lambda: None)
+    tables.draw_comparison(comparison(2), ["Gold (dev)", "Joint"], tmp_path / "table1.png")
+    tables.draw_sizes({"small": []}, tmp_path / "fig5.png")
+    tables.draw_synthetic({}, tmp_path / "fig4.png")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("trials", [1, 3])
+def test_a_picture_shows_a_gain_of_a_point_and_intervals_where_there_are_some(
+    comparison, trials, monkeypatch, tmp_path
+):
+    pytest.importorskip("scipy")
+    pytest.importorskip("matplotlib")
+    tables, drawn = load("tables"), []
+    monkeypatch.setattr(tables, "_write", lambda figure, path: drawn.append(figure))
+    tables.draw_comparison(comparison(trials), ["Gold (dev)", "Joint"], tmp_path / "table1.png")
+    axis = drawn[0].axes[0]
+    left, right = axis.get_xlim()
+    assert right - left < 25
+    assert len(axis.containers) == (2 if trials > 1 else 0)  # Joint's; gold is an arrow with its number
+    assert [text.get_text()[0] for text in axis.texts] == ["←"]
+    tables.pyplot().close(drawn[0])
