@@ -994,6 +994,7 @@ def test_an_unseeded_training_goes_on_with_its_own_seed(tmp_path):
         ({"learning_rate": 1e-2}, "learning_rate"),
         ({"hidden_sizes": (5,)}, "hidden_sizes"),
         ({"trunk": nn.Linear(4, 4)}, "trunk"),
+        ({"mixed_precision": True}, "mixed_precision"),
         ({}, "labels"),
         ({}, "X"),
         ({}, "validation"),
@@ -1014,6 +1015,30 @@ def test_a_checkpoint_of_another_training_is_refused(options, differs, validated
             validation=(X - 1, gold) if differs == "validation" else given,
             checkpoint=path,
         )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ({"max_epochs": 4}, {"max_epochs": 3}, "with max_epochs=4, .* earlier with 3"),
+        ({"max_epochs": 4}, {"max_epochs": 5}, None),
+        ({"max_epochs": 201}, {"max_epochs": None}, "with max_epochs=201, .* earlier with 200"),
+        ({"max_epochs": 4, "patience": 3}, {"max_epochs": 4, "patience": 2}, "with patience=3, .* with 2"),
+        ({"max_epochs": 4}, {"max_epochs": 4, "patience": 9}, "with patience=None, .* with 9"),
+        ({"max_epochs": 4, "patience": 3}, {"max_epochs": 4}, None),
+    ],
+)
+def test_a_checkpoint_goes_on_longer_and_not_shorter(first, second, message, tmp_path):
+    X, _, vector = learnable(40)
+    labels, path = softened(vector), tmp_path / "training.pt"
+    clf = MultiTaskClassifier(GRAPH, random_state=0, **first).fit(X, labels, checkpoint=path)
+    other = MultiTaskClassifier(GRAPH, random_state=0, **second)
+    if message is None:
+        other.fit(X, labels, checkpoint=path)
+        assert other.history_[:4] == clf.history_[:4]
+    else:
+        with pytest.raises(cs.FileFormatError, match=message):
+            other.fit(X, labels, checkpoint=path)
 
 
 @pytest.mark.parametrize("path", [3, b"weights"])

@@ -215,9 +215,12 @@ class MultiTaskClassifier(Estimator):
             training items.
         checkpoint : path, optional
             A file written after each epoch. Where it exists already, the training goes on from it, and ends
-            as if it had not been interrupted. It holds weights and numbers, no code. A trunk of one's own
-            must start from the same weights again: seed PyTorch before it is made. A `schedule` that is a
-            function must have the same name again, and do the same: that cannot be checked.
+            as if it had not been interrupted. It holds weights and numbers, no code. Parameters must be the
+            same again, but for `progress`, for `device`, on which rounding depends, and for a larger
+            `max_epochs` or `patience`, with which it goes on longer; learning rates then are those of the
+            longer training from there on. A trunk of one's own must start from the same weights again: seed
+            PyTorch before it is made. A `schedule` that is a function must have the same name again, and do
+            the same: that cannot be checked.
 
         Returns
         -------
@@ -258,6 +261,7 @@ class MultiTaskClassifier(Estimator):
 
         if self.max_epochs is None:
             settings = replace(settings, max_epochs=enough_epochs(len(rows), settings.batch_size))
+        _set_limits(run, settings, checkpoint)
 
         def validate() -> EpochRecord:
             assert held_out is not None
@@ -407,7 +411,7 @@ class MultiTaskClassifier(Estimator):
     def _identity(self, data: SoftLabelDataset, validation: SoftLabelDataset | None) -> str:
         """What a checkpoint must agree on: the data, the network and what steers the weights, as JSON."""
         params: dict[str, Any] = {name: _plain(value) for name, value in self.get_params().items()}
-        for name in ("max_epochs", "patience", "device", "progress", "mixed_precision", "graph"):
+        for name in ("max_epochs", "patience", "device", "progress", "graph"):
             del params[name]
         if callable(self.schedule):
             params["schedule"] = _name_of(self.schedule)
@@ -725,6 +729,23 @@ def _joined(parts: Sequence[Mapping[str, NDArray[Any]]]) -> Any:
     """Arrays by task, one after the other; a bare array for one task."""
     joined = {task: np.concatenate([part[task] for part in parts]) for task in parts[0]}
     return joined if len(joined) > 1 else next(iter(joined.values()))
+
+
+def _set_limits(run: TrainingRun, settings: Settings, checkpoint: str | os.PathLike[str] | None) -> None:
+    """Say when a run is to stop: not before a checkpoint, if it goes on from one, was to."""
+    limits = {
+        "max_epochs": settings.max_epochs,
+        "patience": math.inf if settings.patience is None else settings.patience,
+    }
+    for name, limit in limits.items():
+        before = run.limits.get(name, limit)
+        if limit < before:
+            found = None if before == math.inf else before
+            raise FileFormatError(
+                f"{checkpoint} is of a training with {name}={found}, which stops earlier with {limit}: give "
+                "no less, another path, or delete the file"
+            )
+    run.limits = limits
 
 
 def _resume(run: TrainingRun, checkpoint: str | os.PathLike[str], identity: str) -> None:

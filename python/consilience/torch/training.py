@@ -98,6 +98,8 @@ class TrainingRun:
         Epoch whose weights count: of the best validation where there is any, otherwise the last.
     best_weights : {name: tensor}
         The weights after it; empty without validation.
+    limits : {"max_epochs": number, "patience": number}
+        When it is to stop; infinite patience for none. A run that goes on may not stop earlier.
     """
 
     network: MultiTaskNetwork
@@ -106,6 +108,7 @@ class TrainingRun:
     history: list[EpochRecord] = field(default_factory=list)
     best_epoch: int = 0
     best_weights: dict[str, Tensor] = field(default_factory=dict)
+    limits: dict[str, float] = field(default_factory=dict)
 
     def finished(self, settings: Settings) -> bool:
         """Whether all epochs are done, or the best one lies `patience` epochs back."""
@@ -122,6 +125,7 @@ class TrainingRun:
             "history": self.history,
             "best_epoch": self.best_epoch,
             "best_weights": self.best_weights,
+            "limits": self.limits,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -130,6 +134,7 @@ class TrainingRun:
         self.optimizer.load_state_dict(state["optimizer"])
         self.seed, self.best_epoch = int(state["seed"]), int(state["best_epoch"])
         self.history, self.best_weights = list(state["history"]), dict(state["best_weights"])
+        self.limits = dict(state["limits"])
 
 
 def train(
