@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -53,6 +54,8 @@ class Vocabulary:
     ------
     InvalidArgumentError
         If a word comes twice.
+    WrongTypeError
+        If a word is no string.
 
     Examples
     --------
@@ -64,7 +67,7 @@ class Vocabulary:
     """
 
     def __init__(self, words: Iterable[str], tokenizer: Callable[[str], Sequence[str]] = tokenize) -> None:
-        self.words = tuple(words)
+        self.words = tuple(_checked(words, "words"))
         self.tokenizer = tokenizer
         self._index = {word: index for index, word in enumerate(self.words, start=UNKNOWN + 1)}
         if len(self._index) < len(self.words):
@@ -92,7 +95,15 @@ class Vocabulary:
             How often a word must occur. With 2 the rarer ones teach a model what to make of unknown words.
         tokenizer : callable
             From a text to its words.
+
+        Raises
+        ------
+        WrongTypeError
+            If a text is no string.
         """
+        for name, value, least in (("max_words", max_words, 0), ("min_count", min_count, 1)):
+            if not isinstance(value, Integral) or value < least:
+                raise InvalidArgumentError(f"{name} must be a whole number from {least} on, got {value!r}")
         counts = Counter(word for text in _checked(texts) for word in tokenizer(text))
         frequent = sorted((-count, word) for word, count in counts.items() if count >= min_count)
         return cls([word for _, word in frequent[:max_words]], tokenizer)
@@ -120,8 +131,8 @@ class Vocabulary:
         (n, length) int32 array
             `length` is that of the longest text, at least 1 and at most `max_length`.
         """
-        if max_length < 1:
-            raise InvalidArgumentError(f"max_length must be 1 or more, got {max_length}")
+        if not isinstance(max_length, Integral) or max_length < 1:
+            raise InvalidArgumentError(f"max_length must be a whole number from 1 on, got {max_length!r}")
         rows = [self.tokenizer(text)[:max_length] for text in _checked(texts)]
         lengths = np.array([len(row) for row in rows], dtype=np.int64)
         codes = np.full((len(rows), max(lengths.max(initial=0), 1)), PADDING, dtype=np.int32)
@@ -155,9 +166,13 @@ class Vocabulary:
             If vectors differ in length, or `source` holds no word of the vocabulary.
         FileFormatError
             If a line of the file is not a word with numbers.
+        WrongTypeError
+            If `source` is neither.
         OSError
             If the file cannot be read.
         """
+        if not isinstance(source, (str, os.PathLike)) and not hasattr(source, "__contains__"):
+            raise WrongTypeError(f"source must be a path or {{word: vector}}, got {type(source).__name__}")
         found = self._read_vectors(source) if isinstance(source, (str, os.PathLike)) else self._pick(source)
         if not found:
             raise InvalidArgumentError(
@@ -212,11 +227,13 @@ class Vocabulary:
         return found
 
 
-def _checked(texts: Iterable[str]) -> Iterable[str]:
+def _checked(texts: Iterable[str], argument: str = "texts") -> Iterator[str]:
     """The texts, one by one, each of them a string."""
     if isinstance(texts, str):
-        raise WrongTypeError("texts must be a sequence of strings, got one string: pass [text]")
+        raise WrongTypeError(f"{argument} must be a sequence of strings, got one string: pass it as [string]")
+    if not isinstance(texts, Iterable):
+        raise WrongTypeError(f"{argument} must be a sequence of strings, got {texts!r}")
     for row, text in enumerate(texts):
         if not isinstance(text, str):
-            raise WrongTypeError(f"texts, row {row}: must be a string, got {type(text).__name__}")
+            raise WrongTypeError(f"{argument}, row {row}: must be a string, got {type(text).__name__}")
         yield text

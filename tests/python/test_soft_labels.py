@@ -100,6 +100,7 @@ def test_confidence_is_one_for_hard_and_zero_for_uniform_labels():
         ([[1, 0]], {"weights": [np.inf]}, ValueError, "weights, row 0"),
         ([[1, 0]], {"weights": ["x"]}, TypeError, "weights must hold numbers"),
         ([[1, 0]], {"min_probability": 1}, ValueError, r"must lie in \[0, 1\)"),
+        ([[1, 0]], {"min_probability": "a"}, ValueError, r"must lie in \[0, 1\), got 'a'"),
     ],
 )
 def test_what_is_no_soft_label_is_refused_by_name(soft, arguments, error, message):

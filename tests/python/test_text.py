@@ -48,10 +48,31 @@ def test_words_numbers_and_marks_of_any_script_are_tokens():
     assert tokenize("Où est l’hôtel n°5, 東京?") == ["où", "est", "l’hôtel", "n", "°", "5", ",", "東京", "?"]
 
 
-@pytest.mark.parametrize("texts", ["one string", [b"bytes"], ["a", None]])
+@pytest.mark.parametrize("texts", ["one string", [b"bytes"], ["a", None], None, 3])
 def test_what_is_no_text_is_refused_by_row(texts):
     with pytest.raises(cs.WrongTypeError, match=r"texts"):
         Vocabulary.learn(texts)
+
+
+@pytest.mark.parametrize("words", ["abc", None, ["a", 3]])
+def test_what_is_no_word_is_refused(words):
+    with pytest.raises(cs.WrongTypeError, match=r"words"):
+        Vocabulary(words)
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_words": -1}, {"max_words": "all"}, {"min_count": 0}, {"min_count": 1.5}]
+)
+def test_numbers_of_words_that_cannot_be_are_refused(options):
+    with pytest.raises(cs.InvalidArgumentError, match=f"{next(iter(options))} must be a whole number"):
+        Vocabulary.learn(TEXTS, **options)
+    with pytest.raises(cs.InvalidArgumentError, match="max_length must be a whole number"):
+        Vocabulary(["a"]).encode(TEXTS, max_length="all")
+
+
+def test_embeddings_of_what_is_no_source_are_refused():
+    with pytest.raises(cs.WrongTypeError, match=r"source must be a path or \{word: vector\}, got int"):
+        Vocabulary(["a"]).embeddings(3)
 
 
 def test_a_word_that_comes_twice_is_refused():

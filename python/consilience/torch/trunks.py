@@ -47,10 +47,22 @@ class Trunk(nn.Module):
                     layer.reset_parameters()
 
 
-def layers(n_features: int, sizes: Sequence[int], dropout: float) -> tuple[nn.Sequential, int]:
-    """Linear layers, each with ReLU and dropout, and how many features the last one gives."""
+def _check_size(value: object, argument: str, least: int = 1, hint: str = "") -> None:
+    """Sizes are whole numbers."""
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise WrongTypeError(f"{argument} must be a whole number{hint}, got {value!r}")
+    if value < least:
+        raise InvalidArgumentError(f"{argument} must be {least} or more{hint}, got {value}")
+
+
+def _check_dropout(dropout: float) -> None:
     if not isinstance(dropout, Real) or not 0 <= dropout < 1:
         raise InvalidArgumentError(f"dropout must lie in [0, 1), got {dropout!r}")
+
+
+def layers(n_features: int, sizes: Sequence[int], dropout: float) -> tuple[nn.Sequential, int]:
+    """Linear layers, each with ReLU and dropout, and how many features the last one gives."""
+    _check_dropout(dropout)
     if not isinstance(sizes, Iterable):
         raise WrongTypeError(f"hidden_sizes must be a sequence, one number a layer, got {sizes!r}")
     modules: list[nn.Module] = []
@@ -105,11 +117,9 @@ class MLP(Trunk):
 
     def __init__(self, n_features: int, hidden_sizes: Sequence[int] = (256,), dropout: float = 0.0) -> None:
         super().__init__()
-        if n_features < 1 or not hidden_sizes:
-            raise InvalidArgumentError(
-                "n_features must be 1 or more and hidden_sizes name a layer at least, got "
-                f"n_features={n_features}, hidden_sizes={hidden_sizes!r}"
-            )
+        _check_size(n_features, "n_features")
+        if not hidden_sizes:
+            raise InvalidArgumentError(f"hidden_sizes must name a layer at least, got {hidden_sizes!r}")
         self.n_features = n_features
         stack, self.out_features = layers(n_features, hidden_sizes, dropout)
         self.first = _Features(n_features, hidden_sizes[0])
@@ -123,10 +133,15 @@ class MLP(Trunk):
 class _WordTrunk(Trunk):
     """Embeddings of word indices, learned or given."""
 
-    def __init__(self, n_words: int, width: int, embeddings: ArrayLike | None, freeze: bool) -> None:
+    def __init__(
+        self, n_words: int, width: int, embeddings: ArrayLike | None, freeze: bool, dropout: float
+    ) -> None:
         super().__init__()
-        if n_words <= PADDING + 1:
-            raise InvalidArgumentError(f"n_words must be 2 or more, len(vocabulary), got {n_words}")
+        _check_size(n_words, "n_words", 2, ", len(vocabulary)")
+        _check_size(width, "width")
+        _check_dropout(dropout)
+        if freeze and embeddings is None:
+            raise InvalidArgumentError("freeze=True keeps embeddings as they are: give some")
         self.n_words = n_words
         self.pretrained = embeddings is not None
         if embeddings is None:
@@ -181,7 +196,7 @@ class BagOfEmbeddings(_WordTrunk):
         freeze: bool = False,
         dropout: float = 0.2,
     ) -> None:
-        super().__init__(n_words, width, embeddings, freeze)
+        super().__init__(n_words, width, embeddings, freeze, dropout)
         self.dropout = nn.Dropout(dropout)
         self.out_features = self.embedding.embedding_dim
 
@@ -229,7 +244,9 @@ class LSTM(_WordTrunk):
         freeze: bool = False,
         dropout: float = 0.2,
     ) -> None:
-        super().__init__(n_words, width, embeddings, freeze)
+        super().__init__(n_words, width, embeddings, freeze, dropout)
+        _check_size(hidden_size, "hidden_size")
+        _check_size(n_layers, "n_layers")
         if pooling not in POOLINGS:
             raise InvalidArgumentError(f"pooling must be one of {listed(POOLINGS)}, got {pooling!r}")
         self.pooling = pooling
