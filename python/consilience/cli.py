@@ -440,17 +440,22 @@ def _open_with_gold(options: argparse.Namespace, graph: TaskGraph | None) -> tup
 
 
 def _read_task_graph(path: str) -> TaskGraph:
-    """Task graph of a JSON file with the arguments of ``TaskGraph``."""
+    """Task graph of a JSON file with the arguments of ``TaskGraph``, or what ``TaskGraph.to_json`` gives."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:
         raise FileFormatError(f"{path} is not JSON that can be read: {error}") from error
-    if not (isinstance(content, dict) and {"tasks"} <= content.keys() <= {"tasks", "parents", "feasible"}):
+    described = (
+        isinstance(content, dict) and {"tasks", "classes", "parents", "feasible_set"} == content.keys()
+    )
+    if not described and not (
+        isinstance(content, dict) and {"tasks"} <= content.keys() <= {"tasks", "parents", "feasible"}
+    ):
         raise FileFormatError(
             f'{path} must hold {{"tasks": ..., "parents": ...}} or {{"tasks": ..., "feasible": ...}}'
         )
     try:
-        return TaskGraph(**content)
+        return TaskGraph.from_json(content) if described else TaskGraph(**content)
     except ConsilienceError as error:
         raise FileFormatError(f"{path}: {error}") from error
 

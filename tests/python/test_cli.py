@@ -187,6 +187,18 @@ def test_a_feasible_set_stands_in_for_parents(run: Run) -> None:
     assert np.array_equal(cs.load("a").accuracy_, cs.load("b").accuracy_)
 
 
+def test_a_task_graph_may_be_what_another_wrote(run: Run) -> None:
+    votes = _write_hierarchy()
+    graph = cs.TaskGraph(GRAPH["tasks"], parents=GRAPH["parents"])
+    Path("described.json").write_text(json.dumps(graph.to_json()), encoding="utf-8")
+
+    assert run("fit", votes, "-o", "a", "--task-graph", "graph.json")[0] == 0
+    assert run("fit", votes, "-o", "b", "--task-graph", "described.json")[0] == 0
+
+    assert cs.load("b").task_graph_ == graph
+    assert np.array_equal(cs.load("a").accuracy_, cs.load("b").accuracy_)
+
+
 def test_options_reach_the_model(run: Run) -> None:
     _write_csv("votes.csv", _sample(), SPORTS)
 
@@ -513,6 +525,8 @@ def test_bad_input_is_one_line_that_names_the_culprit_and_writes_nothing(
         ('{"tasks": {"kind": ["a", "b"]}, "feasible": [[0], [7]]}', "7"),
         ('{"tasks": {"kind": ["a", "b"]}, "feasible": [[0], [1, 1]]}', "feasible"),
         ('{"tasks": {"kind": ["a", "b"]}, "feasible": "all"}', "feasible"),
+        ('{"tasks": ["kind"], "classes": {}, "parents": null, "feasible_set": [[0]]}', "kind"),
+        ('{"tasks": 3, "classes": {"kind": ["a"]}, "parents": null, "feasible_set": [[0]]}', "task graph"),
     ],
 )
 def test_a_task_graph_that_makes_no_sense_is_refused_by_the_name_of_its_file(
