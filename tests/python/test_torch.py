@@ -425,6 +425,24 @@ def test_a_column_left_to_other_tasks_is_read_alike_where_every_vector_is_feasib
         np.testing.assert_allclose(marginals[task], expected, atol=1e-12)
 
 
+def test_tasks_that_nothing_ties_decide_alone_as_they_do_together():
+    graph = cs.TaskGraph({"a": 3, "b": 2, "c": 4})
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    clf = MultiTaskClassifier(graph, max_epochs=1, random_state=0, validation_fraction=0)
+    clf.fit(X, {task: np.arange(50) % k for task, k in zip(graph.tasks, graph.cardinalities, strict=True)})
+    best = clf.predict_joint(X).argmax(axis=1)
+    for r, labels in enumerate(clf.predict(X).values()):
+        np.testing.assert_array_equal(labels, graph.feasible_set[best, r])
+
+
+def test_many_tasks_that_nothing_ties_are_predicted_without_their_product(monkeypatch):
+    graph = cs.TaskGraph({f"task {r}": 2 for r in range(12)})
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    clf = MultiTaskClassifier(graph, max_epochs=1).fit(X, {task: np.arange(50) % 2 for task in graph.tasks})
+    monkeypatch.setattr("consilience.torch.classifier.joint_probabilities", None)
+    assert clf.predict(X).keys() == set(graph.tasks)
+
+
 def test_probabilities_of_extreme_scores_stay_probabilities():
     logits = {task: scores * 1e4 for task, scores in draw(GRAPH, 5)[0].items()}
     joint = joint_probabilities(logits, GRAPH)

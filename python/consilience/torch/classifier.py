@@ -34,6 +34,7 @@ from consilience.torch.losses import noise_aware_loss
 from consilience.torch.network import (
     MultiTaskNetwork,
     apply_trunk,
+    is_unrelated,
     joint_probabilities,
     not_applicable_columns,
     task_probabilities,
@@ -720,6 +721,8 @@ def _validate(
 def _decide(network: MultiTaskNetwork, logits: Mapping[str, Tensor]) -> dict[str, NDArray[np.int64]]:
     """The most probable feasible label vector of each item, by task."""
     graph = network.task_graph
+    if is_unrelated(graph, network.not_applicable):
+        return {task: logits[task].argmax(dim=1).numpy() for task in graph.tasks}
     joint = joint_probabilities(logits, graph, not_applicable=network.not_applicable)
     best = joint.argmax(dim=1).numpy()
     return {task: graph.feasible_set[best, r] for r, task in enumerate(graph.tasks)}

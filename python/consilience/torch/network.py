@@ -17,6 +17,7 @@ from consilience.torch.trunks import Trunk, layers
 __all__ = [
     "MultiTaskNetwork",
     "apply_trunk",
+    "is_unrelated",
     "joint_probabilities",
     "not_applicable_columns",
     "read_not_applicable",
@@ -163,12 +164,16 @@ def joint_probabilities(
     return torch.softmax(scores, dim=1)
 
 
+def is_unrelated(task_graph: TaskGraph, not_applicable: Mapping[str, int] | None) -> bool:
+    """Whether no logic ties the tasks: each head is then the marginal of its task, and decides alone."""
+    return not not_applicable and task_graph.n_vectors == math.prod(task_graph.cardinalities)
+
+
 def task_probabilities(
     logits: Mapping[str, Tensor], task_graph: TaskGraph, *, not_applicable: Mapping[str, int] | None = None
 ) -> dict[str, Tensor]:
     """Marginals of :func:`joint_probabilities`, ``{task: (n, k_task) float64 tensor}``; rows sum to 1."""
-    if not not_applicable and task_graph.n_vectors == math.prod(task_graph.cardinalities):
-        # No logic: the heads are the marginals.
+    if is_unrelated(task_graph, not_applicable):
         return {task: torch.softmax(logits[task].double(), dim=1) for task in task_graph.tasks}
     joint = joint_probabilities(logits, task_graph, not_applicable=not_applicable)
     vectors = torch.as_tensor(task_graph.feasible_set.copy(), device=joint.device)
