@@ -1507,6 +1507,11 @@ def test_a_sparse_matrix_with_indices_out_of_range_is_refused():
         (lambda q: {**q, "kind": np.zeros(40)}, TypeError, "class indices, got dtype float64"),
         (lambda q: {**q, "kind": ["person"] * 40}, TypeError, "class indices, got dtype"),
         (lambda q: {task: np.full(40, -1) for task in q}, ValueError, "no item is left to learn from"),
+        (
+            lambda q: {task: np.r_[np.full(7, -1), np.zeros(33, int)] for task in q},
+            ValueError,
+            "labels, row 7: no feasible label vector agrees with .*'person', .*'bank'",
+        ),
     ],
 )
 def test_labels_that_cannot_be_are_named(labels, error, message):
@@ -1529,6 +1534,15 @@ def test_validation_that_cannot_be_is_named(validation, error, message):
     X, _, vector = learnable(40)
     with pytest.raises(error, match=message):
         MultiTaskClassifier(GRAPH).fit(X, softened(vector), validation=validation)
+
+
+def test_gold_that_no_vector_allows_may_stand_where_it_does_not_count():
+    X, gold, _ = learnable(40)
+    gold["kind"][3] = 1 - gold["kind"][3]
+    clf = MultiTaskClassifier(GRAPH, max_epochs=1)
+    clf.fit(X, gold, mask=np.arange(40) != 3)
+    with pytest.raises(cs.InvalidArgumentError, match="validation: labels, row 3: no feasible label vector"):
+        clf.fit(X, gold, mask=np.arange(40) != 3, validation=(X, gold))
 
 
 def test_weights_that_cannot_be_are_named_as_they_were_given():
@@ -1568,6 +1582,10 @@ def test_predictions_need_a_fit_and_the_same_columns():
         clf.score(X, {task: np.full(40, -1) for task in GRAPH.tasks})
     with pytest.raises(cs.InvalidArgumentError, match="must have 40 entries"):
         clf.score(X, {task: y[:3] for task, y in gold.items()})
+    with pytest.raises(
+        cs.WrongTypeError, match=r"gold of task 'kind' must be \(n,\) class indices, got dtype f"
+    ):
+        clf.score(X, softened(vector))
 
 
 def test_a_word_that_the_vocabulary_does_not_know_is_named():

@@ -172,6 +172,8 @@ class SoftLabelDataset(Dataset[Batch]):
             weight.append(torch.from_numpy(item_weights * known).float())
         self.soft_labels = torch.cat(soft, dim=1)
         self.weights = torch.stack(weight, dim=1)
+        if is_gold(labels):
+            _check_feasible(self.soft_labels, self.weights > 0, task_graph)
 
     def __len__(self) -> int:
         """Number of items."""
@@ -276,6 +278,23 @@ def read_gold(labels: Any, task_graph: TaskGraph, n: int) -> NDArray[np.int64]:
     return np.stack(columns, axis=1)
 
 
+def _check_feasible(one_hot: Tensor, known: Tensor, task_graph: TaskGraph) -> None:
+    """Some feasible label vector must agree with what is known of each item."""
+    of_task = one_hot.split(task_graph.cardinalities, dim=1)
+    classes = torch.stack([of.argmax(dim=1) for of in of_task], dim=1).masked_fill(~known, ABSTAIN).numpy()
+    vectors, at = np.unique(classes, axis=0, return_inverse=True)
+    impossible = np.flatnonzero(~task_graph.event_masks(vectors).any(axis=1))
+    if len(impossible):
+        row = int(np.flatnonzero(np.isin(at.reshape(-1), impossible))[0])
+        said = {
+            t: task_graph.classes[t][v] for t, v in zip(task_graph.tasks, classes[row], strict=True) if v >= 0
+        }
+        raise InvalidArgumentError(
+            f"labels, row {row}: no feasible label vector agrees with {said}; correct it, or put -1 where a "
+            "task is not known"
+        )
+
+
 def is_gold(labels: Any) -> bool:
     """Whether labels are class indices, (n,) a task, not probabilities."""
     tables = labels.values() if isinstance(labels, Mapping) else [labels]
@@ -305,7 +324,7 @@ def _read_labels(
     argument = f"labels of task {task!r}"
     array = _as_array(values, argument)
     if array.ndim == 1:
-        gold = _read_gold(array, argument, k)
+        gold = _read_gold(array, argument, k, f"(n, {k}) probabilities or (n,) class indices")
         if len(gold) != len(kept):
             raise InvalidArgumentError(f"{argument}: {len(gold)} entries for {len(kept)} items")
         known = kept & (gold != ABSTAIN)
@@ -315,12 +334,11 @@ def _read_labels(
     return read_soft_labels(array, argument, kept), kept
 
 
-def _read_gold(array: NDArray[Any], argument: str, k: int) -> NDArray[np.int64]:
+def _read_gold(
+    array: NDArray[Any], argument: str, k: int, allowed: str = "(n,) class indices"
+) -> NDArray[np.int64]:
     if array.dtype.kind not in "iu":
-        raise WrongTypeError(
-            f"{argument} must be (n, {k}) probabilities or (n,) class indices, got dtype {array.dtype} "
-            f"and shape {array.shape}"
-        )
+        raise WrongTypeError(f"{argument} must be {allowed}, got dtype {array.dtype} and shape {array.shape}")
     if array.ndim != 1:
         raise InvalidArgumentError(f"{argument} must be class indices, shape (n,), got {array.shape}")
     outside = (array < ABSTAIN) | (array >= k)
