@@ -1588,6 +1588,42 @@ def test_predictions_need_a_fit_and_the_same_columns():
         clf.score(X, softened(vector))
 
 
+def test_what_a_trunk_of_ones_own_cannot_read_is_named():
+    X, _, vector = learnable(40)
+    labels = softened(vector)
+    clf = MultiTaskClassifier(GRAPH, nn.Linear(4, 3), max_epochs=1)
+    with pytest.raises(cs.InvalidArgumentError, match=r"cannot read X of shape \(40, 3\) .* the columns"):
+        clf.fit(X[:, :3], labels)
+    with pytest.raises(cs.InvalidArgumentError, match=r"as torch.int64 .* X.astype\(np.float32\)"):
+        clf.fit(X.astype(int), labels)
+    with pytest.raises(cs.InvalidArgumentError, match="validation: trunk cannot read X"):
+        clf.fit(X, labels, validation=(X[:, :3], labels))
+    clf.fit(X, labels)
+    for wrong in (X[:, :3], X.astype(int), X[:5, :, None]):
+        with pytest.raises(cs.InvalidArgumentError, match="trunk cannot read X"):
+            clf.predict(wrong)
+
+
+class Blind(nn.Linear):
+    """A trunk that knows nothing of some items when it is not trained."""
+
+    def forward(self, features):
+        vectors = super().forward(features)
+        return vectors if self.training else torch.where(features[:, :1] > 1, torch.nan, vectors)
+
+
+def test_scores_that_are_not_finite_leave_no_method():
+    X, _, vector = learnable(40)
+    X[:, 0] = np.arange(40) == 23
+    clf = MultiTaskClassifier(GRAPH, Blind(4, 3), max_epochs=1).fit(X, softened(vector))
+    X[23, 0] = 2
+    for predict in (clf.predict, clf.predict_proba, clf.predict_joint):
+        with pytest.raises(cs.InvalidArgumentError, match=r"X, row 23: .* scores that are not finite"):
+            predict(X)
+    with pytest.raises(cs.InvalidArgumentError, match="the loss is nan in validation"):
+        clf.fit(X, softened(vector), validation=(X, softened(vector)))
+
+
 def test_a_word_that_the_vocabulary_does_not_know_is_named():
     X = np.array([[1, 2], [3, 9]])
     with pytest.raises(cs.InvalidArgumentError, match=r"row 1: must hold word indices in 0\.\.8, got 9"):

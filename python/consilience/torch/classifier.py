@@ -250,7 +250,7 @@ class MultiTaskClassifier(Estimator):
         run = TrainingRun(network, self._optimizer(network), seed)
         held_out: tuple[SoftLabelDataset, NDArray[np.int64]] | None = None
         if validation is not None:
-            held_out = self._read_validation(validation, network.trunk)
+            held_out = self._read_validation(validation, network.trunk, settings)
             gold = is_gold(validation[1])
         identity = ""
         if checkpoint is not None:
@@ -394,13 +394,15 @@ class MultiTaskClassifier(Estimator):
         )
 
     def _read_validation(
-        self, validation: Any, trunk: nn.Module
+        self, validation: Any, trunk: nn.Module, settings: Settings
     ) -> tuple[SoftLabelDataset, NDArray[np.int64]]:
         if not isinstance(validation, Sequence) or len(validation) != 2:
             raise WrongTypeError("validation must be a pair (X, labels)")
         try:
             table = FeatureTable(validation[0], getattr(trunk, "n_words", None))
             _check_width(trunk, table)
+            if len(table) and not isinstance(trunk, Trunk):
+                _tried(trunk, table, settings)
             data = SoftLabelDataset(table, validation[1], task_graph=self.graph)
         except (InvalidArgumentError, WrongTypeError) as error:
             raise type(error)(f"validation: {error}") from error
@@ -531,8 +533,18 @@ class MultiTaskClassifier(Estimator):
         _check_width(network.trunk, table)
         settings = self._settings()
         network.to(settings.device)
+        if len(table) and not isinstance(network.trunk, Trunk):
+            _tried(network.trunk, table, settings)
         for start in range(0, max(len(table), 1), _CHUNK):
-            yield logits_of(network, table, np.arange(start, min(start + _CHUNK, len(table))), settings)
+            logits = logits_of(network, table, np.arange(start, min(start + _CHUNK, len(table))), settings)
+            finite = torch.cat(list(logits.values()), dim=1).isfinite().all(dim=1)
+            if not finite.all():
+                row = start + int(finite.int().argmin())
+                raise InvalidArgumentError(
+                    f"X, row {row}: the network gives scores that are not finite; see that the trunk gives "
+                    "finite numbers in eval mode too, or fit with a lower learning_rate"
+                )
+            yield logits
 
     def _fitted(self) -> MultiTaskNetwork:
         network: MultiTaskNetwork | None = getattr(self, "network_", None)
@@ -676,14 +688,31 @@ def _check_width(trunk: nn.Module, table: FeatureTable) -> None:
         raise InvalidArgumentError(f"X must have shape (n, {n_features}) for this trunk, got {table.shape}")
 
 
+def _tried(trunk: nn.Module, table: FeatureTable, settings: Settings) -> Any:
+    """What a trunk of one's own gives for two items."""
+    was_training = trunk.training
+    items = table.take(np.arange(min(2, len(table)))).to(settings.device)
+    try:
+        with torch.no_grad():
+            return apply_trunk(trunk.eval(), items)
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        advice = "give the columns that it was made for"
+        if not items.is_floating_point():
+            advice = "whole numbers stay whole, as word indices must; most layers read X.astype(np.float32)"
+        raise InvalidArgumentError(
+            f"trunk cannot read X of shape {table.shape} as {items.dtype} ({error}): {advice}"
+        ) from error
+    finally:
+        trunk.train(was_training)
+
+
 def _output_width(trunk: nn.Module, table: FeatureTable, settings: Settings) -> int:
     """Length of a trunk's vectors: as it says, or as two items show."""
     if isinstance(trunk, Trunk):
         return trunk.out_features
-    was_training = trunk.training
-    with torch.no_grad():
-        vectors = apply_trunk(trunk.eval(), table.take(np.arange(min(2, len(table)))).to(settings.device))
-    trunk.train(was_training)
+    vectors = _tried(trunk, table, settings)
     if not isinstance(vectors, Tensor) or vectors.ndim != 2:
         found = tuple(vectors.shape) if isinstance(vectors, Tensor) else type(vectors).__name__
         raise WrongTypeError(f"trunk must return a (n, width) tensor, got {found}: pool or flatten it")
@@ -707,6 +736,11 @@ def _validate(
         confidence_weights=settings.confidence_weights,
         not_applicable=network.not_applicable,
     )
+    if not loss.isfinite():
+        raise InvalidArgumentError(
+            f"the loss is {float(loss)} in validation with learning_rate={settings.learning_rate}: lower it, "
+            "or see that the trunk gives finite numbers in eval mode too"
+        )
     record = {"validation_loss": float(loss)}
     if gold:
         found = _decide(network, logits)
