@@ -46,14 +46,15 @@ class Result:
 
 
 def draw(n: int, rng: np.random.Generator) -> tuple[list[str], np.ndarray]:
-    """Texts, and the feasible label vector each is about: two or three of its words are of that vector."""
+    """Texts, and the feasible label vector each is about: a word of that vector comes two or three times."""
     vector = rng.integers(0, GRAPH.n_vectors, n)
     common = np.minimum(rng.zipf(1.2, (n, 4 * WORDS_A_TEXT)) - 1, N_WORDS - 1)  # few words make up most of it
-    telling = N_WORDS - 1 - (vector[:, None] * 40 + rng.integers(0, 40, (n, 3)))
+    # One of three is used: so the texts are those of earlier results.
+    telling = N_WORDS - 1 - (vector[:, None] * 40 + rng.integers(0, 40, (n, 3))[:, :1])
     texts = []
     for i, length in enumerate(np.clip(rng.poisson(WORDS_A_TEXT, n), 3, 4 * WORDS_A_TEXT)):
         words = common[i, :length].copy()
-        words[rng.permutation(length)[: rng.integers(2, 4)]] = telling[i, : rng.integers(1, 2)]
+        words[rng.permutation(length)[: rng.integers(2, 4)]] = telling[i]
         texts.append(" ".join(f"w{word}" for word in words))
     return texts, vector
 
