@@ -116,7 +116,7 @@ class MultiTaskClassifier(Estimator):
     device : str, optional
         By default ``"cuda"`` where there is such a GPU, else ``"cpu"``.
     progress : bool
-        Show a bar (tqdm).
+        Show a bar of the epochs; needs tqdm, which the extra ``torch`` brings.
 
     Attributes
     ----------
