@@ -118,7 +118,7 @@ class ComponentLayout:
     def _too_large(self, clique: tuple[int, ...]) -> str:
         names = [self.source_names[j] for j in clique]
         return (
-            f"the {len(clique)} dependent sources {listed(names)} have {self.n_states(clique)} joint states, "
+            f"the {len(clique)} dependent sources {listed(names, len(names))} have {self.n_states(clique)} joint states, "
             f"more than the {MAX_JOINT_STATES} that are counted"
         )
 

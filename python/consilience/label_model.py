@@ -62,7 +62,7 @@ class LabelModel(Estimator):
     class_balance : None, "uniform" or (K,) array, optional
         ``P(Y)`` over the classes (over ``task_graph.feasible_set`` with several tasks): positive, sums to 1.
         None: learned from the votes where these tell it, and uniform otherwise.
-    dependencies : iterable of pairs, or "learn", optional
+    dependencies : list or set of pairs, or "learn", optional
         Sources, by index or name, that depend on each other given the true label. None: independent, but
         sources that vote alike on (almost) all items are found, counted once and reported. "learn" also finds
         pairs that hang together more, or less, than the labels explain, see :func:`learn_dependencies`.

@@ -110,7 +110,12 @@ def _describe_abstentions(model: FittedModel) -> str:
 def _describe_balance(model: FittedModel, error: NDArray[np.float64] | None) -> str:
     if error is None:
         if model.fit.parts:
-            return "drawn towards uniform; votes alone do not tell it: give class_balance if you know it"
+            shares = ", ".join(f"{p:.2g}" for p in model.class_balance[:6])
+            more = ", …" if len(model.class_balance) > 6 else ""
+            return (
+                f"{shares}{more}, drawn towards uniform; votes alone do not tell it: give class_balance if "
+                "you know it"
+            )
         if model.fit.balance_learned:
             return "learned, but how sure it is is not known; give class_balance if you know it"
         assumed = "assumed uniform; give class_balance if you know it"
