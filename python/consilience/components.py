@@ -116,9 +116,9 @@ class ComponentLayout:
         )
 
     def _too_large(self, clique: tuple[int, ...]) -> str:
-        names = [self.source_names[j] for j in clique]
+        names = listed((self.source_names[j] for j in clique), limit=len(clique))
         return (
-            f"the {len(clique)} dependent sources {listed(names, len(names))} have {self.n_states(clique)} joint states, "
+            f"the {len(clique)} dependent sources {names} have {self.n_states(clique)} joint states, "
             f"more than the {MAX_JOINT_STATES} that are counted"
         )
 

@@ -110,10 +110,10 @@ def _describe_abstentions(model: FittedModel) -> str:
 def _describe_balance(model: FittedModel, error: NDArray[np.float64] | None) -> str:
     if error is None:
         if model.fit.parts:
-            shares = ", ".join(f"{p:.2g}" for p in model.class_balance[:6])
-            more = ", …" if len(model.class_balance) > 6 else ""
+            found = ", ".join(f"{p:.2g}" for p in model.class_balance[:6])
+            found += ", …" if len(model.class_balance) > 6 else ""
             return (
-                f"{shares}{more}, drawn towards uniform; votes alone do not tell it: give class_balance if "
+                f"{found}, drawn towards uniform; votes alone do not tell it: give class_balance if "
                 "you know it"
             )
         if model.fit.balance_learned:
