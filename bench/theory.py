@@ -14,7 +14,7 @@ Votes are drawn from known truths and fitted through the public interface, in th
 
 --only takes the first words of a case, such as "errors" or "bound, k=4". Writes ``results.json`` (cases that
 are already in it are kept), ``table.md`` with what was found and how it compares with the goals, and, where
-matplotlib is installed, ``errors.png`` and ``figure4_left.png``, ``_middle`` and ``_right`` (not with --quick,
+matplotlib is installed, ``errors.png`` and ``figure4_left.png``, ``_middle`` and ``_right`` (not if --quick,
 which times nothing).
 """
 
