@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -127,23 +127,102 @@ def maximise_likelihood(
         learn_balance=learn_balance,
         is_hopeless=None if is_hopeless is None else give_up,
     )
-    learned, n_votes = columns.single & ~columns.held, np.zeros(len(columns.single))
+    n_votes = np.zeros(len(columns.single))
     n_votes[: len(layout.alone)] = observed.statistics.n_votes[list(layout.alone)]
-    before = first_prior(n_votes, learned)
-    about_few = ""
     starts = [start]
     if "sum" in fit.sign_rules and (gold is not None or own is not None):
         starts.append(_turned_round(columns, start, class_balance))
-    if before is None:
+    top = _highest(columns, choose, starts, n_votes, own, imagined_by)
+    found = top.fit
+    if gold is None and own is None:
+        if learn_balance and "trusted" not in fit.sign_rules:
+            found = _named_by_votes(columns, found)
+        if "third moments" not in fit.sign_rules and (learn_balance or np.ptp(class_balance) == 0):
+            of_trusted = np.isin(layout.alone, [] if trusted is None else fit.first[trusted])
+            found = _right_way_round(columns, found, np.flatnonzero(of_trusted))
+    refined = _to_sources(fit, layout, found, top.bic)
+    if top.start > 0:
+        by = "gold" if own is None else "accuracy_prior"
+        rules = [by if rule == "sum" else rule for rule in fit.sign_rules]
+        refined = replace(refined, sign_rules=rules)
+    if top.stopped:
+        refined = replace(refined, said=[*refined.remarks, top.stopped])
+        if warns:
+            warn_caller(top.stopped, ConvergenceWarning)
+    refined = _with_missing(refined, found.class_balance, missing)
+    refined = replace(refined, balance_learned=learn_balance, given_voters=given_voters)
+    return refined, found.class_balance
+
+
+def _with_missing(
+    fit: SourceFit, class_balance: NDArray[np.float64], missing: bool | NDArray[np.bool_]
+) -> SourceFit:
+    """The fit with one rate of abstention for each source whose abstentions were said to say nothing."""
+    if isinstance(missing, bool):
+        return replace(fit, missing=None) if missing else fit  # of none it was asked
+    silent = missing & fit.learned
+    tables = [
+        table.with_one_silence(class_balance) if is_silent else table
+        for table, is_silent in zip(fit.tables, silent.tolist(), strict=True)
+    ]
+    return replace(fit, tables=tables, missing=silent)
+
+
+@dataclass(frozen=True, eq=False)
+class _Top:
+    """The greatest likelihood that was found.
+
+    Attributes
+    ----------
+    fit : EMFit
+    bic : dict of str to float
+        Of each model.
+    start : int
+        From which of the starts.
+    stopped : str
+        What is said of a fit that stopped before it had converged, or nothing.
+    """
+
+    fit: EMFit
+    bic: dict[str, float]
+    start: int
+    stopped: str
+
+
+def _highest(
+    columns: Columns,
+    choose: Callable[..., tuple[EMFit, dict[str, float]]],
+    starts: list[NDArray[np.float64]],
+    n_votes: NDArray[np.float64],
+    own: AccuracyPrior | None,
+    imagined_by: Callable[[AccuracyPrior], ImaginedItems],
+) -> _Top:
+    """The greatest likelihood from some starts; sources with few votes are drawn towards the others.
+
+    Parameters
+    ----------
+    columns, starts
+        The votes, and tables to start from.
+    choose : callable
+        Fits columns from a start, as :func:`consilience.em.choose_model`.
+    n_votes : (C,) float64 array
+        Votes of each column that is one source.
+    own : AccuracyPrior or None
+        What is believed of the columns.
+    imagined_by : callable
+        The imagined items of a prior.
+    """
+    learned = columns.single & ~columns.held
+    few = first_prior(n_votes, learned)
+    about_few = ""
+    if few is None or is_worth_a_sample(columns):
         found, bic, used = _best_of_starts(choose, columns, starts)
-    elif is_worth_a_sample(columns):
-        found, bic, used = _best_of_starts(choose, columns, starts)
-        if found.converged:
-            found = _with_few_votes_drawn(columns, found, start, before, learned, imagined_by)
-        else:
-            about_few = f"sources with fewer than {FEW_VOTES:g} votes are not drawn towards the others"
+        if few is not None and found.converged:
+            found = _with_few_votes_drawn(columns, found, starts[0], few, learned, imagined_by)
+        elif few is not None:
+            about_few = f", and sources with fewer than {FEW_VOTES:g} votes are not drawn towards the others"
     else:
-        believing = replace(columns, imagined=imagined_by(before.where_not(own)))
+        believing = replace(columns, imagined=imagined_by(few.where_not(own)))
         found, bic, used = _best_of_starts(choose, believing, starts)
         of_population = _prior_of_population(columns, Point(found.tables, found.class_balance), learned)
         if found.converged:  # not given up
@@ -151,41 +230,16 @@ def maximise_likelihood(
             found, bic = choose(believing, starts[used])
         else:
             about_few = (
-                f"sources with fewer than {FEW_VOTES:g} votes are drawn towards an accuracy of "
+                f", and sources with fewer than {FEW_VOTES:g} votes are drawn towards an accuracy of "
                 f"{FIRST_ACCURACY:.0%}, not towards the others"
             )
-    stopped = None
+    stopped = ""
     if not found.converged and found.n_passes >= MAX_PASSES:
         stopped = (
             f"EM stopped after {found.n_passes} passes over the votes before its tables settled; they are "
-            "near a maximum of the likelihood but not at it" + (about_few and f", and {about_few}")
+            f"near a maximum of the likelihood but not at it{about_few}"
         )
-        if warns:
-            warn_caller(stopped, ConvergenceWarning)
-    if gold is None and own is None:
-        if learn_balance and "trusted" not in fit.sign_rules:
-            found = _named_by_votes(columns, found)
-        if "third moments" not in fit.sign_rules and (learn_balance or np.ptp(class_balance) == 0):
-            of_trusted = np.isin(layout.alone, [] if trusted is None else fit.first[trusted])
-            found = _right_way_round(columns, found, np.flatnonzero(of_trusted))
-    refined = _to_sources(fit, layout, found, bic)
-    if used > 0:
-        by = "gold" if own is None else "accuracy_prior"
-        rules = [by if rule == "sum" else rule for rule in fit.sign_rules]
-        refined = replace(refined, sign_rules=rules)
-    if stopped is not None:
-        refined = replace(refined, said=[*refined.remarks, stopped])
-    if isinstance(missing, np.ndarray):
-        silent = missing & refined.learned
-        tables = [
-            table.with_one_silence(found.class_balance) if own else table
-            for table, own in zip(refined.tables, silent.tolist(), strict=True)
-        ]
-        refined = replace(refined, tables=tables, missing=silent)
-    elif missing:
-        refined = replace(refined, missing=None)  # of none it was asked
-    refined = replace(refined, balance_learned=learn_balance, given_voters=given_voters)
-    return refined, found.class_balance
+    return _Top(found, bic, used, stopped)
 
 
 def _turned_round(
