@@ -422,6 +422,7 @@ class Ascent:
             self.point, self.instead = (plain, None) if ahead is None else (ahead, plain)
         else:
             self.point, self.instead = plain, None
+            self.secants.forget()
             self.converged = not (self._imagines_anew() or self._turns())
 
     def _ahead(self, plain: Point) -> Point | None:

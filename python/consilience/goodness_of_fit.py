@@ -57,6 +57,10 @@ MIN_VOTES_PER_STRENGTH = 50
 MIN_PAIRS_PER_STRENGTH = 2
 """Fewer, and a fit that explains everything is no evidence of anything."""
 
+NOISE = 1.0
+"""Standard deviations of what chance leaves unexplained that are taken off with its mean: without it, weak
+sources that are independent fail in 3 of 100 draws of 100,000 items; two let traits of 1,500 items pass."""
+
 SURE = 2.0
 """Standard errors that how often votes are right must differ from chance by, to speak for or against."""
 
@@ -177,7 +181,7 @@ def unexplained_share(
     """Share of what two sources' votes tell of each other that independence given the label leaves over.
 
     0 where it explains all but noise, 1 where it explains nothing: the sum over pairs of votes of squared
-    standardised residuals, beyond what noise adds, relative to that of a fit without any label. Where
+    standardised residuals, beyond what noise may add, relative to that of a fit without any label. Where
     abstentions are `missing`, who votes on what says nothing, and only items that both sources vote on count.
     """
     tables = _tables_of_nodes(statistics, fit, missing=missing)
@@ -206,7 +210,8 @@ def unexplained_share(
     without_label = float((((together / n - alone) ** 2 / variance)[tested]).sum())
     n_pairs = int(tested.sum())
     freedom = max(n_pairs - _n_strengths(statistics, fit.model or "tied", len(class_balance)), 1)
-    share = max(0.0, residual - freedom) / max(without_label - n_pairs, 1.0)
+    by_chance = freedom + NOISE * float(np.sqrt(2 * freedom))
+    share = max(0.0, residual - by_chance) / max(without_label - n_pairs, 1.0)
     return min(share, 1.0)
 
 

@@ -77,8 +77,9 @@ MIN_VOTES_PER_INDICATOR = {"auto": MIN_VOTES_PER_STRENGTH, "em": MIN_VOTES_PER_S
 CHANCE = 10.0
 """Difference of BIC from which on the signs that third moments choose are followed."""
 
-LEAST_SOURCES = 3
-"""Sources that must say something where abstentions say nothing."""
+LEAST_SOURCES, MUTE = 3, 0.05
+"""Sources that must say something where abstentions say nothing, and the share of the votes from which on
+those that do not are more than a stray vote."""
 
 
 # --- votes are read ----------------------------------------------------------------------------------------
@@ -333,7 +334,7 @@ def learn(
         )
     parameters.check_order(statistics.task_graph)
     balance = read_class_balance(parameters.class_balance, statistics.task_graph)
-    remark = _about_mute(parameters, statistics)
+    remark = _about_mute(parameters, statistics, has_gold=gold is not None)
     if remark is not None and parameters.method != "majority":
         if parameters.is_strict:
             raise NotIdentifiableError(remark)
@@ -374,14 +375,15 @@ def learn(
     return model if other.fit.parts else other
 
 
-def _about_mute(parameters: Parameters, statistics: VoteStatistics) -> str | None:
+def _about_mute(parameters: Parameters, statistics: VoteStatistics, *, has_gold: bool) -> str | None:
     """Why votes say nothing where abstentions are said to: the kind of vote is all the same. Or None."""
-    if parameters.abstentions != "missing":
+    if parameters.abstentions != "missing" or has_gold or parameters.accuracy_prior is not None:
         return None
     of_source = np.bincount(statistics.node_source, minlength=statistics.n_sources)
     of_nodes = np.bincount(statistics.node_source, np.diag(statistics.pairs), statistics.n_sources)
     is_mute = (of_source == 1) & (of_nodes == statistics.n_votes)
-    if not is_mute.any() or np.count_nonzero((statistics.n_votes > 0) & ~is_mute) >= LEAST_SOURCES:
+    share = float(statistics.n_votes[is_mute].sum()) / max(float(statistics.n_votes.sum()), 1.0)
+    if share < MUTE or np.count_nonzero((statistics.n_votes > 0) & ~is_mute) >= LEAST_SOURCES:
         return None
     names = names_of_sources(statistics.source_names, statistics.n_sources)
     return (

@@ -307,16 +307,17 @@ def _named_by_votes(columns: Columns, found: EMFit) -> EMFit:
 def _right_way_round(columns: Columns, found: EMFit, trusted: NDArray[np.int64]) -> EMFit:
     """A fit of two label vectors or its mirror image: that in which trusted columns, or all, beat chance.
 
-    Both are equally likely. By the sum of the strengths, as the start was chosen; but where abstentions say
+    Both are equally likely. Where sources depend on each other, cliques too would have to be asked, and the
+    start decides. By the sum of the strengths, as the start was chosen; but where abstentions say
     nothing of the votes alone, and the start was chosen by abstentions too, which may tell of anything.
     """
-    if len(found.class_balance) != 2:
+    if len(found.class_balance) != 2 or columns.cliques:
         return found
     tables = found.tables if columns.voters is None else voted_shares(found.tables, columns.voters)
     inside = columns.masks[:, 1:]
     about_one = inside.sum(axis=2) == 1
     strength = np.where(inside, tables[:, 1:], -tables[:, 1:]).sum(axis=2, where=about_one[:, :, None])
-    strength[~columns.single | columns.held] = 0.0
+    strength[columns.held] = 0.0
     total = float(strength[trusted].sum()) or float(strength.sum())
     if total >= 0:
         return found

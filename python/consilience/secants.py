@@ -20,6 +20,10 @@ __all__ = ["Secants"]
 MEMORY = 6
 """Secants that are kept. Four take a tenth more steps, ten no fewer."""
 
+MAX_CELLS = 1 << 20
+"""Numbers of which secants consist in all, so that they take no more memory than what they are of; one is
+always kept."""
+
 INDEPENDENT = 1e-5
 """Least eigenvalue, relative to the greatest, of the Gram matrix of what counts as another direction."""
 
@@ -59,8 +63,9 @@ class Secants:
         metric : (d,) float64 array
             Diagonal of the metric.
         """
-        self._points = [*self._points[-MEMORY:], point]
-        self._steps = [*self._steps[-MEMORY:], step]
+        kept = max(min(MEMORY, MAX_CELLS // max(len(point), 1)), 1)
+        self._points = [*self._points[-kept:], point]
+        self._steps = [*self._steps[-kept:], step]
         if len(self._points) == 1:
             return None
         moves, changes = np.diff(self._points, axis=0), np.diff(self._steps, axis=0)
@@ -68,16 +73,15 @@ class Secants:
         gram = _products(weighed, moves)
         size = np.sqrt(np.maximum(np.diag(gram), 1e-300))
         of_gram, directions = np.linalg.eigh(gram / np.outer(size, size))
-        kept = of_gram > INDEPENDENT * of_gram[-1]
+        independent = of_gram > INDEPENDENT * of_gram[-1]
         # Combinations of moves that are orthonormal in the metric.
-        basis = directions[:, kept] / np.sqrt(of_gram[kept]) / size[:, None]
+        basis = directions[:, independent] / np.sqrt(of_gram[independent]) / size[:, None]
         slope = -basis.T @ _products(weighed, changes) @ basis
         eigenvalues, turned = np.linalg.eigh((slope + slope.T) / 2)
         basis = basis @ turned
         along = basis.T @ _products(weighed, step[None])[:, 0]
         further = basis @ ((1 / np.maximum(np.abs(eigenvalues), FLATTEST) - 1) * along)
-        # Sums of NumPy have one order, whatever the number of threads of BLAS.
-        found: Vector = (further[:, None] * moves).sum(axis=0)
+        found: Vector = np.einsum("a,ad->d", further, moves)
         plain = np.sqrt((metric * step * step).sum())
         length = float(np.sqrt((metric * found * found).sum()) / max(plain, 1e-300))
         self._length = min(length, self._longest)
@@ -95,5 +99,6 @@ class Secants:
 
 def _products(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """Of the rows of one and of the other."""
-    found: NDArray[np.float64] = (a[:, None] * b[None]).sum(axis=2)
+    # Sums of NumPy have one order, whatever the number of threads of BLAS.
+    found: NDArray[np.float64] = np.einsum("ad,bd->ab", a, b)
     return found

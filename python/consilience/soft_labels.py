@@ -91,7 +91,7 @@ def expand_soft_labels(
         raise WrongTypeError(f"confidence_weights must be True or False, got {confidence_weights!r}")
     if isinstance(soft_labels, Mapping):
         raise WrongTypeError("soft_labels must be those of one task: give soft_labels[task], task after task")
-    if not isinstance(min_probability, Real) or not 0 <= min_probability < 1:
+    if not isinstance(min_probability, (Real, np.ndarray)) or not 0 <= min_probability < 1:
         raise InvalidArgumentError(f"min_probability must lie in [0, 1), got {min_probability!r}")
     values = as_array(soft_labels, "soft_labels")
     item_weights = read_weights(weights, mask, len(values) if values.ndim else 0)

@@ -171,7 +171,8 @@ class Vocabulary:
         OSError
             If the file cannot be read.
         """
-        if not isinstance(source, (str, os.PathLike)) and not hasattr(source, "__contains__"):
+        is_table = hasattr(source, "__contains__") and hasattr(source, "__getitem__")
+        if not isinstance(source, (str, os.PathLike)) and (not is_table or isinstance(source, Sequence)):
             raise WrongTypeError(f"source must be a path or {{word: vector}}, got {type(source).__name__}")
         found = self._read_vectors(source) if isinstance(source, (str, os.PathLike)) else self._pick(source)
         if not found:

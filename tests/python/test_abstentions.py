@@ -294,3 +294,22 @@ def test_beside_three_sources_that_tell_they_may_say_nothing():
     model = cs.LabelModel(n_classes=2, method="em", abstentions="missing").fit(both)
     without = cs.LabelModel(n_classes=2, method="em", abstentions="missing").fit(annotators)
     np.testing.assert_allclose(model.predict_proba(both), without.predict_proba(annotators), atol=0.05)
+
+
+@pytest.mark.filterwarnings("ignore::consilience.NotIdentifiableWarning")
+def test_what_gold_tells_of_them_counts_all_the_same():
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 2, 3000)
+    right = rng.random((3000, 2)) < [0.9, 0.6]
+    annotators = np.where(right, label[:, None], 1 - label[:, None])
+    votes = np.column_stack([annotators, np.where(rng.random(3000) < 0.3, 1, -1)])
+    gold = np.where(np.arange(3000) < 500, label, -1)
+    known = {"y": gold}, {}
+    believed = {}, {"accuracy_prior": {0: (0.9, 500), 1: (0.6, 500)}}
+    for of_fit, of_model in zip(known, believed, strict=True):
+        model = cs.LabelModel(n_classes=2, method="em", abstentions="missing", **of_model)
+        assert (model.fit(votes, **of_fit).predict(votes) == label).mean() > 0.85
+    stray = votes.copy()
+    stray[1:, 2] = -1
+    model = cs.LabelModel(n_classes=2, method="em", abstentions="missing").fit(stray)
+    assert model._fitted().params["method"] == "em"

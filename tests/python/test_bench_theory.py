@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import consilience as cs
+
 FOLDER = Path(__file__).parents[2] / "bench"
 
 
@@ -92,3 +94,11 @@ def test_a_quick_run_writes_results_and_tables_and_keeps_what_is_there(tmp_path,
     for heading in ("Errors", "Cramér-Rao bound", "Dependent sources", "Intervals", "Copies", "Goals"):
         assert f"## {heading}\n" in table
     assert "nan" not in table.split("## Goals")[0].replace("± nan", "")
+
+
+@pytest.mark.parametrize("draw", [43, 61, 78])
+def test_weak_independent_sources_stand_their_test_whatever_chance_leaves_unexplained(draw):
+    truth = load("truths").FAMILIES["k=4 weak"](np.random.default_rng([1, draw]))
+    votes, _ = truth.draw(np.random.default_rng([2, draw, 100_000]), 100_000)
+    fit = cs.LabelModel(n_classes=4, class_balance=truth.balance).fit(votes)
+    assert "maximum likelihood" in " ".join(str(fit.summary()).split())

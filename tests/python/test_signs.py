@@ -303,3 +303,19 @@ def test_a_saved_model_remembers_whom_it_trusted_and_which_rule_held(tmp_path, t
     assert again.identifiability_.sign_rules == model.identifiability_.sign_rules
     assert np.array_equal(again.trusted, trusted)
     assert again.predict_proba(table).tobytes() == model.predict_proba(table).tobytes()
+
+
+@pytest.mark.parametrize("method", ["auto", "em"])
+@pytest.mark.parametrize("trusted", [None, 0])
+def test_sources_that_depend_on_each_other_have_a_say_in_the_sign(method, trusted):
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 2, 5000)
+    right = rng.random((5000, 6)) < [0.85, 0.8, 0.85, 0.8, 0.42, 0.45]
+    votes = np.where(right, label[:, None], 1 - label[:, None])
+    for first, second in ((0, 1), (2, 3)):
+        copied = rng.random(5000) < 0.4
+        votes[copied, second] = votes[copied, first]
+    votes[rng.random((5000, 6)) < 0.2] = -1
+    given = {"dependencies": [(0, 1), (2, 3)], "trusted": trusted}
+    model = cs.LabelModel(n_classes=2, method=method, **given).fit(votes)
+    assert (model.predict(votes) == label).mean() > 0.85

@@ -115,9 +115,11 @@ class MLP(Trunk):
 
     takes_sparse = True
 
-    def __init__(self, n_features: int, hidden_sizes: Sequence[int] = (256,), dropout: float = 0.0) -> None:
+    def __init__(self, n_features: int, hidden_sizes: Iterable[int] = (256,), dropout: float = 0.0) -> None:
         super().__init__()
         _check_size(n_features, "n_features")
+        if isinstance(hidden_sizes, Iterable):  # an array as well
+            hidden_sizes = list(hidden_sizes)
         if not hidden_sizes:
             raise InvalidArgumentError(f"hidden_sizes must name a layer at least, got {hidden_sizes!r}")
         self.n_features = n_features
