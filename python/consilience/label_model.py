@@ -91,7 +91,10 @@ class LabelModel(Estimator):
         not counted this does not show, and changes nothing: each source is silent on nearly all items.
         Moments have no likelihood to choose by: to ``"moments"`` and ``"completion"`` an abstention is what
         remains beside the votes, a state whose rates come out alike, but for noise, where it says nothing.
-        ``abstentions_`` tells what was found.
+        ``abstentions_`` tells what was found. Under ``"missing"`` a source that only ever casts one kind of
+        vote has nothing to say; unless three others vote, or gold or `accuracy_prior` tell of them, labels
+        are then those of the majority, and ``"moments"`` and ``"completion"`` raise ``NotIdentifiableError``.
+        With several tasks, a vote that all feasible label vectors agree with counts as an abstention.
     random_state : int or numpy.random.Generator, optional
         Seed of :meth:`label_uncertainty`; fits do not depend on it.
     n_threads : int, optional
@@ -134,7 +137,9 @@ class LabelModel(Estimator):
         95 % interval of the share of each class, where there are standard errors. Where votes hardly tell a
         class of a tenth of the items (few weak sources) it holds the share in 91 to 95 of 100.
     emission_ : (m, k + 1, k) float64 array, or list of (states, K) arrays
-        ``[j, l, y] = P(source j votes l | Y = y)``, ``l = k`` abstains; the tables over ``y`` sum to 1.
+        ``[j, l, y] = P(source j votes l | Y = y)``, ``l = k`` abstains; the tables over ``y`` sum to 1. By
+        ``"moments"`` and ``"completion"`` the joint tables of dependent sources, which label, differ a little
+        from these in what they say of a single source.
     states_ : list of (states, t) int64 arrays
         What each row of the tables stands for, as a vote vector; the last row, only -1, abstains.
     abstentions_ : tuple of str

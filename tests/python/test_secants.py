@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from consilience.secants import MEMORY, Secants
+from consilience.secants import MAX_CELLS, MEMORY, Secants
 
 
 def linear_map(rng, eigenvalues):
@@ -79,3 +79,11 @@ def test_points_that_do_not_move_tell_nothing():
     secants.beyond(np.ones(3), np.full(3, 1e-9), np.ones(3))
     found = secants.beyond(np.ones(3), np.full(3, 1e-9), np.ones(3))
     assert np.isfinite(found).all()
+
+
+def test_large_tables_keep_fewer_secants():
+    secants = Secants()
+    for seed in range(4):
+        values = np.random.default_rng(seed).normal(size=(2, MAX_CELLS // 2))
+        secants.beyond(*values, np.ones(MAX_CELLS // 2))
+    assert len(secants._points) == 3
