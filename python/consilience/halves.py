@@ -90,19 +90,27 @@ def choose_caution(panel: Panel) -> tuple[float, dict[float, float]]:
 
 
 def _in_canonical_order(panel: Panel) -> NDArray[np.int64]:
-    """Sources that vote, in an order that depends on their votes and not on their places."""
+    """Sources that vote, in an order that depends on their votes, not on their places or those of classes."""
     voting = np.flatnonzero(panel.counts.sum(axis=1) > 0)
-    keys = list(panel.counts[voting].T)
+    keys = list(panel.counts[voting][:, np.argsort(_rank_of_states(panel), kind="stable")].T)
     if panel.agreements is not None:
         keys.insert(0, panel.agreements.sum(axis=1)[voting])
     return voting[np.lexsort(keys)]
 
 
+def _rank_of_states(panel: Panel) -> NDArray[np.int64]:
+    """Place of each state among all, by how many votes are cast in it, (S,)."""
+    order = np.argsort(panel.counts.sum(axis=0), kind="stable")
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return rank
+
+
 def _lot_of_rows(panel: Panel, voting: NDArray[np.int64]) -> NDArray[np.float64]:
-    """A number in [0, 1) for each row, as if drawn, that depends on its votes and not on their places."""
+    """A number in [0, 1) for each row, as if drawn, by its votes and not by their places."""
     rank = np.zeros(len(panel.counts), dtype=np.int64)
     rank[voting] = np.arange(len(voting))
-    number = rank[panel.cells.source] * panel.counts.shape[1] + panel.cells.state
+    number = rank[panel.cells.source] * panel.counts.shape[1] + _rank_of_states(panel)[panel.cells.state]
     of_cell = np.random.default_rng(1).integers(0, 2**63, panel.counts.size, dtype=np.uint64)[number]
     start, column, _ = panel.patterns.rows()
     sums = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(of_cell[column], dtype=np.uint64)])

@@ -1006,3 +1006,22 @@ def test_a_classifier_among_rules_for_the_rarer_class_is_not_turned_round(n):
         gains.append(right[0] - right[1])
     # Once it was: in one draw of six 14 % of the labels were right.
     assert min(gains) > -0.03
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_names_of_classes_do_not_matter(seed):
+    rng = np.random.default_rng(seed)
+    n, m, k = 2000, 30, 4
+    label = rng.choice(k, n, p=[0.4, 0.3, 0.2, 0.1])
+    right, guesses = rng.random((n, m)) < rng.uniform(0.3, 0.9, m), rng.integers(0, k, (n, m))
+    votes = np.where(right, label[:, None], guesses)
+    hard = rng.random(n) < 0.3  # where half of the sources say the same, whatever the label is
+    common = rng.integers(0, k, n)[:, None]
+    votes = np.where(hard[:, None] & (rng.random((n, m)) < 0.5), common, votes)
+    votes[rng.random((n, m)) > 0.25] = -1
+    names = np.array([3, 1, 0, 2])
+    model = cs.LabelModel(n_classes=k, ordered=False)
+    as_they_are = model.fit(votes).predict_proba(votes)
+    assert model._fitted().fit.parts
+    renamed = np.where(votes >= 0, names[votes], -1)
+    np.testing.assert_allclose(model.fit(renamed).predict_proba(renamed)[:, names], as_they_are, atol=1e-8)
