@@ -725,13 +725,14 @@ class LabelModel(Estimator):
         Raises
         ------
         InvalidArgumentError
-            If the method is ``"majority"``, which learns nothing that the theorem is about.
+            If the method is ``"majority"``, or labels are the majority's because nothing else can be learned
+            (see `abstentions`): that learns nothing that the theorem is about.
         NotFittedError
             Before :meth:`fit`.
         """
         fit = self._fitted().fit
         if fit.method == "majority":
-            raise InvalidArgumentError('method="majority" learns no accuracies; fit by another method')
+            raise InvalidArgumentError("labels by majority vote learn no accuracies; fit by another method")
         return theorem2_terms(fit.structure.system, fit.strength)
 
     def save(self, path: str | os.PathLike[str]) -> None:

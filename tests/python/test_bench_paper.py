@@ -15,9 +15,11 @@ FOLDER = Path(__file__).parents[2] / "bench" / "paper"
 
 @pytest.fixture(scope="module", autouse=True)
 def _paths():
+    before = sys.path.copy()
     sys.path.insert(0, str(FOLDER))
+    sys.path.append(str(FOLDER.parent))
     yield
-    sys.path.remove(str(FOLDER))
+    sys.path[:] = before
 
 
 def load(name):
