@@ -383,8 +383,7 @@ class _Reading:
         if beliefs is not None:
             prior = np.where(beliefs.votes > 0, beliefs.votes, prior)
             mean = np.where(beliefs.votes > 0, beliefs.accuracy, mean)
-        accuracy = (hits + prior * mean) / (votes + prior)
-        return self._table_of(cells, np.minimum(accuracy, 0.995), slope)
+        return self._table_of(cells, np.minimum((hits + prior * mean) / (votes + prior), 0.995), slope)
 
     def _table_of(self, cells: Cells, accuracy: NDArray[np.float64], slope: float) -> NDArray[np.float64]:
         """``P(state | votes, Y = y)`` of sources with these accuracies, (m,), for all their votes.
